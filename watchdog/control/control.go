@@ -1,0 +1,153 @@
+// Package control decides how much of a link the rsync transfers may use.
+//
+// It is pure: time, measurements and settings come in as values, limits go
+// out. It reads no clock and touches no kernel, so the same code runs in the
+// daemon, in the closed-loop simulation of its tests and in replay.
+//
+// One Controller serves one direction of one link. Rates are bytes per second
+// everywhere, windows are bytes, times are monotonic.
+package control
+
+import "time"
+
+// Direction tells which way the bytes go, as this host sees it.
+type Direction uint8
+
+// The two directions of a link.
+const (
+	Rx Direction = iota // towards this host: rsync receivers
+	Tx                  // away from this host: rsync senders
+)
+
+// String gives the kernel's word: "rx" or "tx".
+func (d Direction) String() string {
+	if d == Tx {
+		return "tx"
+	}
+	return "rx"
+}
+
+// Flow is one transfer as the controller sees it.
+type Flow struct {
+	ID        string
+	Rate      float64       // bytes/s, measured over about the last second
+	Remaining int64         // bytes left of the current file; -1 when unknown
+	Age       time.Duration // since the connection was first seen
+	Floor     int64         // bytes: the smallest window the kernel honours for it
+	RTT       time.Duration // the connection's own smoothed RTT; 0 when unknown
+	MinRTT    time.Duration // the connection's own minimum RTT; 0 when unknown
+	Limitable bool          // its socket can be reached
+	Pausable  bool          // its processes may be stopped
+	Shaped    bool          // it is in the shaper's class now
+	Stopped   bool          // it is stopped now, by us
+	Pinned    Pin           // an operator's own wish for this transfer
+}
+
+// Pin is what an operator asked for one transfer by hand.
+type Pin struct {
+	Pause bool    // keep it paused
+	Rate  float64 // bytes/s, hold it at this rate; 0 for none
+}
+
+// Reach is what is known of management's way in.
+type Reach uint8
+
+// An unanswered question is Unknown, never Reachable.
+const (
+	ReachUnknown Reach = iota
+	Reachable
+	Unreachable
+)
+
+// Delay is the queueing delay of the link: RTT now minus base RTT.
+type Delay struct {
+	Queue   time.Duration // queueing delay, median of the last probes
+	Base    time.Duration // RTT of the empty path
+	Known   bool          // false: the probe is blind and Queue means nothing
+	Passive bool          // from the transfers' own TCP, not from probes
+}
+
+// Input is everything one step may look at.
+type Input struct {
+	Now        time.Duration // monotonic, from any fixed origin
+	Gap        bool          // the clock jumped (suspend): rates since the last step mean nothing
+	Rate       float64       // bytes/s of the link in this direction, all traffic
+	RateKnown  bool          // false: counters reset, link new or gone
+	Capacity   float64       // bytes/s, from configuration or a believable speed; 0 when unknown
+	Learnt     float64       // bytes/s, capacity remembered from earlier runs; 0 when unknown
+	Drops      float64       // packets/s dropped by this host in this direction
+	Delay      Delay
+	Management Reach
+	Shaper     bool // a shaper of ours can be had on this link and direction
+	ShaperOn   bool // it is in place now
+	Flows      []Flow
+}
+
+// FlowLimit is what is wanted for one transfer. The zero value is freedom.
+type FlowLimit struct {
+	ID     string
+	Window int64   // bytes, receive window; 0 for none
+	Pacing float64 // bytes/s; 0 for none
+	Shape  bool    // belongs in the shaper's class
+	Pause  bool    // should not run (remediation adds keepalive pulses)
+	Held   bool    // paused by the max_running cap, not by need
+}
+
+// Phase is where the controller stands.
+type Phase uint8
+
+// From doing nothing to stopping everything.
+const (
+	Free     Phase = iota // no transfers, or nothing to do
+	Probing               // transfers are new or capacity is unknown: limits grow until the link answers
+	Engaged               // limits are held at what the link bears
+	Fewer                 // limits are at their floor, some transfers are paused
+	PauseAll              // management is unreachable: everything that may be is paused
+	Backoff               // the queue is not ours: lifted, and trying again later
+	Blind                 // no delay, no capacity: nothing to steer by
+)
+
+var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind"}
+
+// String names the phase as status and logs show it.
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return "unknown"
+}
+
+// Output is the decision of one step.
+type Output struct {
+	Phase     Phase
+	Flows     []FlowLimit   // in the order of Input.Flows; one for each
+	Shaper    float64       // bytes/s of the shaper; 0 for none
+	Capacity  float64       // bytes/s, the best estimate, to be remembered; 0 when unknown
+	AtFloor   bool          // every flow is at its floor and the delay still stands
+	NotOurs   bool          // the causality test said that the queue is not ours
+	Saturated bool          // the link is saturated: by delay or by utilisation
+	Tick      time.Duration // when the next step is wanted
+	Why       string        // one short clause for logs and status
+}
+
+// Share is how a budget is divided among transfers.
+type Share string
+
+// The known ways to share.
+const (
+	ShareEqual      Share = "equal"
+	ShareSmallFirst Share = "small-first" // less remaining gets more
+)
+
+// Settings are the operator's choices for one direction of one link.
+type Settings struct {
+	Direction  Direction
+	Off        bool          // never act in this direction
+	NoShaper   bool          // socket options only
+	ShaperOnly bool          // no socket limits once the shaper stands
+	Target     time.Duration // queueing delay to hold, default 5 ms
+	Engage     time.Duration // queueing delay to engage at, default 10 ms
+	MaxRunning int           // most transfers running at once; 0 for no cap
+	Share      Share
+	Pause      bool // pausing is allowed
+}
