@@ -1,0 +1,140 @@
+package iptables
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+)
+
+// Host describes the machine that a Question is about: the JSON of
+// `lifeline preboot --host FILE`. Every key is optional. The file names are
+// relative to whoever reads them; this package never opens a file.
+type Host struct {
+	Links []Link `json:"links,omitempty"`
+	// Routes is nil where nothing is known: then there is one default route
+	// through the question's link, and management sits behind a gateway.
+	// Not nil, even empty, it is the complete list.
+	Routes []Route `json:"routes,omitempty"`
+	// RPFilter is net.ipv4.conf.*.rp_filter of the management link: 0 off,
+	// 1 strict, 2 loose.
+	RPFilter int `json:"rp_filter,omitempty"`
+	// IPSets names a file as `ipset save` writes it, loaded before the rules.
+	IPSets string `json:"ipsets,omitempty"`
+	// NFT names native nftables files, loaded in this order after the rules.
+	NFT []string `json:"nft,omitempty"`
+	// Rules4OtherBackend names the IPv4 file that the other back end loads.
+	Rules4OtherBackend string `json:"rules4_other_backend,omitempty"`
+	// Rules6OtherBackend names the IPv6 file that the other back end loads.
+	Rules6OtherBackend string `json:"rules6_other_backend,omitempty"`
+	// ARPTables names a file as `arptables-save` writes it.
+	ARPTables string `json:"arptables,omitempty"`
+}
+
+// Link is a network interface with its addresses.
+type Link struct {
+	Name string `json:"name"`
+	// Addresses carry the prefix length of the attached network.
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+}
+
+// Route sends a destination through a link.
+type Route struct {
+	// Dst is a prefix, an address, or "default" for both families.
+	Dst  string `json:"dst"`
+	Link string `json:"link"`
+}
+
+// Prefix is the destination of the route for one family; ok is false where
+// the route belongs to the other family.
+func (r Route) Prefix(f Family) (p netip.Prefix, ok bool) {
+	if r.Dst == "default" {
+		if f == IPv4 {
+			return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
+		}
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0), true
+	}
+	p, err := parsePrefix(r.Dst)
+	return p, err == nil && f.of(p.Addr())
+}
+
+// parsePrefix reads a prefix or a single address, and clears the host bits.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return p.Masked(), nil
+}
+
+// DecodeHost reads a Host from JSON, strictly: an unknown key, a wrong type or
+// anything after the object is an error that names file, line and column.
+func DecodeHost(name string, data []byte) (Host, error) {
+	var h Host
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&h); err != nil {
+		return Host{}, hostError(name, data, d.InputOffset(), err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Host{}, hostError(name, data, d.InputOffset(), errors.New("something follows the JSON object"))
+	}
+	if err := h.check(); err != nil {
+		return Host{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return h, nil
+}
+
+func hostError(name string, data []byte, off int64, err error) error {
+	var syn *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syn):
+		off = syn.Offset
+	case errors.As(err, &typ):
+		off = typ.Offset
+	}
+	before := data[:min(int(off), len(data))]
+	line := 1 + bytes.Count(before, []byte("\n"))
+	col := len(before) - bytes.LastIndexByte(before, '\n')
+	return fmt.Errorf("%s:%d:%d: host description: %w", name, line, col, err)
+}
+
+// check finds values that are well-formed JSON but mean nothing.
+func (h Host) check() error {
+	seen := map[string]bool{}
+	for i, l := range h.Links {
+		if l.Name == "" {
+			return fmt.Errorf("links[%d]: name is missing", i)
+		}
+		if seen[l.Name] {
+			return fmt.Errorf("links[%d]: link %q is listed twice", i, l.Name)
+		}
+		seen[l.Name] = true
+		for j, a := range l.Addresses {
+			if !a.IsValid() {
+				return fmt.Errorf("links[%d]: link %q: addresses[%d] is not ADDRESS/LENGTH", i, l.Name, j)
+			}
+		}
+	}
+	for i, r := range h.Routes {
+		if r.Link == "" {
+			return fmt.Errorf("routes[%d]: link is missing", i)
+		}
+		if r.Dst == "default" {
+			continue
+		}
+		if _, err := parsePrefix(r.Dst); err != nil {
+			return fmt.Errorf("routes[%d]: dst %q is neither \"default\" nor a prefix nor an address", i, r.Dst)
+		}
+	}
+	if h.RPFilter < 0 || h.RPFilter > 2 {
+		return fmt.Errorf("rp_filter %d is not 0, 1 or 2", h.RPFilter)
+	}
+	return nil
+}

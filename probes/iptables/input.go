@@ -1,0 +1,48 @@
+package iptables
+
+// File is one rule file as the boot would load it.
+type File struct {
+	// Name is what errors and traces call it.
+	Name string
+	// Text is its content, byte by byte: line ends and a missing last newline
+	// matter to the restore tool.
+	Text []byte
+	// NoFlush says that it is loaded with --noflush, on top of what earlier
+	// files of the same back end left.
+	NoFlush bool
+	// Told is what the real restore tool said, zero if it was not asked.
+	Told Told
+}
+
+// Inputs are the files that the answer rests on. This package opens no file:
+// the caller reads them.
+type Inputs struct {
+	// Rules are what the question's back end loads for the question's family,
+	// in boot order. None means no rules at all: everything is accepted.
+	Rules []File
+	// Other are what the other back end loads for the same family. Both back
+	// ends' rules apply to a packet.
+	Other []File
+	// IPSets is what `ipset restore` loads before the rules; nil if nothing.
+	IPSets *File
+	// NFT are the native nftables files, in boot order.
+	NFT []File
+	// ARP is the arptables file; nil if there is none. It concerns IPv4 only.
+	ARP *File
+	// Names resolves service, protocol, user and group names as the machine
+	// of the question would.
+	Names Names
+}
+
+// Names are the name tables of the machine in question. A nil map means that
+// its table is not known: a name that is not among the well-known ones then
+// makes the load status unknown instead of failed.
+type Names struct {
+	// Services maps "ssh/tcp" to its port.
+	Services map[string]uint16
+	// Protocols maps "tcp" to its number.
+	Protocols map[string]uint8
+	// Users maps an account name to its uid, Groups a group name to its gid.
+	Users  map[string]uint32
+	Groups map[string]uint32
+}
