@@ -151,7 +151,13 @@ type Link struct {
 	Lower          []int       `json:"lower,omitempty"` // physical links beneath (bond slaves, vlan parent, bridge ports)
 	Counters       [2]Counters `json:"-"`               // by Direction
 	Rates          [2]Rates    `json:"rates"`           // by Direction
+	Delay          LinkDelay   `json:"delay"`           // the link's queueing delay
+	ShaperOK       [2]bool     `json:"shaper_ok"`       // by Direction: a shaper of ours can be had or stands
 }
+
+// LinkDelay is the queueing delay of a link: the minimum over its answering
+// targets, else what the transfers' own TCP shows.
+type LinkDelay = control.Delay
 
 // TargetWhy is how a probe target was found.
 type TargetWhy string
@@ -203,7 +209,9 @@ type Snapshot struct {
 	Paths     []Path        `json:"paths"`
 	Transfers []Transfer    `json:"transfers"`
 	Softnet   Softnet       `json:"softnet"`
-	Errors    []ProbeError  `json:"errors,omitempty"`
+	// Management is what the probes of management hosts say together.
+	Management control.Reach `json:"management"`
+	Errors     []ProbeError  `json:"errors,omitempty"`
 }
 
 // Limit is what is wanted for one transfer. The zero value is freedom.
