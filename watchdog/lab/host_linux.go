@@ -1,0 +1,121 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Host is one machine of the lab: a network namespace with a link eth0 (the
+// switch and the gateway have others).
+type Host struct {
+	Name string     // srv, cli, mgmt, sw or gw
+	IPv4 netip.Addr // of eth0; not valid at the switch
+	IPv6 netip.Addr // not valid without Options.IPv6
+
+	lab   *Lab
+	ns    netns.NsHandle
+	inode uint64
+	mount string          // name under /run/netns
+	nl    *netlink.Handle // sockets inside the namespace
+}
+
+// newHost makes an empty host. What was made before an error stays in the
+// lab's list and is removed by Close.
+func (l *Lab) newHost(name string) (*Host, error) {
+	h := &Host{Name: name, lab: l, mount: l.id.String() + "-" + name, ns: netns.None()}
+	l.hosts = append(l.hosts, h)
+	var err error
+	if h.ns, err = newNetns(h.mount); err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(h.ns), &st); err != nil {
+		return nil, fmt.Errorf("lab: namespace %s: %w", h.mount, err)
+	}
+	h.inode = st.Ino
+	if h.nl, err = netlink.NewHandleAt(h.ns, unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("lab: %s: netlink: %w", name, err)
+	}
+	return h, h.quietIPv6(l.opts.IPv6)
+}
+
+// quietIPv6 switches IPv6 off, or takes from it what would delay an address.
+func (h *Host) quietIPv6(on bool) error {
+	settings := [][2]string{{"disable_ipv6", "1"}}
+	if on {
+		settings = [][2]string{{"accept_dad", "0"}, {"accept_ra", "0"}, {"router_solicitations", "0"}}
+	}
+	return h.Do(func() error {
+		if _, err := os.Stat("/proc/sys/net/ipv6"); errors.Is(err, os.ErrNotExist) && !on {
+			return nil // a kernel without IPv6 has nothing to switch off
+		}
+		for _, s := range settings {
+			for _, conf := range []string{"all", "default"} {
+				if err := sysctl("net.ipv6.conf."+conf+"."+s[0], s[1]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Do runs f on a thread in the host's network namespace. Sockets that f opens
+// belong to the host and may be used from anywhere later. In f, /proc/net is
+// still the caller's; read /proc/thread-self/net.
+func (h *Host) Do(f func() error) error {
+	if err := inNetns(h.ns, f); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Netns returns the inode number of the host's network namespace, which is
+// that of /proc/PID/ns/net of its processes, and the path of its name.
+func (h *Host) Netns() (inode uint64, path string) {
+	return h.inode, filepath.Join(netnsDir, h.mount)
+}
+
+// Sysctl writes a setting, for example "net.ipv4.tcp_rmem", in the host.
+func (h *Host) Sysctl(key, value string) error {
+	return h.Do(func() error { return sysctl(key, value) })
+}
+
+// Counters are the byte counters of a link at one moment.
+type Counters struct {
+	At      time.Time
+	RxBytes uint64
+	TxBytes uint64
+}
+
+// Counters reads the byte counters of the host's link.
+func (h *Host) Counters(link string) (Counters, error) {
+	l, err := h.nl.LinkByName(link)
+	if err != nil {
+		return Counters{}, fmt.Errorf("lab: %s: link %q: %w", h.Name, link, err)
+	}
+	s := l.Attrs().Statistics
+	if s == nil {
+		return Counters{}, fmt.Errorf("lab: %s: link %q: no statistics", h.Name, link)
+	}
+	return Counters{time.Now(), s.RxBytes, s.TxBytes}, nil
+}
+
+// remove ends the host. Its processes must be gone.
+func (h *Host) remove() error {
+	if h.nl != nil {
+		h.nl.Close()
+	}
+	if h.ns.IsOpen() {
+		h.ns.Close()
+	}
+	return removeNetns(h.mount)
+}
