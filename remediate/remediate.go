@@ -1,0 +1,28 @@
+// Package remediate makes the kernel match the limits that were decided:
+// receive windows, pacing, shapers, and stopped processes. Every change is
+// written to the ledger before it is made, and every change has an undo that a
+// guard process performs when the daemon cannot.
+package remediate
+
+import (
+	"lifeline/watchdog"
+)
+
+// Shaper holds the transfers of a link and direction below a rate, with a
+// qdisc of its own.
+type Shaper interface {
+	// Apply makes the shapers those of rates (bytes/s), with members as their
+	// transfers, and removes all others. Applying twice is applying once.
+	Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (inPlace map[watchdog.ShaperKey]float64, fails []watchdog.Failure)
+}
+
+// The names of remedies, as failures and capabilities carry them.
+const (
+	remedyWindow   = "window"
+	remedyPacing   = "pacing"
+	remedyPriority = "priority"
+	remedyPause    = "pause"
+	remedyShaper   = "shaper"
+	remedyLedger   = "ledger"
+	remedyGuard    = "guard"
+)

@@ -1,0 +1,222 @@
+package remediate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// What lifts a limit. The clamp is never set back to the value that was read
+// at birth: that one throttles for life. Pacing is unlimited at ~0.
+const (
+	liftedWindow = 1<<30 - 1
+	liftedPacing = math.MaxUint64
+)
+
+// Visit runs f with a duplicate of the socket, taken from the first of s.Refs
+// that still has it, and closes the duplicate at once: a held one would keep
+// the connection open after its owner died. ErrGone when nobody named in
+// s.Refs holds the socket any more.
+func (h *Handles) Visit(s watchdog.Socket, f func(fd int) error) error {
+	var errs []error
+	for _, ref := range s.Refs {
+		visited := false
+		err := h.with(ref.Proc, func(pidfd int) error {
+			dup, err := unix.PidfdGetfd(pidfd, ref.FD, 0)
+			if errors.Is(err, unix.EBADF) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("process %s: pidfd_getfd: %w", ref.Proc, err)
+			}
+			defer unix.Close(dup)
+			if !sameSocket(dup, s) {
+				return nil
+			}
+			visited = true
+			return f(dup)
+		})
+		if visited {
+			return err
+		}
+		if err != nil && !errors.Is(err, ErrGone) {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("socket %d: %w", s.Inode, errors.Join(errs...))
+	}
+	return fmt.Errorf("socket %d: %w", s.Inode, ErrGone)
+}
+
+// VisitSocket is Visit for a single use.
+func VisitSocket(s watchdog.Socket, f func(fd int) error) error {
+	var h Handles
+	defer h.Close()
+	return h.Visit(s, f)
+}
+
+// sameSocket compares inode and, as inodes of sockets may come round again,
+// the addresses where they are known.
+func sameSocket(fd int, s watchdog.Socket) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Ino != s.Inode {
+		return false
+	}
+	if !s.Local.IsValid() {
+		return true
+	}
+	sa, err := unix.Getsockname(fd)
+	return err == nil && samePort(sa, s.Local)
+}
+
+func samePort(sa unix.Sockaddr, want netip.AddrPort) bool {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return a.Port == int(want.Port()) && netip.AddrFrom4(a.Addr) == want.Addr().Unmap()
+	case *unix.SockaddrInet6:
+		return a.Port == int(want.Port()) && netip.AddrFrom16(a.Addr).Unmap() == want.Addr().Unmap().WithZone("")
+	}
+	return false
+}
+
+func setWindow(fd int, bytes int64) error {
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP, int(min(bytes, liftedWindow)))
+	if err != nil {
+		return fmt.Errorf("set TCP_WINDOW_CLAMP: %w", err)
+	}
+	return nil
+}
+
+func setPacing(fd int, bytesPerSecond uint64) error {
+	b := binary.NativeEndian.AppendUint64(nil, bytesPerSecond)
+	if err := setsockopt(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, b); err != nil {
+		return fmt.Errorf("set SO_MAX_PACING_RATE: %w", err)
+	}
+	return nil
+}
+
+// connection is the state of a TCP socket that limiting it depends on.
+type connection struct {
+	established   bool
+	listening     bool
+	mss           int64 // bytes: what the peer may send at once
+	scale         uint8 // window scale that we announced
+	sndMSS        int64
+	window        int64 // bytes: the receive window that stands; -1 on kernels before 6.2
+	unread        int64 // bytes of receive buffer in use, with overhead
+	buffer        int64 // bytes of receive buffer
+	received      uint64
+	acked         uint64
+	sinceData     time.Duration // since the last data segment came
+	pacing        uint64        // bytes/s; liftedPacing for none
+	windowClamped int64         // TCP_WINDOW_CLAMP that stands
+}
+
+// floor is the smallest window that the kernel can announce usefully: two
+// segments, so that the sender's silly-window rule lets it send, and one unit
+// of the window scale.
+func (c connection) floor() int64 { return max(2*c.mss, 1<<c.scale) }
+
+// full says that the receiver has no room. Setting a clamp then may wedge the
+// connection on kernels that lack "tcp: fix mid stream window clamp".
+func (c connection) full() bool {
+	return c.window == 0 || (c.window < 0 && 4*c.unread > 3*c.buffer)
+}
+
+// wedged says that the receiver has read all and still offers nothing.
+func (c connection) wedged() bool { return c.window == 0 && c.unread == 0 }
+
+const tcpEstablished = 1 // TCP_ESTABLISHED, net/tcp_states.h
+
+// inspect reads the state of a TCP socket.
+func inspect(fd int) (connection, error) {
+	var buf [unsafe.Sizeof(unix.TCPInfo{})]byte
+	n, err := getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, buf[:])
+	if err != nil {
+		return connection{}, fmt.Errorf("get TCP_INFO: %w", err)
+	}
+	c, err := parseTCPInfo(buf[:n])
+	if err != nil {
+		return connection{}, err
+	}
+	var mem [9 * 4]byte // SK_MEMINFO_VARS of linux/sock_diag.h
+	if n, err = getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, mem[:]); err != nil || n < 8 {
+		return connection{}, fmt.Errorf("get SO_MEMINFO: %d bytes, %w", n, err)
+	}
+	c.unread = int64(binary.NativeEndian.Uint32(mem[0:])) // SK_MEMINFO_RMEM_ALLOC
+	c.buffer = int64(binary.NativeEndian.Uint32(mem[4:])) // SK_MEMINFO_RCVBUF
+	clamp, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP)
+	if err != nil {
+		return connection{}, fmt.Errorf("get TCP_WINDOW_CLAMP: %w", err)
+	}
+	c.windowClamped = int64(clamp)
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return connection{}, fmt.Errorf("get SO_ACCEPTCONN: %w", err)
+	}
+	c.listening = listening != 0
+	return c, nil
+}
+
+// parseTCPInfo reads struct tcp_info (linux/tcp.h), of which older kernels
+// give less.
+func parseTCPInfo(b []byte) (connection, error) {
+	var t unix.TCPInfo
+	if len(b) < int(unsafe.Offsetof(t.Segs_out)) {
+		return connection{}, fmt.Errorf("tcp_info of %d bytes is too short", len(b))
+	}
+	u32 := func(off uintptr) uint32 { return binary.NativeEndian.Uint32(b[off:]) }
+	u64 := func(off uintptr) uint64 { return binary.NativeEndian.Uint64(b[off:]) }
+	c := connection{
+		established: b[0] == tcpEstablished,
+		mss:         int64(max(u32(unsafe.Offsetof(t.Advmss)), u32(unsafe.Offsetof(t.Rcv_mss)))),
+		sndMSS:      int64(u32(unsafe.Offsetof(t.Snd_mss))),
+		scale:       receiveScale(b[6]),
+		window:      -1,
+		received:    u64(unsafe.Offsetof(t.Bytes_received)),
+		acked:       u64(unsafe.Offsetof(t.Bytes_acked)),
+		sinceData:   time.Duration(u32(unsafe.Offsetof(t.Last_data_recv))) * time.Millisecond,
+		pacing:      u64(unsafe.Offsetof(t.Max_pacing_rate)),
+	}
+	if off := unsafe.Offsetof(t.Rcv_wnd); len(b) >= int(off)+4 {
+		c.window = int64(u32(off))
+	}
+	return c, nil
+}
+
+// receiveScale takes tcpi_rcv_wscale out of its byte, a bit field whose order
+// follows the byte order.
+func receiveScale(b byte) uint8 {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		return b >> 4
+	}
+	return b & 0xf
+}
+
+func getsockopt(fd, level, name int, buf []byte) (int, error) {
+	n := uint32(len(buf))
+	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&n)), 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
+func setsockopt(fd, level, name int, buf []byte) error {
+	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
