@@ -5,7 +5,9 @@
 package watchdog
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -182,6 +184,36 @@ type Path struct {
 	Answered bool          `json:"answered"` // ever, in this run
 	Silent   time.Duration `json:"silent"`   // since the last answer, while probes went unanswered; 0 when answering
 	Loss     float64       `json:"loss"`     // ratio 0..1 of the last window; NaN when nothing was sent
+}
+
+// MarshalJSON writes an unknown loss as null: JSON has no NaN.
+func (p Path) MarshalJSON() ([]byte, error) {
+	type plain Path
+	out := struct {
+		plain
+		Loss *float64 `json:"loss"`
+	}{plain: plain(p)}
+	if !math.IsNaN(p.Loss) {
+		out.Loss = &p.Loss
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (p *Path) UnmarshalJSON(b []byte) error {
+	type plain Path
+	in := struct {
+		*plain
+		Loss *float64 `json:"loss"`
+	}{plain: (*plain)(p)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	p.Loss = math.NaN()
+	if in.Loss != nil {
+		p.Loss = *in.Loss
+	}
+	return nil
 }
 
 // Queue is the queueing delay of the path: RTT minus base, at least zero.

@@ -151,3 +151,14 @@ type Settings struct {
 	Share      Share
 	Pause      bool // pausing is allowed
 }
+
+// String is the word that status and logs use.
+func (r Reach) String() string {
+	switch r {
+	case Reachable:
+		return "reachable"
+	case Unreachable:
+		return "unreachable"
+	}
+	return "unknown"
+}
