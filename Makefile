@@ -1,17 +1,40 @@
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-GO ?= go
+
+GO      ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.release=$(VERSION)
+PREFIX  ?= /usr
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/lifeline, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/lifeline ./cmd/lifeline
+
+.PHONY: run
+run: ## build, then watch over this host in the foreground (as root; Ctrl-C undoes everything)
+	@configs/packaging/setup.sh run
+	@$(MAKE) --no-print-directory build
+	@bin/lifeline run $(ARGS)
+
+.PHONY: demo
+demo: build ## re-enact the incident in network namespaces, without and with Lifeline (as root)
+	@bin/lifeline demo $(ARGS)
 
 .PHONY: test
-test: lint ## everything: lint, unit, race detector, namespace tests
-	$(GO) test -race ./...
+test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
+	@configs/packaging/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	@$(GO) test -race -p 1 -timeout 14m -json ./... | $(GO) run ./cmd/testreport
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck
-	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+lint: ## gofmt, go vet, staticcheck, the layers
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }
+	@$(GO) mod tidy -diff
+	@$(GO) vet ./...
+	@$(GO) tool staticcheck ./...
+	@$(GO) list -json=ImportPath,Imports ./... | $(GO) run ./cmd/layers

@@ -1,0 +1,91 @@
+// Command layers holds the rule that imports go one way. It reads
+// `go list -json ./...` on standard input and lists every import within the
+// module that the rule does not allow.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+const module = "lifeline/"
+
+// rule allows the packages under a path to import the listed ones; the first
+// that fits a package counts. A path that ends in "/" stands for all below it.
+type rule struct {
+	from string
+	may  []string
+}
+
+var core = []string{"watchdog", "watchdog/control"}
+
+var rules = []rule{
+	{"watchdog/control", nil},
+	{"watchdog/lab", nil},
+	{"watchdog/web", append([]string{"watchdog/journal", "watchdog/alert"}, core...)},
+	{"watchdog/", core},
+	{"watchdog", []string{"watchdog/control"}},
+	{"probes/iptables/", []string{"probes/iptables"}},
+	{"probes/iptables", nil},
+	{"probes/preboot", append([]string{"probes/iptables"}, core...)},
+	{"probes/", core},
+	{"remediate", append([]string{"watchdog/ledger"}, core...)},
+	{"configs", append([]string{"probes/", "remediate"}, core...)},
+	{"cmd/", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs", "cmd/"}},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func main() {
+	bad, err := check(os.Stdin)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "layers:", err)
+		os.Exit(2)
+	}
+	for _, b := range bad {
+		fmt.Println(b)
+	}
+	if len(bad) > 0 {
+		os.Exit(1)
+	}
+}
+
+// check lists the imports against the rule.
+func check(r io.Reader) (bad []string, err error) {
+	dec := json.NewDecoder(r)
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return bad, nil
+		} else if err != nil {
+			return nil, err
+		}
+		from := strings.TrimPrefix(p.ImportPath, module)
+		i := slices.IndexFunc(rules, func(r rule) bool { return covers(r.from, from) })
+		if i < 0 {
+			bad = append(bad, fmt.Sprintf("%s: no layer is named for it", from))
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.ContainsFunc(rules[i].may, func(m string) bool { return covers(m, to) }) {
+				bad = append(bad, fmt.Sprintf("%s imports %s: %q may import only %q", from, to, rules[i].from, rules[i].may))
+			}
+		}
+	}
+}
+
+func covers(pattern, path string) bool {
+	if strings.HasSuffix(pattern, "/") {
+		return strings.HasPrefix(path, pattern)
+	}
+	return pattern == path
+}
