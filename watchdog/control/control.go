@@ -65,6 +65,15 @@ type Delay struct {
 	Base    time.Duration // RTT of the empty path
 	Known   bool          // false: the probe is blind and Queue means nothing
 	Passive bool          // from the transfers' own TCP, not from probes
+
+	// Recent is the queueing delay by the newest two or three probes alone,
+	// for the ramp, where a median of ten comes too late. Optional.
+	Recent      time.Duration
+	RecentKnown bool
+
+	// Lag is how old Queue is: half the span of the probes that it is the
+	// median of. 0 when unknown.
+	Lag time.Duration
 }
 
 // Input is everything one step may look at.
@@ -73,7 +82,9 @@ type Input struct {
 	Gap        bool          // the clock jumped (suspend): rates since the last step mean nothing
 	Rate       float64       // bytes/s of the link in this direction, all traffic
 	RateKnown  bool          // false: counters reset, link new or gone
+	Other      float64       // bytes/s of the link in the other direction, all traffic; 0 when unknown
 	Capacity   float64       // bytes/s, from configuration or a believable speed; 0 when unknown
+	Configured bool          // Capacity is the operator's word for the bottleneck, not a NIC's speed
 	Learnt     float64       // bytes/s, capacity remembered from earlier runs; 0 when unknown
 	Drops      float64       // packets/s dropped by this host in this direction
 	Delay      Delay
@@ -121,7 +132,8 @@ func (p Phase) String() string {
 type Output struct {
 	Phase     Phase
 	Flows     []FlowLimit   // in the order of Input.Flows; one for each
-	Shaper    float64       // bytes/s of the shaper; 0 for none
+	Birth     FlowLimit     // what a transfer should get that is born before the next step; ID is empty
+	Shaper    float64       // bytes/s of the shaper, for the transfers alone; 0 for none
 	Capacity  float64       // bytes/s, the best estimate, to be remembered; 0 when unknown
 	AtFloor   bool          // every flow is at its floor and the delay still stands
 	NotOurs   bool          // the causality test said that the queue is not ours

@@ -1,0 +1,89 @@
+package control
+
+// Capacities of the link beyond which, and rates below which, we do not steer.
+const (
+	shaperMost = 2.5e9 / 8 // bytes/s: HTB has one lock per device
+	leastRate  = 1e6 / 8   // bytes/s: what rsync keeps whoever else is on the link
+	leastShare = 0.02      // of the capacity, likewise
+	startRate  = 5e6 / 8   // bytes/s: first budget on a link of which nothing is known
+)
+
+// capacity is what the link was seen to bear.
+type capacity struct {
+	seen float64 // bytes/s, from a standing queue or from traffic that passed; 0 when never
+	full bool    // a standing queue confirmed seen
+}
+
+// best is the estimate to work with in bytes/s, and 0 when there is none: what
+// was seen under a standing queue, but never more than what was configured.
+func (c *Controller) best(in *Input) float64 {
+	configured := in.Capacity
+	v := c.cap.seen
+	if !c.cap.full {
+		if l := in.Learnt; l > 0 {
+			v = max(v, l)
+		} else {
+			v = max(v, configured)
+			if configured == 0 {
+				return 0
+			}
+		}
+	}
+	if configured > 0 {
+		v = min(v, configured)
+	}
+	return v
+}
+
+// trusted says whether best is more than the speed of some NIC on the way.
+func (c *Controller) trusted(in *Input) bool {
+	return c.cap.full || in.Learnt > 0 || in.Configured && in.Capacity > 0
+}
+
+// learn follows the capacity: up at once with what passed, and by observations
+// of a full link, which a standing queue shows while no cut of ours is in force.
+func (c *Controller) learn(in *Input, s *signal) {
+	if !s.rateKnown {
+		return
+	}
+	if c.cap.seen > 0 && c.meter.mean > c.cap.seen {
+		c.cap.seen = c.meter.mean
+	}
+	standing := 0.4 * c.target // windows hold a queue, rates avoid one
+	steady := c.mode == cruising && s.now > c.budget.settled
+	if c.windowed() && steady && s.sees && s.queue > standing && c.carries(in, s) {
+		c.note(s.rate)
+	}
+}
+
+// note takes one observation of a full link.
+func (c *Controller) note(rate float64) {
+	switch {
+	case !c.cap.full:
+		c.cap = capacity{seen: rate, full: true}
+	case c.windowed():
+		c.cap.seen += (rate - c.cap.seen) * blend(c.dt, 2)
+	default:
+		c.cap.seen += (rate - c.cap.seen) * 0.4
+	}
+}
+
+// carries says whether this direction carries the load that makes the queue.
+// The same delay is told to both directions of a link.
+func (c *Controller) carries(in *Input, s *signal) bool {
+	best := c.best(in)
+	switch {
+	case !s.rateKnown || s.now < c.cause.trial:
+		return true
+	case best > 0 && s.rate > 0.6*best:
+		return true
+	case best > 0 && c.trusted(in) && s.rate < 0.3*best:
+		return false
+	}
+	return s.rate >= 0.5*in.Other
+}
+
+// least is the budget that rsync keeps in any case, in bytes/s.
+func (c *Controller) least(in *Input) float64 {
+	return max(leastRate, leastShare*c.best(in))
+}

@@ -1,0 +1,139 @@
+package control
+
+// cause is the test of whose queue it is: when our rate fell by 30 % because
+// of us for 5 s and the delay stayed, the queue is not ours. What stays of the
+// delay is then set aside, and only more than that counts as ours.
+type cause struct {
+	testing bool
+	rate    float64 // bytes/s of ours before we gave way
+	delay   float64 // s of raw delay then
+	least   float64 // s, the smallest raw delay since the rate fell
+	low     float64 // s for which the rate has been low
+	lastLow float64 // s, when the delay last was too long
+	until   float64 // end of the back-off
+	wait    float64 // s, length of the last back-off
+	foreign bool    // the last verdict was: not ours
+	idleFor float64 // s of queue in a direction that does not carry the load
+	trial   float64 // until when such a direction is cut all the same
+}
+
+const (
+	causeFor   = 5.0   // s
+	causeFell  = 0.7   // of the rate before
+	causeStays = 0.8   // of the delay before
+	backFirst  = 30.0  // s
+	backMost   = 600.0 // s
+	trialFor   = 12.0  // s
+)
+
+func (k *cause) shift(by float64) {
+	k.until, k.trial, k.lastLow = k.until+by, k.trial+by, k.lastLow+by
+}
+
+func (k *cause) rest() { *k = cause{until: k.until, wait: k.wait} }
+
+// backing says that limits are lifted because the queue is not ours.
+func (k *cause) backing(s *signal) bool { return k.foreign && s.now < k.until }
+
+// judge runs the test.
+func (k *cause) judge(c *Controller, in *Input, s *signal) {
+	if k.foreign && s.now >= k.until {
+		k.foreign = false
+	}
+	if k.backing(s) {
+		k.endEarly(c, in, s)
+		return
+	}
+	if c.mode == lifted {
+		c.resume(in, s)
+	}
+	k.tryOut(c, in, s)
+	if !s.sees || !s.rateKnown || c.mode == lifted {
+		k.testing = false
+		return
+	}
+	k.test(c, s)
+}
+
+// test follows one episode of a long queue.
+func (k *cause) test(c *Controller, s *signal) {
+	if s.queue > c.target {
+		k.lastLow = s.now
+	}
+	switch {
+	case !k.testing && s.queue > c.target && c.mode != ramping:
+		*k = cause{testing: true, rate: s.peak, delay: s.raw, least: s.raw, lastLow: s.now,
+			until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
+		return
+	case !k.testing:
+		return
+	case s.now-k.lastLow > 1:
+		k.testing = false
+		return
+	case s.raw < causeStays*k.delay: // it reacts
+		k.rate, k.delay, k.least, k.low = s.ours, s.raw, s.raw, 0
+		return
+	case s.ours > causeFell*k.rate || s.ours < 0.6*c.budget.rate: // we did not give way, or it is not our doing
+		k.delay, k.least, k.low = max(k.delay, s.raw), s.raw, 0
+		return
+	}
+	k.low += s.dt
+	k.least = min(k.least, s.raw)
+	if k.low >= causeFor {
+		k.acquit(c, s)
+	}
+}
+
+// acquit lifts, and sets aside the delay that did not react.
+func (k *cause) acquit(c *Controller, s *signal) {
+	wait := clamp(2*k.wait, backFirst, backMost)
+	if s.now-k.until > 3*backMost {
+		wait = backFirst
+	}
+	*k = cause{foreign: true, until: s.now + wait, wait: wait}
+	c.delay.foreign = k.leastOr(s.raw)
+	s.queue, s.fresh = 0, 0
+	c.mode = ramping
+	c.shaper.wanted, c.shaper.stands = false, false
+	c.crisis.allowed = everyone
+}
+
+func (k *cause) leastOr(raw float64) float64 {
+	if k.least > 0 {
+		return k.least
+	}
+	return raw
+}
+
+// endEarly ends the back-off when lifting made the delay much longer: some of
+// it is ours after all.
+func (k *cause) endEarly(c *Controller, in *Input, s *signal) {
+	if s.queue > max(c.engage, c.delay.foreign) && c.carries(in, s) {
+		k.foreign = false
+		if c.mode == lifted {
+			c.begin(in, s)
+			c.budget.rate = max(c.budget.rate, s.ours)
+		}
+		return
+	}
+	s.queue, s.fresh = 0, 0
+	if c.mode != lifted && s.now-c.budget.quiet > 2 {
+		c.mode = lifted
+		c.budget.top = s.peak
+	}
+}
+
+// tryOut cuts a direction that does not seem to carry the load after a while
+// all the same, because what is known of its capacity may be wrong. The test
+// then tells.
+func (k *cause) tryOut(c *Controller, in *Input, s *signal) {
+	if !s.sees || s.queue < c.engage || c.carries(in, s) || s.ours < 2*c.least(in) {
+		k.idleFor = 0
+		return
+	}
+	k.idleFor += s.dt
+	if k.idleFor > 3 && s.now >= k.trial {
+		k.trial = s.now + trialFor
+		k.idleFor = 0
+	}
+}

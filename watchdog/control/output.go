@@ -1,0 +1,174 @@
+package control
+
+import "time"
+
+// output turns the state into limits.
+func (c *Controller) output(in *Input, s *signal) Output {
+	c.settle(s)
+	out := Output{
+		Capacity:  c.remember(in),
+		Saturated: c.load.saturated,
+		NotOurs:   c.cause.backing(s),
+		Phase:     c.phase(in, s),
+		Tick:      c.tick(s),
+	}
+	limiting := c.mode != idle && c.mode != lifted
+	if limiting {
+		c.divide(s)
+		out.AtFloor = c.atFloor() && s.sees && s.queue > c.target
+		if c.shaper.wanted {
+			out.Shaper = max(c.budget.rate, leastRate)
+		}
+		out.Birth = c.birth(in, s)
+	}
+	if len(in.Flows) > 0 {
+		out.Flows = make([]FlowLimit, len(in.Flows))
+	}
+	capped := c.set.MaxRunning > 0 && c.crisis.allowed >= c.set.MaxRunning
+	for i := range c.members {
+		m := &c.members[i]
+		l := &out.Flows[i]
+		l.ID = m.flow.ID
+		if limiting {
+			c.limit(m, l)
+		}
+		c.pin(m, l)
+		if m.state.paused && m.flow.Pausable && !c.set.Off {
+			l.Pause, l.Held = true, capped && !m.flow.Pinned.Pause
+		}
+	}
+	out.Why = c.why(&out, s)
+	return out
+}
+
+// limit writes what the budget means for one transfer. A paused one keeps the
+// smallest limits, so that it comes back quietly.
+func (c *Controller) limit(m *member, l *FlowLimit) {
+	if !m.flow.Limitable {
+		return
+	}
+	l.Shape = c.shaper.wanted
+	carried := c.shaper.stands && m.flow.Shaped
+	if carried && c.set.ShaperOnly {
+		return
+	}
+	if c.set.Direction == Rx {
+		if w := c.window(m); w < mostWindow {
+			l.Window = w
+		}
+		return
+	}
+	if !carried {
+		l.Pacing = max(m.share/wire, leastPacing)
+	}
+}
+
+// pin writes an operator's own wish over ours.
+func (c *Controller) pin(m *member, l *FlowLimit) {
+	p := m.flow.Pinned
+	if p.Pause && m.flow.Pausable {
+		l.Pause = true
+	}
+	rate := p.Rate
+	if rate == 0 || !m.flow.Limitable {
+		return
+	}
+	if c.set.Direction == Tx {
+		l.Pacing = max(rate, leastPacing)
+		return
+	}
+	w := rate * (pathRTT(m.flow, c.delay.base))
+	l.Window = max(m.flow.Floor, int64(min(w, mostWindow-1)))
+}
+
+// birth is the share of one more transfer.
+func (c *Controller) birth(in *Input, s *signal) FlowLimit {
+	f := Flow{Floor: 2 * 1448}
+	m := member{flow: &f, share: c.budget.rate / float64(s.reachable+1)}
+	l := FlowLimit{Shape: c.shaper.wanted}
+	if c.set.Direction == Rx {
+		if w := c.window(&m); w < mostWindow {
+			l.Window = w
+		}
+	} else {
+		l.Pacing = max(m.share/wire, leastPacing)
+	}
+	return l
+}
+
+// remember is the capacity worth writing down: what was confirmed, else what
+// was told.
+func (c *Controller) remember(in *Input) float64 {
+	if best := c.best(in); best > 0 {
+		return best
+	}
+	return 0
+}
+
+// phase names where we stand.
+func (c *Controller) phase(in *Input, s *signal) Phase {
+	switch {
+	case c.crisis.all:
+		return PauseAll
+	case c.mode == idle:
+		return Free
+	case c.cause.backing(s):
+		return Backoff
+	case c.mode == lifted && c.blind(in, s):
+		return Blind
+	case c.mode == lifted:
+		return Free
+	case c.crisis.allowed < everyone:
+		return Fewer
+	case c.load.engaged:
+		return Engaged
+	}
+	return Probing
+}
+
+// tick is how soon the next step is wanted: soon while the budget moves fast.
+func (c *Controller) tick(s *signal) time.Duration {
+	switch c.mode {
+	case idle:
+		return time.Second
+	case ramping, draining:
+		t := clamp(s.base/4, 0.02, 0.1)
+		return time.Duration(t * float64(time.Second))
+	}
+	return 100 * time.Millisecond
+}
+
+// why is the clause for logs and status.
+func (c *Controller) why(out *Output, s *signal) string {
+	switch out.Phase {
+	case PauseAll:
+		return "management cannot be reached over a link that is busy with rsync"
+	case Fewer:
+		return "limits are at their floor and the delay still stands"
+	case Backoff:
+		return "the delay stayed when the transfers gave way"
+	case Blind:
+		return "neither delay nor capacity is known"
+	case Engaged:
+		switch {
+		case c.mode == draining:
+			return "draining the queue"
+		case c.shaper.stands:
+			return "the shaper holds the link"
+		}
+		return "limits hold the link"
+	case Probing:
+		return "limits grow until the link answers"
+	case Free:
+		if c.mode == lifted {
+			return "limits were not needed for long"
+		}
+		if c.set.Off {
+			return "switched off"
+		}
+		if out.Saturated {
+			return "saturated, but not by rsync"
+		}
+	}
+	return "no transfers"
+}

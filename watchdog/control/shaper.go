@@ -1,0 +1,63 @@
+package control
+
+// shaper is the handover from socket limits to a shaper of our own.
+type shaper struct {
+	wanted bool    // it is asked for
+	stands bool    // it is in place and carries the budget
+	since  float64 // when it was asked for or came to stand
+	denied float64 // do not ask again before
+	again  float64 // s to wait after the next denial
+}
+
+func (h *shaper) shift(by float64) { h.since, h.denied = h.since+by, h.denied+by }
+
+// handover asks for the shaper once the capacity is known, and follows whether
+// it stands. The socket limits stay until it does.
+func (c *Controller) handover(in *Input, s *signal) {
+	h := &c.shaper
+	if !c.suitsShaper(in, s) {
+		if h.wanted {
+			c.takeBack(s)
+		}
+		return
+	}
+	switch {
+	case !h.wanted:
+		ready := c.load.engaged && c.mode == cruising && s.now > c.budget.settled
+		if (ready || in.ShaperOn) && s.now >= h.denied {
+			h.wanted, h.since = true, s.now
+		}
+	case !h.stands && in.ShaperOn:
+		h.stands, h.since, h.again = true, s.now, 0
+		c.takeOver(in, s)
+	case !h.stands && s.now-h.since > 3, h.stands && !in.ShaperOn:
+		h.again = clamp(2*h.again, 30, 1800)
+		h.denied = s.now + h.again
+		c.takeBack(s)
+	}
+}
+
+// suitsShaper says whether a shaper may carry the budget here. Its own queue
+// shows in the transfers' own RTT, so only probes can steer it.
+func (c *Controller) suitsShaper(in *Input, s *signal) bool {
+	best := c.best(in)
+	return in.Shaper && !c.set.NoShaper && c.mode != lifted &&
+		(s.sees && !s.passive || c.shaper.stands && !s.passive) &&
+		best > 0 && best < shaperMost && c.trusted(in)
+}
+
+// takeOver starts below the capacity, so that a queue left standing drains.
+func (c *Controller) takeOver(in *Input, s *signal) {
+	b := &c.budget
+	b.top = max(c.best(in)-s.others, c.least(in))
+	b.rate, b.age = max(0.9*b.top, c.least(in)), 0
+	b.drained = s.now + s.loop + max(0.2, s.fresh/0.1)
+	b.settled = b.drained + s.loop
+	c.mode = draining
+}
+
+// takeBack returns to socket limits at the present budget.
+func (c *Controller) takeBack(s *signal) {
+	c.shaper.wanted, c.shaper.stands, c.shaper.since = false, false, s.now
+	c.budget.settled = s.now + s.loop
+}

@@ -1,0 +1,137 @@
+package control
+
+import (
+	"math"
+	"slices"
+)
+
+// leastPacing is the lowest pacing rate in bytes/s: a segment now and then, so
+// that no timeout of rsync or TCP ends the transfer.
+const leastPacing = 2000
+
+// divide shares the budget among the transfers that it reaches.
+func (c *Controller) divide(s *signal) {
+	left, weights := c.budget.rate, 0.0
+	ref := 0.0
+	if c.set.Share == ShareSmallFirst {
+		ref = c.medianRemaining()
+	}
+	for i := range c.members {
+		m := &c.members[i]
+		m.share = -1
+		switch {
+		case !m.flow.Limitable || !runs(m):
+			m.share = 0
+		case m.flow.Pinned.Rate > 0:
+			m.share = m.flow.Pinned.Rate
+			left -= min(m.share, max(m.flow.Rate*1.2, m.share/8))
+		default:
+			c.follow(s, m)
+			weights += weight(m.flow, ref)
+		}
+	}
+	left = max(left, 0)
+	for range 6 {
+		if !c.fill(&left, &weights, ref) {
+			break
+		}
+	}
+	for i := range c.members {
+		m := &c.members[i]
+		if m.share < 0 {
+			m.share = left * weight(m.flow, ref) / weights
+		}
+		c.record(s, m)
+	}
+}
+
+// fill gives those their demand that want less than their share, and says
+// whether there were any.
+func (c *Controller) fill(left, weights *float64, ref float64) bool {
+	found := false
+	per := *left / max(*weights, 1e-9)
+	for i := range c.members {
+		m := &c.members[i]
+		w := weight(m.flow, ref)
+		if m.share < 0 && m.state.demand > 0 && m.state.demand < per*w {
+			m.share = m.state.demand
+			*left -= m.share
+			*weights -= w
+			found = true
+		}
+	}
+	*left, *weights = max(*left, 0), max(*weights, 1e-9)
+	return found
+}
+
+// follow learns what a transfer uses of its share. Its rate is a mean over a
+// second, so only a share that has stood for longer can be compared.
+func (c *Controller) follow(s *signal, m *member) {
+	st := m.state
+	rate := m.flow.Rate * wire
+	switch {
+	case c.mode == ramping || c.mode == draining || st.share == 0 || s.now-st.grown < 2:
+		st.demand = 0
+	case rate < 0.7*st.share:
+		want := max(1.3*rate, 0.1*st.share)
+		if st.demand == 0 {
+			st.demand = st.share
+		}
+		st.demand += (want - st.demand) * blend(s.dt, 1)
+	case rate > 0.9*st.share:
+		st.demand = 0
+	}
+}
+
+// record remembers the share and when it changed much.
+func (c *Controller) record(s *signal, m *member) {
+	st := m.state
+	if m.share > 1.3*st.share || st.paused {
+		st.grown = s.now
+	}
+	st.share = m.share
+}
+
+// weight is a transfer's part in sharing, between 1/4 and 4: with small-first,
+// the square root of how much less than the median is left, so that small ones
+// end soon and large ones never starve.
+func weight(f *Flow, ref float64) float64 {
+	if ref <= 0 || f.Remaining < 0 {
+		return 1
+	}
+	return clamp(math.Sqrt(ref/max(float64(f.Remaining), 1)), 0.25, 4)
+}
+
+// medianRemaining is the median of what is known to be left, 0 when nothing is.
+func (c *Controller) medianRemaining() float64 {
+	c.left = c.left[:0]
+	for i := range c.members {
+		if r := c.members[i].flow.Remaining; r > 0 {
+			c.left = append(c.left, r)
+		}
+	}
+	if len(c.left) == 0 {
+		return 0
+	}
+	slices.Sort(c.left)
+	return float64(c.left[len(c.left)/2])
+}
+
+// mostWindow is the largest window that TCP can announce (RFC 7323); from
+// there on a limit is none.
+const mostWindow = 1 << 30
+
+// window is the receive window of a transfer in bytes: its share over its own
+// path's RTT and the queue that we tolerate. Behind a shaper the queue is in
+// the shaper, so that there is room for more.
+func (c *Controller) window(m *member) int64 {
+	queue := c.target
+	if c.shaper.stands {
+		queue = shaperQueue
+	}
+	w := m.share * (pathRTT(m.flow, c.delay.base) + queue)
+	return max(m.flow.Floor, int64(min(w, mostWindow)))
+}
+
+// shaperQueue is the delay in seconds that windows allow inside our own shaper.
+const shaperQueue = 0.020

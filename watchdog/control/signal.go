@@ -1,0 +1,192 @@
+package control
+
+import (
+	"math"
+	"time"
+)
+
+// wire is the bytes on a link per byte of TCP payload at an MTU of 1500: a
+// frame of 1514 bytes carries 1448.
+const wire = 1.045
+
+// signal is what one step knows, with gaps and nonsense removed. Times are
+// seconds, rates bytes/s, and both are of this direction.
+type signal struct {
+	now, dt float64
+
+	rateKnown bool
+	rate      float64 // the link, all traffic, smoothed over about 80 ms
+	ours      float64 // its part that our limits reach
+	others    float64 // its part that they do not
+	paid      float64 // as ours, by the transfers' own rates over the last second
+	peak      float64 // the highest ours of the last seconds
+
+	sees    bool    // queue means something
+	passive bool    // and comes from the transfers' own TCP
+	raw     float64 // queueing delay as it was measured
+	queue   float64 // the part of raw that may be ours
+	fresh   float64 // as queue, by the newest probes
+	base    float64 // RTT of the empty path
+	loop    float64 // time from a change of limits until queue shows it
+
+	running   int // transfers that are not paused
+	reachable int // of these, the ones that limits reach
+	rtt       float64
+	busy      bool // the limits are what holds the transfers
+}
+
+// sense turns an Input into a signal.
+func (c *Controller) sense(in *Input) signal {
+	s := signal{now: seconds(in.Now), dt: c.dt}
+	s.base = clamp(seconds(in.Delay.Base), 0, 2)
+	paid, rtts := 0.0, 0.0
+	for i := range c.members {
+		m := &c.members[i]
+		if m.state.paused {
+			continue
+		}
+		s.running++
+		if m.flow.Limitable {
+			s.reachable++
+			paid += m.flow.Rate
+			rtts += pathRTT(m.flow, s.base)
+		}
+	}
+	s.rtt = s.base
+	if s.reachable > 0 {
+		s.rtt = max(s.base, rtts/float64(s.reachable))
+	}
+	s.paid = paid * wire
+	c.senseRate(in, &s, s.paid)
+	c.senseDelay(in, &s)
+	s.busy = s.ours > 0.85*c.budget.rate
+	return s
+}
+
+// senseRate splits the link's rate into ours and others'. The transfers' own
+// rates are means over a second, so the split compares them with the link's
+// mean over a second and assumes that the others change slowly.
+func (c *Controller) senseRate(in *Input, s *signal, paid float64) {
+	m := &c.meter
+	s.rateKnown = in.RateKnown
+	if !s.rateKnown {
+		m.known = false
+		s.rate, s.ours, s.others, s.peak = m.fast, m.ours, m.others, m.peak
+		return
+	}
+	rate := in.Rate
+	if !m.known {
+		*m = meter{known: true, fast: rate, bytes: m.bytes, others: m.others, peak: m.peak}
+	}
+	m.fast += (rate - m.fast) * blend(s.dt, 0.08)
+	m.bytes += rate * s.dt
+	m.mean = c.history.meanRate(s.now, m.bytes, rate)
+	others := m.mean - paid
+	if others < 0.1*m.mean {
+		others = 0
+	}
+	if others < m.others || s.now-c.newest > 1.5 { // new ones have no rate yet
+		m.others += (others - m.others) * blend(s.dt, 0.5)
+	}
+	m.ours = max(0, m.fast-m.others)
+	m.peak = max(m.ours, m.peak*math.Exp(-s.dt/3))
+	s.rate, s.ours, s.others, s.peak = m.fast, m.ours, m.others, m.peak
+}
+
+// senseDelay removes from the delay what was found not to be ours.
+func (c *Controller) senseDelay(in *Input, s *signal) {
+	d := &c.delay
+	s.sees, s.passive = in.Delay.Known, in.Delay.Passive
+	lag := 0.1
+	if l := seconds(in.Delay.Lag); l > 0 {
+		lag = min(l, 2)
+	}
+	s.loop = lag + s.rtt
+	if !s.sees {
+		return
+	}
+	d.seen, d.ever = s.now, true
+	if math.Abs(s.base-d.base) > 1e-3 {
+		d.foreign = max(0, d.foreign-(s.base-d.base))
+		d.base = s.base
+	}
+	s.raw = seconds(in.Delay.Queue)
+	recent := s.raw
+	if in.Delay.RecentKnown {
+		recent = seconds(in.Delay.Recent)
+		s.loop = min(lag, 0.05) + s.rtt
+	}
+	d.foreign = min(d.foreign, s.raw)
+	s.queue = s.raw - d.foreign
+	s.fresh = max(0, recent-d.foreign)
+}
+
+// meter holds smoothed rates in bytes/s.
+type meter struct {
+	known                          bool
+	fast, mean, ours, others, peak float64
+	bytes                          float64 // that passed since the start, by the rates
+}
+
+// delay remembers what is known of the path.
+type delay struct {
+	base    float64 // s, as it was last told
+	foreign float64 // s of delay that did not react when we gave way
+	seen    float64 // when a delay was last known
+	ever    bool
+}
+
+// moment is one step's record.
+type moment struct{ at, bytes, ours, budget, fresh float64 }
+
+// history is the last steps, newest last, in a ring.
+type history struct {
+	ring [128]moment
+	n    int // written ever
+}
+
+func (h *history) add(m moment) {
+	h.ring[h.n%len(h.ring)] = m
+	h.n++
+}
+
+func (h *history) clear() { h.n = 0 }
+
+// at is the newest record that is not younger than t, or the oldest one.
+func (h *history) at(t float64) (moment, bool) {
+	var m moment
+	oldest := max(0, h.n-len(h.ring))
+	for i := h.n - 1; i >= oldest; i-- {
+		m = h.ring[i%len(h.ring)]
+		if m.at <= t {
+			break
+		}
+	}
+	return m, h.n > 0
+}
+
+// meanRate is the mean of the link's rate over the last second, or def without
+// records; bytes is what has passed by now.
+func (h *history) meanRate(now, bytes, def float64) float64 {
+	past, ok := h.at(now - 1)
+	if !ok || now <= past.at {
+		return def
+	}
+	return (bytes - past.bytes) / (now - past.at)
+}
+
+// pathRTT is the RTT of a transfer's empty path in seconds.
+func pathRTT(f *Flow, base float64) float64 {
+	if r := seconds(f.MinRTT); r > 0 {
+		return min(r, 1)
+	}
+	if base > 0 {
+		return base
+	}
+	return 1e-3
+}
+
+// blend is the weight of a new sample after dt in a mean with time constant tau.
+func blend(dt, tau float64) float64 { return 1 - math.Exp(-dt/tau) }
+
+func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }
