@@ -1,0 +1,101 @@
+package configs
+
+import (
+	"fmt"
+	"maps"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// check finds the values that have the right type and no sense.
+func (c *Config) check() (errs []*Error) {
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, &Error{Key: key, Msg: fmt.Sprintf(format, args...)})
+	}
+	c.checkPlaces(bad)
+	c.checkControl(bad)
+	c.checkPath(bad)
+	if l := c.Guard.Lease.Duration; l < 500*time.Millisecond || l > 10*time.Second {
+		bad("guard.lease", `%s is out of range: between "500ms" and "10s"`, l)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format", `%q is not known: "text" or "json"`, c.Log.Format)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Link)) {
+		checkLink(name, c.Link[name], bad)
+	}
+	return errs
+}
+
+// maxSocketPath leaves room for a pid behind the name within the 107 bytes of
+// unix(7)'s sun_path.
+const maxSocketPath = 96
+
+type report func(key, format string, args ...any)
+
+func (c *Config) checkPlaces(bad report) {
+	for key, dir := range map[string]string{"state_dir": c.StateDir, "run_dir": c.RunDir} {
+		if !filepath.IsAbs(dir) {
+			bad(key, `%q is not an absolute path: begin it with "/"`, dir)
+		}
+	}
+	if c.Socket != "" && !filepath.IsAbs(c.Socket) {
+		bad("socket", `%q is not an absolute path: begin it with "/"`, c.Socket)
+	}
+	if len(c.SocketPath()) > maxSocketPath {
+		bad("socket", "the path has %d bytes and may have %d: choose a shorter one", len(c.SocketPath()), maxSocketPath)
+	}
+	if c.SocketGroup != "" {
+		if _, err := user.LookupGroup(c.SocketGroup); err != nil {
+			bad("socket_group", "there is no group %q on this host: create it, or leave the key out", c.SocketGroup)
+		}
+	}
+}
+
+func (c *Config) checkControl(bad report) {
+	t, e := c.Control.TargetDelay.Duration, c.Control.EngageDelay.Duration
+	if t < 500*time.Microsecond || t > time.Second {
+		bad("control.target_delay", `%s is out of range: between "500us" and "1s"`, t)
+	}
+	if e < t || e > 2*time.Second {
+		bad("control.engage_delay", "%s is out of range: at least target_delay (%s), at most 2s", e, t)
+	}
+	if c.Control.MaxRunning < 0 || c.Control.MaxRunning > 100000 {
+		bad("control.max_running", "%d is out of range: 0 for no cap, at most 100000", c.Control.MaxRunning)
+	}
+	if s := c.Control.Share; s != control.ShareEqual && s != control.ShareSmallFirst {
+		bad("control.share", `%q is not known: "equal" or "small-first"`, s)
+	}
+}
+
+func (c *Config) checkPath(bad report) {
+	if d := c.Path.Interval.Duration; d < 10*time.Millisecond || d > time.Second {
+		bad("path.interval", `%s is out of range: between "10ms" and "1s"`, d)
+	}
+	if d := c.Path.IdleInterval.Duration; d < 100*time.Millisecond || d > time.Minute {
+		bad("path.idle_interval", `%s is out of range: between "100ms" and "1m"`, d)
+	}
+	for _, t := range c.Path.Targets {
+		if t.IsUnspecified() || t.IsMulticast() || t.IsLoopback() {
+			bad("path.targets", "%s is no host that could be asked: name the address of a management host", t)
+		}
+	}
+}
+
+func checkLink(name string, l Link, bad report) {
+	if len(name) > 15 || strings.ContainsAny(name, "/ \t\n") || name == "" { // dev_valid_name in net/core/dev.c
+		bad("link."+name, "%q cannot be the name of a link: at most 15 bytes, no space, no slash", name)
+	}
+	modes := []watchdog.Mode{watchdog.ModeAuto, watchdog.ModeSocket, watchdog.ModeShaper, watchdog.ModeOff}
+	for key, m := range map[string]watchdog.Mode{"ingress": l.Ingress, "egress": l.Egress} {
+		if !slices.Contains(modes, m) {
+			bad("link."+name+"."+key, `%q is not known: "auto", "socket", "shaper" or "off"`, m)
+		}
+	}
+}

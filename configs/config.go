@@ -1,0 +1,129 @@
+// Package configs reads Lifeline's configuration: strictly, from TOML, into
+// the settings of the packages that do the work.
+package configs
+
+import (
+	_ "embed"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// Example is the documented configuration file; it holds every key with its
+// default.
+//
+//go:embed example.toml
+var Example []byte
+
+// DefaultFile is read when it exists and no other is named.
+const DefaultFile = "/etc/lifeline/lifeline.toml"
+
+// Config is a whole configuration file.
+type Config struct {
+	StateDir     string          `toml:"state_dir"`
+	RunDir       string          `toml:"run_dir"`
+	Socket       string          `toml:"socket"`
+	SocketGroup  string          `toml:"socket_group"`
+	ForeignNetns bool            `toml:"foreign_netns"`
+	Log          Log             `toml:"log"`
+	Control      Control         `toml:"control"`
+	Path         Path            `toml:"path"`
+	Guard        Guard           `toml:"guard"`
+	Link         map[string]Link `toml:"link"`
+}
+
+// Log is the table [log].
+type Log struct {
+	Level  slog.Level `toml:"level"`
+	Format string     `toml:"format"`
+}
+
+// Control is the table [control].
+type Control struct {
+	TargetDelay Duration      `toml:"target_delay"`
+	EngageDelay Duration      `toml:"engage_delay"`
+	MaxRunning  int           `toml:"max_running"`
+	Share       control.Share `toml:"share"`
+	Pause       bool          `toml:"pause"`
+}
+
+// Path is the table [path].
+type Path struct {
+	Targets      []netip.Addr `toml:"targets"`
+	Remember     bool         `toml:"remember"`
+	Interval     Duration     `toml:"interval"`
+	IdleInterval Duration     `toml:"idle_interval"`
+}
+
+// Guard is the table [guard].
+type Guard struct {
+	Lease Duration `toml:"lease"`
+}
+
+// Link is one table [link.NAME].
+type Link struct {
+	CapacityRx Rate          `toml:"capacity_rx"`
+	CapacityTx Rate          `toml:"capacity_tx"`
+	Ingress    watchdog.Mode `toml:"ingress"`
+	Egress     watchdog.Mode `toml:"egress"`
+}
+
+// Default is the configuration without a file.
+func Default() Config {
+	return Config{
+		StateDir: "/var/lib/lifeline",
+		RunDir:   "/run/lifeline",
+		Log:      Log{Level: slog.LevelInfo, Format: "text"},
+		Control: Control{
+			TargetDelay: Duration{5 * time.Millisecond},
+			EngageDelay: Duration{10 * time.Millisecond},
+			Share:       control.ShareEqual,
+			Pause:       true,
+		},
+		Path: Path{
+			Targets: []netip.Addr{}, Remember: true,
+			Interval: Duration{50 * time.Millisecond}, IdleInterval: Duration{time.Second},
+		},
+		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
+		Link:  map[string]Link{"default": defaultLink},
+	}
+}
+
+var defaultLink = Link{Ingress: watchdog.ModeAuto, Egress: watchdog.ModeAuto}
+
+// SocketPath is where the control socket stands.
+func (c Config) SocketPath() string {
+	if c.Socket != "" {
+		return c.Socket
+	}
+	return filepath.Join(c.RunDir, "control.sock")
+}
+
+// Engine gives the settings of the decision engine.
+func (c Config) Engine() watchdog.Settings {
+	return watchdog.Settings{
+		Link:         c.linkSettings,
+		MaxRunning:   c.Control.MaxRunning,
+		Share:        c.Control.Share,
+		Target:       c.Control.TargetDelay.Duration,
+		Engage:       c.Control.EngageDelay.Duration,
+		Pause:        c.Control.Pause,
+		ForeignNetns: c.ForeignNetns,
+		IdleTick:     time.Second,
+	}
+}
+
+func (c Config) linkSettings(name string) watchdog.LinkSettings {
+	l, ok := c.Link[name]
+	if !ok {
+		l = c.Link["default"]
+	}
+	return watchdog.LinkSettings{
+		Capacity: [2]float64{watchdog.Rx: l.CapacityRx.BytesPerSecond, watchdog.Tx: l.CapacityTx.BytesPerSecond},
+		Mode:     [2]watchdog.Mode{watchdog.Rx: l.Ingress, watchdog.Tx: l.Egress},
+	}
+}

@@ -1,0 +1,149 @@
+package configs
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// The example documents the defaults, and all keys.
+func TestExampleIsTheDefault(t *testing.T) {
+	got, err := Parse("example.toml", Example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Default(), got, cmpopts.EquateComparable()); d != "" {
+		t.Errorf("the example differs from the defaults (-default +example):\n%s", d)
+	}
+}
+
+func TestExampleHasEveryKey(t *testing.T) {
+	places := keyPlaces(Example)
+	for _, key := range tomlKeys(Config{}) {
+		if _, ok := places[key]; !ok {
+			t.Errorf("example.toml does not document %q", key)
+		}
+	}
+}
+
+// Each file in testdata/bad holds one mistake; beside it stands the message.
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("found %d bad files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
+			_, err := Load(file)
+			if err == nil {
+				t.Fatal("was accepted")
+			}
+			got := strings.ReplaceAll(err.Error(), "testdata/bad/", "") + "\n"
+			golden := strings.TrimSuffix(file, ".toml") + ".want"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Errorf("message (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, make([]byte, maxSize+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		dir:                          "is a directory",
+		fifo:                         "is not a regular file",
+		large:                        "is larger than",
+		filepath.Join(dir, "absent"): "no such file",
+		"/dev/null":                  "is not a regular file",
+	} {
+		_, err := Load(path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path+": ") {
+			t.Errorf("Load(%s): %v, want %q", path, err, want)
+		}
+	}
+}
+
+func TestLinkTablesInheritTheDefault(t *testing.T) {
+	c, err := Parse("x", []byte(`
+		[link.default]
+		egress = "socket"
+		[link.eth0]
+		capacity_tx = "1Gbit"
+		[link.eth1]
+		egress = "off"
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Engine()
+	eth0, eth1, eth2 := s.Link("eth0"), s.Link("eth1"), s.Link("eth2")
+	if eth0.Capacity[watchdog.Tx] != 125e6 || eth0.Mode[watchdog.Tx] != watchdog.ModeSocket || eth0.Mode[watchdog.Rx] != watchdog.ModeAuto {
+		t.Errorf("eth0: %+v", eth0)
+	}
+	if eth1.Mode[watchdog.Tx] != watchdog.ModeOff || eth2.Mode[watchdog.Tx] != watchdog.ModeSocket {
+		t.Errorf("eth1: %+v, eth2: %+v", eth1, eth2)
+	}
+}
+
+func TestRate(t *testing.T) {
+	for in, want := range map[string]float64{
+		"100Mbit": 12.5e6, "100 Mbit": 12.5e6, "2.5Gbit": 312.5e6, "1Gbit/s": 125e6, "64kbit": 8000, "": 0,
+	} {
+		var r Rate
+		if err := r.UnmarshalText([]byte(in)); err != nil || r.BytesPerSecond != want {
+			t.Errorf("%q: %v, %v; want %v", in, r.BytesPerSecond, err, want)
+		}
+	}
+	for _, in := range []string{"NaNMbit", "InfGbit", "-1Mbit", "100MiB", "1e9Gbit", "Mbit", "100mb"} {
+		var r Rate
+		if err := r.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q was accepted as %v", in, r.BytesPerSecond)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(Example)
+	files, _ := filepath.Glob("testdata/bad/*.toml")
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("x", b)
+		if err == nil && c.Control.TargetDelay.Duration <= 0 {
+			t.Errorf("accepted a target delay of %s", c.Control.TargetDelay)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "x") {
+			t.Errorf("an error without its file: %v", err)
+		}
+	})
+}

@@ -1,0 +1,177 @@
+package watchdog
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// ConditionName is one of the bad states that Lifeline knows by name.
+type ConditionName string
+
+// The conditions.
+const (
+	LinkSaturated         ConditionName = "LinkSaturated"
+	ManagementUnreachable ConditionName = "ManagementUnreachable"
+	LinkErrors            ConditionName = "LinkErrors"
+	LinkDown              ConditionName = "LinkDown"
+	ProbeBlind            ConditionName = "ProbeBlind"
+	Unprotected           ConditionName = "Unprotected"
+	NotOurQueue           ConditionName = "NotOurQueue"
+	RemedyFailed          ConditionName = "RemedyFailed"
+)
+
+// Severity says how soon a person should look.
+type Severity string
+
+// The severities, by the words that Prometheus rules use.
+const (
+	Info     Severity = "info"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+// Condition is a named bad state of one subject.
+type Condition struct {
+	Name     ConditionName `json:"name"`
+	Subject  string        `json:"subject"` // a link, a probe, or "host"
+	Severity Severity      `json:"severity"`
+	Since    time.Time     `json:"since"`    // when it was first seen, before the hysteresis
+	Evidence string        `json:"evidence"` // the values that it rests on, latest
+}
+
+// Change is a condition that was raised or cleared.
+type Change struct {
+	Condition Condition
+	Raised    bool // false: cleared
+}
+
+// Truth is a fact that may be unknown.
+type Truth uint8
+
+// Unknown neither raises nor clears a condition.
+const (
+	Unknown Truth = iota
+	False
+	True
+)
+
+// truth turns a known fact into a Truth.
+func truth(b bool) Truth {
+	if b {
+		return True
+	}
+	return False
+}
+
+// finding is what one rule says of one subject in one step.
+type finding struct {
+	name     ConditionName
+	subject  string
+	truth    Truth
+	severity Severity
+	evidence string
+}
+
+// hold is the hysteresis of one condition: how long it must be true before it
+// is raised, and false before it is cleared.
+type hold struct{ raise, clear time.Duration }
+
+// holds are chosen so that what can cut management off is told at once and
+// what is noise when brief has to last.
+var holds = map[ConditionName]hold{
+	LinkSaturated:         {500 * time.Millisecond, 10 * time.Second},
+	ManagementUnreachable: {3 * time.Second, 5 * time.Second},
+	LinkErrors:            {0, 60 * time.Second}, // the rule looks at a minute already
+	LinkDown:              {0, 5 * time.Second},
+	ProbeBlind:            {3 * time.Second, 3 * time.Second},
+	Unprotected:           {5 * time.Second, 5 * time.Second},
+	NotOurQueue:           {0, 30 * time.Second},
+	RemedyFailed:          {time.Second, 30 * time.Second},
+}
+
+type conditionKey struct {
+	name    ConditionName
+	subject string
+}
+
+type conditionState struct {
+	Condition
+	raised    bool
+	trueFrom  time.Duration // monotonic; valid while wasTrue
+	falseFrom time.Duration // monotonic; valid while !wasTrue
+	wasTrue   bool
+}
+
+// conditions keeps the hysteresis of every condition that was ever found.
+type conditions map[conditionKey]*conditionState
+
+// step takes the findings of one Snapshot. A condition without a finding is
+// false: its subject is gone.
+func (c conditions) step(s Snapshot, found []finding) (standing []Condition, changes []Change) {
+	seen := make(map[conditionKey]bool, len(found))
+	for _, f := range found {
+		k := conditionKey{f.name, f.subject}
+		seen[k] = true
+		if st, ok := c[k]; ok {
+			st.take(s, f)
+		} else if f.truth == True {
+			st := &conditionState{Condition: Condition{Name: f.name, Subject: f.subject}, falseFrom: s.Mono}
+			c[k] = st
+			st.take(s, f)
+		}
+	}
+	for k, st := range c {
+		if !seen[k] {
+			st.take(s, finding{truth: False})
+		}
+		if ch, changed := st.settle(s.Mono); changed {
+			changes = append(changes, ch)
+		}
+		if st.raised {
+			standing = append(standing, st.Condition)
+		} else if !st.wasTrue {
+			delete(c, k)
+		}
+	}
+	slices.SortFunc(standing, compareConditions)
+	slices.SortFunc(changes, func(a, b Change) int { return compareConditions(a.Condition, b.Condition) })
+	return standing, changes
+}
+
+func compareConditions(a, b Condition) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject, b.Subject))
+}
+
+// take notes one finding.
+func (st *conditionState) take(s Snapshot, f finding) {
+	switch f.truth {
+	case True:
+		if !st.wasTrue {
+			st.wasTrue, st.trueFrom = true, s.Mono
+			if !st.raised {
+				st.Since = s.Wall
+			}
+		}
+		st.Severity, st.Evidence = f.severity, f.evidence
+	case False:
+		if st.wasTrue {
+			st.wasTrue, st.falseFrom = false, s.Mono
+		}
+	case Unknown: // neither the one nor the other: what stands goes on standing
+	}
+}
+
+// settle applies the hysteresis.
+func (st *conditionState) settle(now time.Duration) (Change, bool) {
+	h := holds[st.Name]
+	switch {
+	case !st.raised && st.wasTrue && now-st.trueFrom >= h.raise:
+		st.raised = true
+		return Change{st.Condition, true}, true
+	case st.raised && !st.wasTrue && now-st.falseFrom >= h.clear:
+		st.raised = false
+		return Change{st.Condition, false}, true
+	}
+	return Change{}, false
+}

@@ -1,0 +1,38 @@
+package watchdog
+
+import (
+	"time"
+
+	"lifeline/watchdog/control"
+)
+
+// LinkState is what the controller of one link and direction decided.
+type LinkState struct {
+	Link      int           `json:"link"`
+	Name      string        `json:"name"`
+	Direction Direction     `json:"direction"`
+	Phase     control.Phase `json:"phase"`
+	Rate      float64       `json:"rate"`       // bytes/s, all traffic
+	RateKnown bool          `json:"rate_known"` // false: Rate means nothing
+	Capacity  float64       `json:"capacity"`   // bytes/s, best estimate; 0 when unknown
+	Delay     control.Delay `json:"delay"`
+	Shaper    float64       `json:"shaper"` // bytes/s wanted of the shaper; 0 for none
+	Transfers int           `json:"transfers"`
+	Limited   int           `json:"limited"`
+	Paused    int           `json:"paused"`
+	Why       string        `json:"why,omitempty"`
+}
+
+// Decision is the answer to one Snapshot.
+type Decision struct {
+	Desired    Desired       `json:"-"`
+	Links      []LinkState   `json:"links"`
+	Conditions []Condition   `json:"conditions"` // those that stand
+	Changes    []Change      `json:"-"`          // conditions raised or cleared by this step
+	Tick       time.Duration `json:"tick"`       // when the next Snapshot is wanted
+}
+
+// Active tells whether anything is limited, paused or shaped by d.
+func (d Decision) Active() bool {
+	return len(d.Desired.Limits) > 0 || len(d.Desired.Shapers) > 0
+}

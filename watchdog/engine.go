@@ -1,0 +1,124 @@
+package watchdog
+
+import (
+	"time"
+
+	"lifeline/watchdog/control"
+)
+
+// Settings are the operator's choices for the engine.
+type Settings struct {
+	Link         func(name string) LinkSettings // by link name; never nil
+	MaxRunning   int                            // most transfers running at once on one link and direction; 0 for no cap
+	Share        control.Share
+	Target       time.Duration // queueing delay to hold
+	Engage       time.Duration // queueing delay to engage at
+	Pause        bool          // pausing is allowed
+	ForeignNetns bool          // also limit transfers of other network namespaces
+	IdleTick     time.Duration // between Snapshots while no transfer runs
+}
+
+// LinkSettings are the operator's choices for one link.
+type LinkSettings struct {
+	Capacity [2]float64 // bytes/s by Direction; 0 when not configured
+	Mode     [2]Mode    // by Direction
+}
+
+// Mode is how a direction of a link is enforced.
+type Mode string
+
+// The ways to enforce.
+const (
+	ModeAuto   Mode = "auto"   // socket options first, a shaper once the capacity is known
+	ModeSocket Mode = "socket" // socket options only
+	ModeShaper Mode = "shaper" // a shaper, and socket options until it stands
+	ModeOff    Mode = "off"    // never act
+)
+
+// Engine turns Snapshots into Decisions. It keeps the controllers' and the
+// conditions' memory and nothing else: the same Snapshots give the same
+// Decisions.
+type Engine struct {
+	settings    Settings
+	controllers map[ShaperKey]*control.Controller
+	learnt      map[LearntKey]float64
+	pins        map[TransferID]control.Pin
+	conditions  conditions
+	errors      map[string]*errorWindow
+	carriers    map[string]bool // links that were seen with a carrier
+	used        map[string]bool // links that are hardware, or that transfers or probes went over
+}
+
+// LearntKey names a remembered capacity: indices change over a reboot, names
+// seldom do.
+type LearntKey struct {
+	Link      string
+	Direction Direction
+}
+
+// NewEngine makes an engine. Learnt are capacities in bytes/s from earlier
+// runs; nil is none.
+func NewEngine(s Settings, learnt map[LearntKey]float64) *Engine {
+	e := &Engine{
+		settings:    s,
+		controllers: map[ShaperKey]*control.Controller{},
+		learnt:      map[LearntKey]float64{},
+		pins:        map[TransferID]control.Pin{},
+		conditions:  conditions{},
+		errors:      map[string]*errorWindow{},
+		carriers:    map[string]bool{},
+		used:        map[string]bool{},
+	}
+	for k, v := range learnt {
+		e.learnt[k] = v
+	}
+	return e
+}
+
+// Pin sets what an operator asked for one transfer; the zero Pin takes it back.
+func (e *Engine) Pin(id TransferID, p control.Pin) {
+	if p == (control.Pin{}) {
+		delete(e.pins, id)
+		return
+	}
+	e.pins[id] = p
+}
+
+// Learnt gives the capacities worth remembering, bytes/s.
+func (e *Engine) Learnt() map[LearntKey]float64 { return e.learnt }
+
+// Step decides. Outcome is what stood when the Snapshot was taken.
+func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
+	d := Decision{
+		Desired: Desired{Limits: map[TransferID]Limit{}, Shapers: map[ShaperKey]float64{}},
+		Tick:    e.settings.IdleTick,
+	}
+	e.forgetPins(s.Transfers)
+	links := newLinkIndex(s.Links)
+	var outs []judged
+	for _, g := range e.groups(s, links) {
+		j := e.judge(s, g, stands)
+		j.want(&d.Desired)
+		d.Links = append(d.Links, j.state())
+		d.Tick = min(d.Tick, j.out.Tick)
+		outs = append(outs, j)
+	}
+	d.Conditions, d.Changes = e.conditions.step(s, e.findings(s, links, outs, stands))
+	return d
+}
+
+// forgetPins drops the wishes for transfers that are gone.
+func (e *Engine) forgetPins(ts []Transfer) {
+	if len(e.pins) == 0 {
+		return
+	}
+	live := make(map[TransferID]bool, len(ts))
+	for _, t := range ts {
+		live[t.ID] = true
+	}
+	for id := range e.pins {
+		if !live[id] {
+			delete(e.pins, id)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package watchdog
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lifeline/watchdog/control"
+)
+
+// findings runs every rule over one Snapshot and what was decided on it.
+func (e *Engine) findings(s Snapshot, links linkIndex, outs []judged, stands Outcome) []finding {
+	var fs []finding
+	for _, j := range outs {
+		fs = append(fs, j.findings()...)
+	}
+	fs = append(fs, findManagement(s))
+	fs = append(fs, e.findLinks(s)...)
+	fs = append(fs, findBlind(s)...)
+	fs = append(fs, e.findUnprotected(s))
+	return append(fs, findFailed(stands)...)
+}
+
+// subject names a link and direction, as the conditions do.
+func (j judged) subject() string {
+	name := j.link.Name
+	if name == "" {
+		name = "unknown link"
+	}
+	return name + " " + j.key.Direction.String()
+}
+
+// findings of one controller: saturation, a queue of somebody else, nothing
+// to steer by.
+func (j judged) findings() []finding {
+	known := Unknown
+	if j.in.RateKnown || j.in.Delay.Known {
+		known = truth(j.out.Saturated)
+	}
+	saturated := finding{LinkSaturated, j.subject(), known, Warning, ""}
+	notOurs := finding{NotOurQueue, j.subject(), truth(j.out.NotOurs), Warning, ""}
+	if j.out.Saturated {
+		saturated.evidence = j.evidence()
+	}
+	if j.out.NotOurs {
+		notOurs.evidence = "rsync gave way and the delay stayed: " + j.evidence()
+	}
+	blind := finding{Unprotected, j.subject(), truth(j.out.Phase == control.Blind && len(j.transfers) > 0), Warning,
+		"no probe target answers and the capacity is unknown: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"}
+	return []finding{saturated, notOurs, blind}
+}
+
+// evidence is the values that the judgement rests on.
+func (j judged) evidence() string {
+	var b strings.Builder
+	if j.in.RateKnown {
+		fmt.Fprintf(&b, "%s %s", j.key.Direction, Mbit(j.in.Rate))
+	} else {
+		fmt.Fprintf(&b, "%s rate unknown", j.key.Direction)
+	}
+	if c := max(j.out.Capacity, j.in.Capacity); c > 0 {
+		fmt.Fprintf(&b, " of %s", Mbit(c))
+	}
+	if j.in.Delay.Known {
+		how := ""
+		if j.in.Delay.Passive {
+			how = " (by the transfers' own TCP)"
+		}
+		fmt.Fprintf(&b, ", queueing delay %s%s", j.in.Delay.Queue.Round(100*time.Microsecond), how)
+	} else {
+		b.WriteString(", queueing delay unknown")
+	}
+	fmt.Fprintf(&b, ", %d transfers", len(j.transfers))
+	return b.String()
+}
+
+// Mbit writes bytes/s as Mbit/s, the unit of links.
+func Mbit(bytesPerSecond float64) string {
+	return fmt.Sprintf("%.1f Mbit/s", bytesPerSecond*8/1e6)
+}
+
+func findManagement(s Snapshot) finding {
+	f := finding{name: ManagementUnreachable, subject: "host", severity: Critical}
+	switch s.Management {
+	case control.Unreachable:
+		f.truth = True
+	case control.Reachable:
+		f.truth = False
+	case control.ReachUnknown:
+		f.truth = Unknown
+	}
+	var silent []string
+	for _, p := range s.Paths {
+		if p.Why != TargetGateway && p.Silent > 0 {
+			silent = append(silent, fmt.Sprintf("%s (%s) silent for %s", p.Target, p.Why, p.Silent.Round(time.Second)))
+		}
+	}
+	f.evidence = strings.Join(silent, ", ")
+	return f
+}
+
+// findBlind reports every probe that could not look.
+func findBlind(s Snapshot) []finding {
+	var fs []finding
+	for _, e := range s.Errors {
+		fs = append(fs, finding{ProbeBlind, e.Probe, True, Warning, e.Err})
+	}
+	return fs
+}
+
+// findUnprotected counts the transfers that are seen and cannot be limited.
+func (e *Engine) findUnprotected(s Snapshot) finding {
+	var foreign, none int
+	why := ""
+	for _, t := range s.Transfers {
+		switch {
+		case t.Foreign && !e.settings.ForeignNetns:
+			foreign++
+		case t.Control == ControlNone:
+			none++
+			why = t.Why
+		}
+	}
+	var parts []string
+	if foreign > 0 {
+		parts = append(parts, fmt.Sprintf("%d transfers in other network namespaces (foreign_netns = true limits them)", foreign))
+	}
+	if none > 0 {
+		parts = append(parts, fmt.Sprintf("%d transfers out of reach: %s", none, why))
+	}
+	return finding{Unprotected, "host", truth(len(parts) > 0), Warning, strings.Join(parts, "; ")}
+}
+
+// findFailed reports the remedies that did not take.
+func findFailed(o Outcome) []finding {
+	by := map[string][]string{}
+	for _, f := range o.Failed {
+		by[f.Remedy] = append(by[f.Remedy], f.Target+": "+f.Err)
+	}
+	var fs []finding
+	for remedy, errs := range by {
+		ev := errs[0]
+		if n := len(errs) - 1; n > 0 {
+			ev += fmt.Sprintf(" (and %d more)", n)
+		}
+		fs = append(fs, finding{RemedyFailed, remedy, True, Critical, ev})
+	}
+	return fs
+}

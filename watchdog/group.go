@@ -1,0 +1,198 @@
+package watchdog
+
+import (
+	"cmp"
+	"slices"
+
+	"lifeline/watchdog/control"
+)
+
+// linkIndex finds links by index and walks down to the physical one.
+type linkIndex map[int]Link
+
+func newLinkIndex(ls []Link) linkIndex {
+	x := make(linkIndex, len(ls))
+	for _, l := range ls {
+		x[l.Index] = l
+	}
+	return x
+}
+
+// physical is the lowest link beneath index: where several L3 links meet in
+// one NIC they share its capacity. A link with several lower ones (a bond, a
+// bridge) is its own budget.
+func (x linkIndex) physical(index int) int {
+	for range len(x) { // bounded: a loop of links cannot hold us
+		l, ok := x[index]
+		if !ok || len(l.Lower) != 1 {
+			return index
+		}
+		if _, ok := x[l.Lower[0]]; !ok {
+			return index
+		}
+		index = l.Lower[0]
+	}
+	return index
+}
+
+// group is the transfers that share one direction of one physical link.
+type group struct {
+	key       ShaperKey // the physical link
+	link      Link      // zero when it is not known
+	shapeOn   ShaperKey // the link of the sockets' route
+	oneRoute  bool      // all of them leave by shapeOn
+	transfers []Transfer
+}
+
+// groups sorts the transfers that may be touched by physical link and
+// direction. A controller that has no transfers left is stepped too, so that
+// it lets go.
+func (e *Engine) groups(s Snapshot, links linkIndex) []group {
+	by := map[ShaperKey]*group{}
+	for _, t := range s.Transfers {
+		if t.Foreign && !e.settings.ForeignNetns {
+			continue
+		}
+		k := ShaperKey{links.physical(t.Link), t.Direction}
+		g := by[k]
+		if g == nil {
+			g = &group{key: k, link: links[k.Link], shapeOn: ShaperKey{t.Link, t.Direction}, oneRoute: true}
+			by[k] = g
+		}
+		g.oneRoute = g.oneRoute && t.Link == g.shapeOn.Link && !t.Foreign
+		g.transfers = append(g.transfers, t)
+	}
+	for k := range e.controllers {
+		if by[k] == nil {
+			by[k] = &group{key: k, link: links[k.Link], shapeOn: k, oneRoute: true}
+		}
+	}
+	out := make([]group, 0, len(by))
+	for _, g := range by {
+		out = append(out, *g)
+	}
+	slices.SortFunc(out, func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.key.Link, b.key.Link), cmp.Compare(a.key.Direction, b.key.Direction))
+	})
+	return out
+}
+
+// judged is a group with the controller's answer.
+type judged struct {
+	group
+	in  control.Input
+	out control.Output
+}
+
+// judge steps the controller of one group.
+func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
+	dir := g.key.Direction
+	ls := e.settings.Link(g.link.Name)
+	c := e.controllers[g.key]
+	if c == nil {
+		c = control.New(e.controlSettings(ls, dir))
+		e.controllers[g.key] = c
+	}
+	lk := LearntKey{g.link.Name, dir}
+	_, shaperOn := stands.Shapers[g.shapeOn]
+	in := control.Input{
+		Now: s.Mono, Gap: s.Gap,
+		Rate: g.link.Rates[dir].Bytes, RateKnown: g.link.Rates[dir].Known,
+		Capacity:   cmp.Or(ls.Capacity[dir], g.link.Speed),
+		Learnt:     e.learnt[lk],
+		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
+		Delay:      g.link.Delay,
+		Management: s.Management,
+		Shaper:     g.oneRoute && g.link.ShaperOK[dir],
+		ShaperOn:   shaperOn,
+		Flows:      make([]control.Flow, 0, len(g.transfers)),
+	}
+	for _, t := range g.transfers {
+		in.Flows = append(in.Flows, e.flow(t, stands))
+	}
+	out := c.Step(in)
+	if out.Capacity > 0 && g.link.Name != "" {
+		e.learnt[lk] = out.Capacity
+	}
+	if len(g.transfers) == 0 && out.Phase == control.Free {
+		delete(e.controllers, g.key)
+	}
+	return judged{g, in, out}
+}
+
+func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Settings {
+	return control.Settings{
+		Direction:  dir,
+		Off:        ls.Mode[dir] == ModeOff,
+		NoShaper:   ls.Mode[dir] == ModeSocket,
+		Target:     e.settings.Target,
+		Engage:     e.settings.Engage,
+		MaxRunning: e.settings.MaxRunning,
+		Share:      e.settings.Share,
+		Pause:      e.settings.Pause,
+	}
+}
+
+// flow is a transfer as the controller sees it.
+func (e *Engine) flow(t Transfer, stands Outcome) control.Flow {
+	remaining := int64(-1)
+	if t.File.Size >= 0 && t.File.Pos >= 0 {
+		remaining = max(0, t.File.Size-t.File.Pos)
+	}
+	f := control.Flow{
+		ID: string(t.ID), Rate: t.Rate, Remaining: remaining, Age: t.Age,
+		Floor:     WindowFloor(t.TCP),
+		Limitable: t.Control == ControlFull || t.Control == ControlLimitOnly,
+		Pausable:  t.Control == ControlFull || t.Control == ControlPauseOnly,
+		Shaped:    stands.Limits[t.ID].Shape,
+		Stopped:   stands.Stopped[t.ID],
+		Pinned:    e.pins[t.ID],
+	}
+	if t.TCP.Known {
+		f.RTT, f.MinRTT = t.TCP.RTT, t.TCP.MinRTT
+	}
+	return f
+}
+
+// WindowFloor is the smallest receive window, in bytes, that keeps a
+// connection moving: two segments, and one unit of the announced window scale
+// below which the kernel would round it to nothing.
+func WindowFloor(t TCP) int64 {
+	mss := t.MSS
+	if mss <= 0 {
+		mss = 1460
+	}
+	return max(2*int64(mss), int64(1)<<min(t.RcvWscale, 14))
+}
+
+// want adds the controller's limits to the desired state.
+func (j judged) want(d *Desired) {
+	for _, f := range j.out.Flows {
+		l := Limit{Window: f.Window, Pacing: f.Pacing, Shape: f.Shape, Pause: f.Pause}
+		if l != (Limit{}) {
+			d.Limits[TransferID(f.ID)] = l
+		}
+	}
+	if j.out.Shaper > 0 {
+		d.Shapers[j.shapeOn] = j.out.Shaper
+	}
+}
+
+// state sums the decision up for status and logs.
+func (j judged) state() LinkState {
+	st := LinkState{
+		Link: j.key.Link, Name: j.link.Name, Direction: j.key.Direction,
+		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,
+		Capacity: cmp.Or(j.out.Capacity, j.in.Capacity, j.in.Learnt),
+		Delay:    j.in.Delay, Shaper: j.out.Shaper,
+		Transfers: len(j.transfers), Why: j.out.Why,
+	}
+	for _, f := range j.out.Flows {
+		if f.Pause {
+			st.Paused++
+		} else if f.Window > 0 || f.Pacing > 0 || f.Shape {
+			st.Limited++
+		}
+	}
+	return st
+}

@@ -1,0 +1,145 @@
+package watchdog
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	errorWindowLen  = time.Minute
+	errorWindowStep = 5 * time.Second
+	// errorRatio is the share of bad packets at which node-mixin and others alert.
+	errorRatio = 0.01
+	// errorMinimum keeps a single bad frame on a quiet link from being 1 %.
+	errorMinimum = 10
+)
+
+// errorSample is a link's totals at one moment.
+type errorSample struct {
+	at      time.Duration
+	index   int
+	packets uint64
+	bad     uint64 // cable, NIC: errors of both directions
+	missed  uint64 // host: missed and fifo, which errors include
+	flaps   uint64
+}
+
+// errorWindow is the last minute of a link's error counters.
+type errorWindow struct{ samples []errorSample }
+
+func sampleErrors(l Link, at time.Duration) errorSample {
+	rx, tx := l.Counters[Rx], l.Counters[Tx]
+	return errorSample{
+		at: at, index: l.Index, packets: rx.Packets + tx.Packets,
+		bad: rx.Errors + tx.Errors, missed: rx.Missed + rx.FIFO + tx.FIFO, flaps: l.CarrierChanges,
+	}
+}
+
+// add notes a sample; one of another link or with falling counters starts the
+// window anew, so that a reset is never a spike.
+func (w *errorWindow) add(s errorSample) {
+	if n := len(w.samples); n > 0 {
+		last := w.samples[n-1]
+		if s.index != last.index || s.packets < last.packets || s.bad < last.bad || s.missed < last.missed || s.flaps < last.flaps {
+			w.samples = w.samples[:0]
+		} else if n > 1 && s.at-w.samples[n-2].at < errorWindowStep {
+			w.samples[n-1] = s
+			return
+		}
+	}
+	w.samples = append(w.samples, s)
+	for len(w.samples) > 2 && s.at-w.samples[1].at >= errorWindowLen {
+		w.samples = append(w.samples[:0], w.samples[1:]...)
+	}
+}
+
+// finding judges the window.
+func (w *errorWindow) finding(name string) finding {
+	f := finding{name: LinkErrors, subject: name, truth: Unknown, severity: Warning}
+	if len(w.samples) < 2 {
+		return f
+	}
+	a, b := w.samples[0], w.samples[len(w.samples)-1]
+	packets, bad, missed, flaps := b.packets-a.packets, b.bad-a.bad, b.missed-a.missed, b.flaps-a.flaps
+	total := bad + missed
+	f.truth = truth((total >= errorMinimum && float64(total) >= errorRatio*float64(packets)) || flaps >= 4)
+	if f.truth == True {
+		f.evidence = fmt.Sprintf("in %s: %d errors and %d missed of %d packets, %d carrier changes",
+			(b.at - a.at).Round(time.Second), bad, missed, packets, flaps)
+	}
+	if flaps >= 4 {
+		f.severity = Critical
+	}
+	return f
+}
+
+// findLinks judges errors and carriers of every link.
+func (e *Engine) findLinks(s Snapshot) []finding {
+	var fs []finding
+	seen := make(map[string]bool, len(s.Links))
+	for _, l := range s.Links {
+		seen[l.Name] = true
+		w := e.errors[l.Name]
+		if w == nil {
+			w = &errorWindow{}
+			e.errors[l.Name] = w
+		}
+		w.add(sampleErrors(l, s.Mono))
+		fs = append(fs, w.finding(l.Name), e.findCarrier(l))
+	}
+	for name := range e.errors {
+		if !seen[name] {
+			delete(e.errors, name)
+		}
+	}
+	return append(fs, e.findVanished(s, seen)...)
+}
+
+// findCarrier reports a link that is up by configuration and had a carrier.
+func (e *Engine) findCarrier(l Link) finding {
+	if l.Carrier {
+		e.carriers[l.Name] = true
+	}
+	f := finding{LinkDown, l.Name, truth(l.Up && !l.Carrier && e.carriers[l.Name]), Critical, ""}
+	if f.truth == True {
+		f.evidence = fmt.Sprintf("no carrier, %d carrier changes", l.CarrierChanges)
+	}
+	return f
+}
+
+// findVanished reports a link that is gone. Virtual links come and go with
+// containers: their end is nobody's alarm unless it was used.
+func (e *Engine) findVanished(s Snapshot, seen map[string]bool) []finding {
+	if len(s.Links) == 0 {
+		return nil // nothing could be read: unknown
+	}
+	e.noteUse(s)
+	var fs []finding
+	for name := range e.carriers {
+		switch {
+		case seen[name]:
+		case e.used[name]:
+			fs = append(fs, finding{LinkDown, name, True, Critical, "the link is gone"})
+		default:
+			delete(e.carriers, name)
+		}
+	}
+	return fs
+}
+
+// noteUse remembers the links that are hardware or that probes or transfers
+// went over.
+func (e *Engine) noteUse(s Snapshot) {
+	over := map[int]bool{}
+	for _, p := range s.Paths {
+		over[p.Link] = true
+	}
+	for _, t := range s.Transfers {
+		over[t.Link] = true
+	}
+	for _, l := range s.Links {
+		if l.Kind == "device" || over[l.Index] {
+			e.used[l.Name] = true
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package watchdog
+
+import (
+	"testing"
+	"time"
+)
+
+// feed runs a link through samples a second apart and gives the last finding.
+func feed(n int, at func(i int) Link) finding {
+	w := &errorWindow{}
+	var f finding
+	for i := range n {
+		w.add(sampleErrors(at(i), time.Duration(i)*time.Second))
+		f = w.finding("eth0")
+	}
+	return f
+}
+
+func linkWith(packets, errors, crc, missed, flaps uint64) Link {
+	return Link{Index: 2, Name: "eth0", CarrierChanges: flaps,
+		Counters: [2]Counters{{Packets: packets, Errors: errors, CRC: crc, Missed: missed}, {}}}
+}
+
+func TestErrorWindow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		at   func(i int) Link
+		want Truth
+	}{
+		"clean":            {func(i int) Link { return linkWith(uint64(1000*i), 0, 0, 0, 1) }, False},
+		"two per cent":     {func(i int) Link { return linkWith(uint64(1000*i), uint64(20*i), uint64(20*i), 0, 1) }, True},
+		"one on an idle":   {func(i int) Link { return linkWith(uint64(i/20), uint64(i/30), 0, 0, 1) }, False},
+		"old errors only":  {func(i int) Link { return linkWith(uint64(1000*i), 5000, 0, 0, 1) }, False},
+		"missed":           {func(i int) Link { return linkWith(uint64(100*i), 0, 0, uint64(5*i), 1) }, True},
+		"flapping":         {func(i int) Link { return linkWith(uint64(100*i), 0, 0, 0, uint64(i/5)) }, True},
+		"reset":            {func(i int) Link { return linkWith(uint64(1000*(i%40)), uint64((i%40)/39), 0, 0, 1) }, False},
+		"another link now": {func(i int) Link { l := linkWith(uint64(1000*i), 90000, 0, 0, 9); l.Index = i / 39; return l }, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 75
+			if name == "another link now" {
+				n = 40
+			}
+			if got := feed(n, tc.at); got.truth != tc.want {
+				t.Errorf("%v (%s), want %v", got.truth, got.evidence, tc.want)
+			}
+		})
+	}
+}
+
+// The window is a minute: what happened before it is forgotten.
+func TestErrorWindowForgets(t *testing.T) {
+	got := feed(150, func(i int) Link { return linkWith(uint64(100*i), uint64(min(50*i, 1000)), 0, 0, 1) })
+	if got.truth != False {
+		t.Errorf("%v: %s", got.truth, got.evidence)
+	}
+}
+
+func engineForLinks() *Engine {
+	return NewEngine(Settings{Link: func(string) LinkSettings { return LinkSettings{} }, IdleTick: time.Second}, nil)
+}
+
+func truthOf(fs []finding, name ConditionName, subject string) Truth {
+	for _, f := range fs {
+		if f.name == name && f.subject == subject {
+			return f.truth
+		}
+	}
+	return Unknown
+}
+
+func TestLinkDown(t *testing.T) {
+	e := engineForLinks()
+	up := Link{Index: 2, Name: "eth0", Kind: "device", Up: true, Carrier: true}
+	spare := Link{Index: 3, Name: "eth1", Kind: "device", Up: true} // never had a carrier
+	veth := Link{Index: 4, Name: "veth1", Kind: "veth", Up: true, Carrier: true}
+	see := func(ls ...Link) []finding { return e.findLinks(Snapshot{Links: ls}) }
+
+	if got := truthOf(see(up, spare, veth), LinkDown, "eth0"); got != False {
+		t.Errorf("with carrier: %v", got)
+	}
+	unplugged := up
+	unplugged.Carrier = false
+	fs := see(unplugged, spare, veth)
+	if truthOf(fs, LinkDown, "eth0") != True || truthOf(fs, LinkDown, "eth1") != False {
+		t.Errorf("unplugged: %v", fs)
+	}
+	if got := truthOf(see(spare), LinkDown, "eth0"); got != True {
+		t.Errorf("hardware that vanished: %v", got)
+	}
+	if got := truthOf(see(spare), LinkDown, "veth1"); got == True {
+		t.Error("a container's link that ended is an alarm")
+	}
+	if got := truthOf(see(), LinkDown, "eth0"); got != Unknown {
+		t.Errorf("no link could be read: %v, want unknown", got)
+	}
+}

@@ -1,0 +1,82 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// ErrNoTransfer means that no transfer has that name.
+var ErrNoTransfer = errors.New("no such transfer: `lifeline status` lists them")
+
+// API is what the control socket offers.
+type API struct {
+	Status func() Status
+	// Pin sets an operator's wish; the zero Pin takes it back.
+	Pin func(watchdog.TransferID, control.Pin) error
+}
+
+// Handler serves the API over HTTP.
+//
+//	GET  /v1/status                    Status
+//	POST /v1/transfers/ID/pin          PinRequest
+func (a API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
+	mux.HandleFunc("POST /v1/transfers/{id}/pin", a.pin)
+	return mux
+}
+
+// PinRequest is the body of a pin: all zero takes the wish back.
+type PinRequest struct {
+	Pause bool    `json:"pause"`
+	Rate  float64 `json:"rate"` // bytes/s; 0 for no limit
+}
+
+func (a API) pin(w http.ResponseWriter, r *http.Request) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
+	dec.DisallowUnknownFields()
+	var req PinRequest
+	if err := dec.Decode(&req); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	if req.Rate < 0 {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("rate %g is negative", req.Rate))
+		return
+	}
+	err := a.Pin(watchdog.TransferID(r.PathValue("id")), control.Pin{Pause: req.Pause, Rate: req.Rate})
+	switch {
+	case errors.Is(err, ErrNoTransfer):
+		refuse(w, http.StatusNotFound, err)
+	case err != nil:
+		refuse(w, http.StatusConflict, err)
+	default:
+		answer(w, req)
+	}
+}
+
+type failure struct {
+	Error string `json:"error"`
+}
+
+func refuse(w http.ResponseWriter, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(failure{err.Error()}) // the client is gone: nobody to tell
+}
+
+func answer(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, string(b)+"\n") // as above
+}

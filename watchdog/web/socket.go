@@ -1,0 +1,116 @@
+// Package web is Lifeline's local face: a control socket that answers with
+// what was seen, decided and done, and takes an operator's wishes.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse means that another daemon answers on the socket.
+var ErrInUse = errors.New("another daemon answers on it")
+
+// Listen makes the control socket: for root, and for the group with that id
+// unless it is -1. A socket that a dead daemon left is replaced; anything else
+// in its place is refused.
+func Listen(path string, gid int) (net.Listener, error) {
+	fail := func(err error) (net.Listener, error) {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fail(err)
+	}
+	if err := clearStale(path); err != nil {
+		return fail(err)
+	}
+	// Bind under a name of its own, give it its mode, then move it into its
+	// place: nobody can connect before the mode is right.
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return fail(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := admit(tmp, gid); err != nil {
+		return fail(errors.Join(err, l.Close(), os.Remove(tmp)))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fail(errors.Join(err, l.Close(), os.Remove(tmp)))
+	}
+	return l, nil
+}
+
+// admit sets who may connect.
+func admit(path string, gid int) error {
+	if gid < 0 {
+		return os.Chmod(path, 0o600)
+	}
+	if err := os.Chown(path, -1, gid); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o660)
+}
+
+// clearStale removes the socket of a daemon that is gone.
+func clearStale(path string) error {
+	st, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("there is something else (%s): move it away", st.Mode().Type())
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return errors.Join(ErrInUse, c.Close())
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// Server serves the control socket as a task.
+type Server struct {
+	Path     string // of the socket, removed at the end
+	Listener net.Listener
+	Handler  http.Handler
+}
+
+// String names the task.
+func (s *Server) String() string { return "control socket" }
+
+// Run serves until ctx ends. Slow or hanging clients are cut off; they cannot
+// hold the daemon up.
+func (s *Server) Run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	err := srv.Serve(s.Listener)
+	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
+		return os.Remove(s.Path)
+	}
+	return fmt.Errorf("control socket: %w", err)
+}

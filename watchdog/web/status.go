@@ -1,0 +1,97 @@
+package web
+
+import (
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/journal"
+)
+
+// Schema is the version of Status. Fields may be added under one version;
+// none changes its meaning.
+const Schema = 1
+
+// Status is what `lifeline status --json` prints: the latest turn of the
+// watchdog. Durations are nanoseconds, rates bytes per second, sizes bytes.
+type Status struct {
+	Schema       int                   `json:"schema"`
+	Version      string                `json:"version"`
+	PID          int                   `json:"pid"`
+	Started      time.Time             `json:"started"`
+	At           time.Time             `json:"at"`        // of the latest turn
+	DryRun       bool                  `json:"dry_run"`   // nothing is done, only said
+	Ping         string                `json:"ping"`      // how echo requests are sent: privileged or not
+	Guard        string                `json:"guard"`     // state of the guard process
+	GuardPID     int                   `json:"guard_pid"` // 0 without one
+	Capabilities []watchdog.Capability `json:"capabilities"`
+	Management   string                `json:"management"` // reachable, unreachable or unknown
+	Links        []watchdog.Link       `json:"links"`
+	Paths        []watchdog.Path       `json:"paths"`
+	Control      []watchdog.LinkState  `json:"control"`
+	Transfers    []Transfer            `json:"transfers"`
+	Conditions   []watchdog.Condition  `json:"conditions"`
+	Failures     []watchdog.Failure    `json:"failures"`
+	ProbeErrors  []watchdog.ProbeError `json:"probe_errors"`
+	Journal      journal.Health        `json:"journal"`
+	Turn         time.Duration         `json:"turn"` // how long the latest turn took
+}
+
+// Transfer is a transfer and what is done to it.
+type Transfer struct {
+	watchdog.Transfer
+	LinkName  string         `json:"link_name"`
+	Limit     watchdog.Limit `json:"limit"`      // wanted
+	InForce   watchdog.Limit `json:"in_force"`   // stands
+	HeldByUs  bool           `json:"held_by_us"` // stopped by us at this moment
+	Mechanism string         `json:"mechanism"`  // the limit in words
+}
+
+// Fill takes one turn of the loop into the status.
+func (st *Status) Fill(r watchdog.Report) {
+	st.At, st.Turn = r.Snapshot.Wall, r.Took
+	st.Management = r.Snapshot.Management.String()
+	st.Links, st.Paths = r.Snapshot.Links, r.Snapshot.Paths
+	st.Control, st.Conditions = r.Decision.Links, r.Decision.Conditions
+	st.Failures, st.ProbeErrors = r.Outcome.Failed, r.Snapshot.Errors
+	names := map[int]string{}
+	for _, l := range r.Snapshot.Links {
+		names[l.Index] = l.Name
+	}
+	st.Transfers = make([]Transfer, 0, len(r.Snapshot.Transfers))
+	for _, t := range r.Snapshot.Transfers {
+		w := Transfer{
+			Transfer: t, LinkName: names[t.Link],
+			Limit: r.Decision.Desired.Limits[t.ID], InForce: r.Outcome.Limits[t.ID],
+			HeldByUs: r.Outcome.Stopped[t.ID],
+		}
+		w.Mechanism = mechanism(w)
+		st.Transfers = append(st.Transfers, w)
+	}
+}
+
+// mechanism puts a limit into words.
+func mechanism(t Transfer) string {
+	l := t.Limit
+	switch {
+	case l.Pause && t.HeldByUs:
+		return "paused"
+	case l.Pause:
+		return "paused (keepalive)"
+	case l.Shape:
+		return "shaped" + window(l)
+	case l.Pacing > 0:
+		return "paced to " + watchdog.Mbit(l.Pacing)
+	case l.Window > 0:
+		return window(l)[1:]
+	case t.Control == watchdog.ControlNone:
+		return "out of reach"
+	}
+	return "free"
+}
+
+func window(l watchdog.Limit) string {
+	if l.Window == 0 {
+		return ""
+	}
+	return " window " + size(float64(l.Window))
+}

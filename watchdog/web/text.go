@@ -1,0 +1,172 @@
+package web
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// Text writes the status for people: what is wrong first, then the links, the
+// targets, the transfers, and what this host allows.
+func (st Status) Text(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := func(format string, args ...any) { fmt.Fprintf(tw, format, args...) }
+	mode := ""
+	if st.DryRun {
+		mode = ", dry run: nothing is touched"
+	}
+	p("lifeline %s, pid %d, up %s%s\n", st.Version, st.PID, st.At.Sub(st.Started).Round(time.Second), mode)
+	p("management %s, guard %s, ping %s\n", st.Management, st.Guard, st.Ping)
+	st.conditions(p)
+	st.links(p)
+	st.paths(p)
+	st.transfers(p)
+	st.capabilities(p)
+	return tw.Flush()
+}
+
+type printer func(format string, args ...any)
+
+func (st Status) conditions(p printer) {
+	p("\n")
+	if len(st.Conditions) == 0 {
+		p("no condition stands\n")
+		return
+	}
+	for _, c := range st.Conditions {
+		p("%s\t%s\t%s\tfor %s\t%s\n", strings.ToUpper(string(c.Severity)), c.Name, c.Subject, ago(st.At, c.Since), c.Evidence)
+	}
+}
+
+func (st Status) links(p printer) {
+	p("\nLINK\tRX\tTX\tDELAY\tCARRIER\n")
+	for _, l := range st.Links {
+		carrier := "yes"
+		if !l.Carrier {
+			carrier = "no"
+		}
+		p("%s\t%s\t%s\t%s\t%s\n", l.Name, rate(l.Rates[watchdog.Rx]), rate(l.Rates[watchdog.Tx]), delay(l), carrier)
+	}
+	for _, c := range st.Control {
+		p("%s %s\t%s\t%d transfers\t%s\t%s\n", c.Name, c.Direction, c.Phase, c.Transfers, capacity(c), c.Why)
+	}
+}
+
+func (st Status) paths(p printer) {
+	p("\nTARGET\tFOUND BY\tRTT\tBASE\tLOSS\n")
+	for _, t := range st.Paths {
+		if !t.Known {
+			p("%s\t%s\tunknown\t%s\t%s\n", t.Target, t.Why, ms(t.Base), loss(t.Loss))
+			continue
+		}
+		p("%s\t%s\t%s\t%s\t%s\n", t.Target, t.Why, ms(t.RTT), ms(t.Base), loss(t.Loss))
+	}
+	if len(st.Paths) == 0 {
+		p("none: delay is judged by the transfers' own TCP alone\n")
+	}
+}
+
+func (st Status) transfers(p printer) {
+	p("\nTRANSFER\tWAY\tPEER\tRATE\tBYTES\tAGE\tSTATE\tAT\n")
+	for _, t := range st.Transfers {
+		p("%s\t%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Via, t.Direction, peer(t), watchdog.Mbit(t.Rate),
+			size(float64(t.Bytes)), t.Age.Round(time.Second), t.Mechanism, place(t))
+	}
+	if len(st.Transfers) == 0 {
+		p("none\n")
+	}
+}
+
+func (st Status) capabilities(p printer) {
+	p("\nMECHANISM\tAVAILABLE\n")
+	for _, c := range st.Capabilities {
+		switch {
+		case c.Available:
+			p("%s\tyes\n", c.Name)
+		case c.Left != "":
+			p("%s\tno: %s; left: %s\n", c.Name, c.Why, c.Left)
+		default:
+			p("%s\tno: %s\n", c.Name, c.Why)
+		}
+	}
+}
+
+func ago(now, since time.Time) string { return now.Sub(since).Round(time.Second).String() }
+
+func rate(r watchdog.Rates) string {
+	if !r.Known {
+		return "unknown"
+	}
+	return watchdog.Mbit(r.Bytes)
+}
+
+func delay(l watchdog.Link) string {
+	if !l.Delay.Known {
+		return "unknown"
+	}
+	return ms(l.Delay.Queue)
+}
+
+func capacity(c watchdog.LinkState) string {
+	if c.Capacity == 0 {
+		return "capacity unknown"
+	}
+	return "of " + watchdog.Mbit(c.Capacity)
+}
+
+func ms(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+}
+
+func loss(l float64) string {
+	if l != l { // NaN: nothing was sent
+		return "unknown"
+	}
+	return fmt.Sprintf("%.0f %%", l*100)
+}
+
+func peer(t Transfer) string {
+	if !t.Socket.Remote.IsValid() {
+		return "unknown"
+	}
+	return t.Socket.Remote.Addr().String()
+}
+
+// place is where a transfer is: its module or path, and the file of the moment.
+func place(t Transfer) string {
+	at := t.Path
+	if t.Module != "" {
+		at = "[" + t.Module + "]"
+	}
+	if t.File.Name == "" {
+		return printable(at)
+	}
+	if t.File.Size > 0 && t.File.Pos >= 0 {
+		return printable(fmt.Sprintf("%s %s %d%%", at, t.File.Name, 100*t.File.Pos/t.File.Size))
+	}
+	return printable(at + " " + t.File.Name)
+}
+
+// printable keeps a file name from writing on the terminal by itself.
+func printable(s string) string {
+	q := fmt.Sprintf("%+q", s)
+	return strings.TrimSpace(q[1 : len(q)-1])
+}
+
+// size writes a size with a binary unit.
+func size(v float64) string {
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if v < 1024 {
+			return fmt.Sprintf("%.4g %s", v, unit)
+		}
+		v /= 1024
+	}
+	return fmt.Sprintf("%.4g TiB", v)
+}
