@@ -1,0 +1,369 @@
+package rsync
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lifeline/watchdog"
+)
+
+// world is what grouping may ask about processes. The answers may be a
+// moment old; nil is a process that has gone.
+type world interface {
+	process(pid int) *process
+	children(pid int) []*process
+	sockets(p *process) []held
+}
+
+// found is one transfer as its processes and sockets show it.
+type found struct {
+	id      watchdog.TransferID
+	via     watchdog.Via
+	members []*process // the rsync processes, oldest first
+	parents []*process // between them and sshd, the listener or init
+	socket  watchdog.Socket
+	tcp     bool   // socket is known
+	argv    *bool  // by the command line: true when this end sends
+	shared  string // why the connection is not rsync's alone
+	lost    string // why there is no socket
+	young   bool   // something is still missing that may come within moments
+	pair    bool   // a member holds one end of a socketpair: generator and receiver
+}
+
+// maxDepth bounds every walk up or down the process tree.
+const maxDepth = 32
+
+// grouping collects rsync processes into transfers.
+type grouping struct {
+	world world
+	byID  map[watchdog.TransferID]*found
+	order []watchdog.TransferID
+	// unfinished are processes that may become a transfer at any moment.
+	unfinished []*process
+}
+
+// group sorts rsync processes into transfers. Young ones that are none yet,
+// but may become one, are returned apart.
+func group(w world, rsyncs []*process) ([]*found, []*process) {
+	g := grouping{world: w, byID: map[watchdog.TransferID]*found{}}
+	for _, p := range rsyncs {
+		if p.State == 'Z' || p.State == 'X' {
+			continue
+		}
+		switch root := g.root(p); {
+		case p.Cmd.Server:
+			g.server(p, root)
+		case p.Cmd.Daemon:
+			g.daemonChild(p)
+		default:
+			g.client(p, root)
+		}
+	}
+	out := make([]*found, 0, len(g.order))
+	for _, id := range g.order {
+		f := g.byID[id]
+		f.finish(w)
+		out = append(out, f)
+	}
+	return out, g.unfinished
+}
+
+// root climbs from a process to the one that it was forked from without an
+// exec: a generator's receiver has its command line.
+func (g *grouping) root(p *process) *process {
+	for range maxDepth {
+		parent := g.world.process(p.PPID)
+		if parent == nil || !parent.rsync() || !slices.Equal(parent.Argv, p.Argv) {
+			return p
+		}
+		p = parent
+	}
+	return p
+}
+
+// add puts a process into the transfer of that id, which is made when it is
+// the first.
+func (g *grouping) add(id watchdog.TransferID, via watchdog.Via, p *process) *found {
+	f := g.byID[id]
+	if f == nil {
+		f = &found{id: id, via: via}
+		g.byID[id] = f
+		g.order = append(g.order, id)
+	}
+	if !slices.Contains(f.members, p) {
+		f.members = append(f.members, p)
+	}
+	return f
+}
+
+// bySocket and byPID name a transfer.
+func bySocket(inode uint64) watchdog.TransferID {
+	return watchdog.TransferID("t" + strconv.FormatUint(inode, 10))
+}
+
+func byPID(p *process) watchdog.TransferID {
+	return watchdog.TransferID("p" + strconv.Itoa(p.ID.PID))
+}
+
+// wait notes a process that is no transfer yet.
+func (g *grouping) wait(p *process) { g.unfinished = append(g.unfinished, p) }
+
+// connected picks the TCP connections out of a process's sockets, and says
+// whether it listens.
+func connected(sockets []held) (tcp []held, listens bool) {
+	for _, s := range sockets {
+		switch s.Kind {
+		case tcpConnected:
+			tcp = append(tcp, s)
+		case tcpListening:
+			listens = true
+		}
+	}
+	return tcp, listens
+}
+
+// daemonChild takes a process with a daemon's command line. It serves one
+// connection, unless it listens: then it is the daemon, or was forked this
+// moment.
+func (g *grouping) daemonChild(p *process) {
+	tcp, listens := connected(g.world.sockets(p))
+	switch {
+	case listens:
+		if len(tcp) > 0 {
+			g.wait(p)
+		}
+	case len(tcp) > 0:
+		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemon, p)
+		f.connect(tcp[0])
+	case p.FDErr != nil:
+		if top := g.served(p); top != nil {
+			f := g.add(byPID(top), watchdog.ViaDaemon, p)
+			f.lost = fmt.Sprintf("the connection of pid %d may not be looked at: %v", p.ID.PID, p.FDErr)
+		}
+	case g.tunnelled(p):
+		f := g.add(byPID(g.root(p)), watchdog.ViaDaemon, p)
+		f.lost = "its connection belongs to a TLS proxy"
+	default:
+		g.wait(p)
+	}
+}
+
+// served climbs to the child of the daemon that serves one connection; nil
+// for the daemon itself.
+func (g *grouping) served(p *process) *process {
+	for range maxDepth {
+		parent := g.world.process(p.PPID)
+		if parent == nil || !parent.rsync() {
+			return nil
+		}
+		if above := g.world.process(parent.PPID); above == nil || !above.rsync() {
+			return p
+		}
+		p = parent
+	}
+	return nil
+}
+
+// tunnelled says whether a daemon was started by a TLS proxy that keeps the
+// connection to itself.
+func (g *grouping) tunnelled(p *process) bool {
+	parent := g.world.process(g.root(p).PPID)
+	return parent != nil && strings.HasPrefix(parent.Exe, "stunnel")
+}
+
+// client takes an rsync that a person or a job started here.
+func (g *grouping) client(p, root *process) {
+	far := root.Cmd.remote()
+	tcp, _ := connected(g.world.sockets(p))
+	if len(tcp) == 0 && p != root {
+		tcp, _ = connected(g.world.sockets(root))
+	}
+	if len(tcp) > 0 {
+		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemonClient, p)
+		f.sends(far)
+		for _, s := range tcp {
+			f.connect(s)
+		}
+		return
+	}
+	if far == isLocal && p.FDErr == nil {
+		return
+	}
+	g.remoteShell(p, root, far)
+}
+
+// remoteShell takes a client whose connection belongs to a program that it
+// started: ssh, or whatever --rsh names.
+func (g *grouping) remoteShell(p, root *process, far remoteness) {
+	below := g.descendants(root)
+	if len(below) == 0 {
+		g.wait(p)
+		return
+	}
+	via := watchdog.ViaSSHClient
+	if root.Cmd.toDaemon() && below[0].Exe != "ssh" {
+		via = watchdog.ViaDaemonClient
+	}
+	for _, d := range below {
+		tcp, listens := connected(g.world.sockets(d))
+		if len(tcp) == 0 {
+			continue
+		}
+		f := g.add(bySocket(tcp[0].Inode), via, p)
+		f.sends(far)
+		for _, s := range tcp {
+			f.connect(s)
+		}
+		f.held(d, tcp)
+		if len(tcp) > 1 || listens || g.multiplexer(d) {
+			f.shared = fmt.Sprintf("%s (pid %d) carries other connections too", d.Exe, d.ID.PID)
+		}
+		return
+	}
+	f := g.add(byPID(root), via, p)
+	f.sends(far)
+	f.young = true
+	f.lost = fmt.Sprintf("no connection found below %s (pid %d): a multiplexer that it does not own?", below[0].Exe, below[0].ID.PID)
+}
+
+// multiplexer says whether an ssh accepts sessions of other processes.
+func (g *grouping) multiplexer(p *process) bool {
+	return slices.ContainsFunc(g.world.sockets(p), func(s held) bool {
+		return s.Kind == unixListening && !agentSocket(s.Path)
+	})
+}
+
+// descendants lists what a process started, without further rsyncs, nearest
+// first.
+func (g *grouping) descendants(p *process) []*process {
+	var out []*process
+	level := []*process{p}
+	for range maxDepth {
+		var next []*process
+		for _, q := range level {
+			for _, c := range g.world.children(q.ID.PID) {
+				if c.State != 'Z' && !c.rsync() && len(out) < 256 {
+					next, out = append(next, c), append(out, c)
+				}
+			}
+		}
+		if len(next) == 0 {
+			break
+		}
+		level = next
+	}
+	return out
+}
+
+// sends notes what the command line says of the direction.
+func (f *found) sends(far remoteness) {
+	switch far {
+	case toRemote:
+		f.setSends(true)
+	case fromRemote:
+		f.setSends(false)
+	}
+}
+
+func (f *found) setSends(v bool) { f.argv = &v }
+
+// connect notes the connection; the first one counts.
+func (f *found) connect(s held) {
+	if f.tcp {
+		return
+	}
+	f.tcp = true
+	f.socket = watchdog.Socket{Inode: s.Inode, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
+}
+
+// held notes who holds the connection.
+func (f *found) held(p *process, sockets []held) {
+	for _, s := range sockets {
+		ref := watchdog.FDRef{Proc: p.id(), FD: s.FD}
+		if s.Inode == f.socket.Inode && !slices.Contains(f.socket.Refs, ref) {
+			f.socket.Refs = append(f.socket.Refs, ref)
+		}
+	}
+}
+
+// older orders processes by birth.
+func older(a, b *process) int {
+	return cmp.Or(cmp.Compare(a.ID.Start, b.ID.Start), cmp.Compare(a.ID.PID, b.ID.PID))
+}
+
+// finish completes a transfer when all its members are known.
+func (f *found) finish(w world) {
+	slices.SortFunc(f.members, older)
+	for _, p := range f.members {
+		sockets := w.sockets(p)
+		f.held(p, sockets)
+		for _, s := range sockets {
+			if s.Kind == unixStream && s.Path == "" && s.Peer == "" {
+				f.pair = true
+			}
+		}
+		if f.socket.Netns == 0 {
+			f.socket.Netns = p.Netns
+		}
+	}
+	if f.via == watchdog.ViaDaemon {
+		f.parents = between(w, f.members[0], func(p *process) bool { return p.rsync() })
+	}
+}
+
+// between lists the ancestors of a process up to, and without, the first that
+// stop accepts, or init.
+func between(w world, p *process, stop func(*process) bool) []*process {
+	var out []*process
+	for range maxDepth {
+		if p.PPID <= 1 {
+			return out
+		}
+		parent := w.process(p.PPID)
+		if parent == nil || stop(parent) {
+			return out
+		}
+		out = append(out, parent)
+		p = parent
+	}
+	return out
+}
+
+// control says how far the transfer may be touched, and why not further.
+func (f *found) control() (watchdog.Controllable, string) {
+	client := f.via == watchdog.ViaDaemonClient || f.via == watchdog.ViaSSHClient
+	unstoppable := f.unstoppable()
+	switch {
+	case !f.tcp:
+		return watchdog.ControlNone, f.lost
+	case f.shared != "" && client:
+		return watchdog.ControlNone, f.shared
+	case f.shared != "" && unstoppable != "":
+		return watchdog.ControlNone, f.shared + "; " + unstoppable
+	case f.shared != "":
+		return watchdog.ControlPauseOnly, f.shared
+	case client:
+		return watchdog.ControlLimitOnly, "the client end is never stopped"
+	case unstoppable != "":
+		return watchdog.ControlLimitOnly, unstoppable
+	}
+	return watchdog.ControlFull, ""
+}
+
+// unstoppable says why stopping would be noticed by more than the transfer.
+func (f *found) unstoppable() string {
+	for _, p := range f.parents {
+		if changesUser(p.Exe) {
+			return fmt.Sprintf("runs under %s (pid %d), which would stop itself with it", p.Exe, p.ID.PID)
+		}
+	}
+	for _, p := range f.members {
+		if p.TTY != 0 {
+			return fmt.Sprintf("pid %d has a controlling terminal", p.ID.PID)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,188 @@
+package rsync
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"lifeline/watchdog"
+)
+
+// stat is what is used of /proc/PID/stat (proc(5)).
+type stat struct {
+	ID    watchdog.ProcID
+	Comm  string
+	State byte
+	PPID  int
+	TTY   int // controlling terminal, 0 for none
+}
+
+// errFormat marks text that is not what the kernel's format promises.
+var errFormat = errors.New("unexpected format")
+
+// parseStat reads /proc/PID/stat. The command stands in parentheses and may
+// itself hold parentheses, blanks and newlines: it ends at the last ')'.
+func parseStat(b []byte) (stat, error) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 1 || end < open {
+		return stat{}, fmt.Errorf("stat: %w", errFormat)
+	}
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(b[:open])))
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: pid: %w", errFormat)
+	}
+	var fields [20][]byte // state is 0, start time is 19
+	rest := b[end+1:]
+	for i := range fields {
+		rest = bytes.TrimLeft(rest, " \n")
+		n := bytes.IndexAny(rest, " \n")
+		if n < 0 {
+			n = len(rest)
+		}
+		if n == 0 {
+			return stat{}, fmt.Errorf("stat: %d fields after the command: %w", i, errFormat)
+		}
+		fields[i], rest = rest[:n], rest[n:]
+	}
+	s := stat{Comm: string(b[open+1 : end]), State: fields[0][0]}
+	s.ID.PID = pid
+	var errs [3]error
+	s.PPID, errs[0] = strconv.Atoi(string(fields[1]))
+	s.TTY, errs[1] = strconv.Atoi(string(fields[4]))
+	s.ID.Start, errs[2] = strconv.ParseUint(string(fields[19]), 10, 64)
+	if err := errors.Join(errs[:]...); err != nil {
+		return stat{}, fmt.Errorf("stat: %w: %w", errFormat, err)
+	}
+	return s, nil
+}
+
+// parseCmdline splits /proc/PID/cmdline. A process that renamed itself, as
+// sshd does, leaves one string padded with NULs or blanks.
+func parseCmdline(b []byte) []string {
+	b = bytes.TrimRight(b, "\x00")
+	if len(b) == 0 {
+		return nil
+	}
+	args := strings.Split(string(b), "\x00")
+	if len(args) == 1 {
+		args[0] = strings.TrimRight(args[0], " ")
+	}
+	return args
+}
+
+// fdKind is what a descriptor refers to.
+type fdKind uint8
+
+const (
+	fdOther fdKind = iota
+	fdSocket
+	fdPipe
+	fdFile // a path: a file, a directory or a device
+)
+
+// fd is one entry of /proc/PID/fd.
+type fd struct {
+	Num   int
+	Kind  fdKind
+	Inode uint64 // of a socket or pipe
+	Path  string // of a file; " (deleted)" stripped
+}
+
+// parseFD reads the target of a link in /proc/PID/fd.
+func parseFD(num int, target string) fd {
+	if inode, ok := bracketed(target, "socket:["); ok {
+		return fd{Num: num, Kind: fdSocket, Inode: inode}
+	}
+	if inode, ok := bracketed(target, "pipe:["); ok {
+		return fd{Num: num, Kind: fdPipe, Inode: inode}
+	}
+	if strings.HasPrefix(target, "/") {
+		return fd{Num: num, Kind: fdFile, Path: strings.TrimSuffix(target, " (deleted)")}
+	}
+	return fd{Num: num}
+}
+
+// bracketed reads "PREFIX[N]", the form of sockets, pipes and namespaces.
+func bracketed(s, prefix string) (uint64, bool) {
+	rest, ok := strings.CutPrefix(s, prefix)
+	if !ok {
+		return 0, false
+	}
+	digits, ok := strings.CutSuffix(rest, "]")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, err == nil
+}
+
+// baseName is the last part of what /proc/PID/exe points to. An executable
+// that was replaced by an upgrade is marked " (deleted)" and still is itself.
+func baseName(exe string) string {
+	exe = strings.TrimSuffix(exe, " (deleted)")
+	return exe[strings.LastIndexByte(exe, '/')+1:]
+}
+
+// fdInfo is what is used of /proc/PID/fdinfo/FD.
+type fdInfo struct {
+	Pos   int64
+	Flags uint64 // open(2) flags
+}
+
+// parseFDInfo reads /proc/PID/fdinfo/FD: "pos:" in decimal, "flags:" in octal.
+func parseFDInfo(b []byte) (fdInfo, error) {
+	var (
+		info  fdInfo
+		found int
+	)
+	for line := range bytes.Lines(b) {
+		key, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok {
+			continue
+		}
+		var err error
+		switch text := string(bytes.TrimSpace(value)); string(key) {
+		case "pos":
+			info.Pos, err = strconv.ParseInt(text, 10, 64)
+			found++
+		case "flags":
+			info.Flags, err = strconv.ParseUint(text, 8, 64)
+			found++
+		}
+		if err != nil {
+			return fdInfo{}, fmt.Errorf("fdinfo: %w: %w", errFormat, err)
+		}
+	}
+	if found < 2 {
+		return fdInfo{}, fmt.Errorf("fdinfo: no position or flags: %w", errFormat)
+	}
+	return info, nil
+}
+
+// parseLastPID reads the fifth field of /proc/loadavg: the pid that was given
+// out last in the reader's pid namespace. Threads count too.
+func parseLastPID(b []byte) (int, error) {
+	f := bytes.Fields(b)
+	if len(f) < 5 {
+		return 0, fmt.Errorf("loadavg: %d fields: %w", len(f), errFormat)
+	}
+	n, err := strconv.Atoi(string(f[4]))
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("loadavg: last pid %q: %w", f[4], errFormat)
+	}
+	return n, nil
+}
+
+// parsePIDs reads a list of pids separated by blanks, the form of
+// /proc/PID/task/TID/children. What is not a pid is left out.
+func parsePIDs(b []byte) []int {
+	var pids []int
+	for _, f := range bytes.Fields(b) {
+		if n, err := strconv.Atoi(string(f)); err == nil && n > 0 {
+			pids = append(pids, n)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,151 @@
+package rsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// Options of a Probe. The zero value is right for a host.
+type Options struct {
+	Proc        string        // where procfs is mounted; "/proc" when empty
+	Poll        time.Duration // between looks for new pids without the proc connector; 20 ms when 0
+	NoConnector bool          // do not use the proc connector
+	Log         *slog.Logger  // slog.Default when nil
+}
+
+// Probe follows the rsync transfers of this host. Its methods may be called
+// from several goroutines.
+type Probe struct {
+	opts     Options
+	proc     procFS
+	sockets  *duplicator
+	routes   *routes
+	netns    uint64 // ours
+	appeared chan struct{}
+	recheck  chan int // pids that Sample found changed
+
+	mu         sync.Mutex
+	transfers  map[watchdog.TransferID]*transfer
+	capability watchdog.Capability
+	failures   []watchdog.ProbeError // of discovery
+	sessions   []Session
+}
+
+// New makes a probe. It fails when procfs cannot be read at all.
+func New(opts Options) (*Probe, error) {
+	if opts.Proc == "" {
+		opts.Proc = "/proc"
+	}
+	if opts.Poll <= 0 {
+		opts.Poll = 20 * time.Millisecond
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	p := &Probe{
+		opts:      opts,
+		proc:      procFS{root: opts.Proc},
+		appeared:  make(chan struct{}, 1),
+		recheck:   make(chan int, 256),
+		transfers: map[watchdog.TransferID]*transfer{},
+		routes:    newRoutes(),
+		capability: watchdog.Capability{
+			Name: "proc-connector", Why: "not started", Left: "looking for new pids",
+		},
+	}
+	p.sockets = &duplicator{proc: p.proc}
+	if _, err := p.proc.stat(os.Getpid()); err != nil {
+		return nil, fmt.Errorf("rsync probe: %w", err)
+	}
+	ns, err := os.Readlink(p.proc.path(os.Getpid(), "ns/net"))
+	if err != nil {
+		return nil, fmt.Errorf("rsync probe: own network namespace: %w", err)
+	}
+	p.netns, _ = bracketed(ns, "net:[")
+	return p, nil
+}
+
+// String names the task.
+func (p *Probe) String() string { return "rsync probe" }
+
+// Appeared receives a value when a transfer became known, or known better,
+// since the last Sample: time to call Sample and to limit it.
+func (p *Probe) Appeared() <-chan struct{} { return p.appeared }
+
+// Capability says whether the proc connector is in use.
+func (p *Probe) Capability() watchdog.Capability {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.capability
+}
+
+// Run discovers transfers until the context ends.
+func (p *Probe) Run(ctx context.Context) error {
+	defer p.sockets.keep(func(watchdog.ProcID) bool { return false })
+	d := &discovery{
+		probe: p, scan: newScanner(p.proc, p.sockets), batches: make(chan batch, 16),
+		configs: newConfigs(p.proc), pids: pidWatch{proc: p.proc},
+	}
+	tasks, ctx := errgroup.WithContext(ctx)
+	conn, err := p.connect()
+	if err == nil {
+		d.scan.events = true
+		tasks.Go(func() error { return d.listen(ctx, conn) })
+	}
+	p.setCapability(err)
+	tasks.Go(func() error { return d.run(ctx) })
+	return tasks.Wait()
+}
+
+func (p *Probe) connect() (*connector, error) {
+	if p.opts.NoConnector {
+		return nil, errors.New("switched off")
+	}
+	return openConnector()
+}
+
+func (p *Probe) setCapability(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.capability.Available, p.capability.Why, p.capability.Left = err == nil, "", ""
+	if err != nil {
+		p.capability.Why = err.Error()
+		p.capability.Left = "looking for new pids every " + p.opts.Poll.String()
+	}
+}
+
+// Sessions lists the live, authenticated ssh sessions of this host that carry
+// no rsync, as of the last second or two.
+func (p *Probe) Sessions() []Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.sessions)
+}
+
+// wake tells the caller that there is something new.
+func (p *Probe) wake() {
+	select {
+	case p.appeared <- struct{}{}:
+	default:
+	}
+}
+
+// uptime is the time since boot, suspends included: the clock of start times.
+func uptime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

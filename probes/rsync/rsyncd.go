@@ -1,0 +1,247 @@
+package rsync
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// module is one [section] of rsyncd.conf(5), or its global part.
+type module struct {
+	Name      string
+	Path      string
+	Timeout   time.Duration // 0 for none
+	ReadOnly  bool
+	WriteOnly bool
+}
+
+// daemonConfig is what is used of an rsyncd.conf.
+type daemonConfig struct {
+	Modules []module
+	Global  module
+}
+
+// maxIncludes bounds &include and &merge, which may form a circle.
+const maxIncludes = 64
+
+// configParser reads rsyncd.conf(5).
+type configParser struct {
+	read    func(name string) ([]byte, error)
+	list    func(dir string) ([]string, error)
+	config  daemonConfig
+	current int // module that parameters go to, -1 for the global part
+	files   int
+}
+
+// parseConfig reads an rsyncd.conf and what it includes. Modules inherit the
+// global parameters that stand before them. read and list get names as they
+// stand in the configuration.
+func parseConfig(name string, read func(string) ([]byte, error), list func(string) ([]string, error)) (daemonConfig, error) {
+	p := configParser{read: read, list: list, current: -1}
+	p.config.Global.ReadOnly = true // rsyncd.conf(5): "The default is for all modules to be read only"
+	err := p.file(name)
+	return p.config, err
+}
+
+func (p *configParser) file(name string) error {
+	if p.files++; p.files > maxIncludes {
+		return fmt.Errorf("%s: more than %d files", name, maxIncludes)
+	}
+	text, err := p.read(name)
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	var line string
+	for lines.Scan() {
+		part := strings.TrimSpace(lines.Text())
+		if before, more := strings.CutSuffix(part, "\\"); more {
+			line += before
+			continue
+		}
+		if err := p.line(name, line+part); err != nil {
+			return err
+		}
+		line = ""
+	}
+	return errors.Join(lines.Err(), p.line(name, line))
+}
+
+// line takes one logical line. What is not understood does not matter here.
+func (p *configParser) line(file, line string) error {
+	switch {
+	case line == "" || line[0] == '#' || line[0] == ';':
+		return nil
+	case line[0] == '&':
+		return p.directive(file, line)
+	case line[0] == '[':
+		if end := strings.IndexByte(line, ']'); end > 0 {
+			p.section(strings.TrimSpace(line[1:end]))
+		}
+		return nil
+	}
+	key, value, ok := strings.Cut(line, "=")
+	if ok {
+		p.set(key, strings.TrimSpace(value))
+	}
+	return nil
+}
+
+func (p *configParser) section(name string) {
+	if strings.EqualFold(name, "global") {
+		p.current = -1
+		return
+	}
+	p.current = slices.IndexFunc(p.config.Modules, func(m module) bool { return m.Name == name })
+	if p.current < 0 {
+		m := p.config.Global
+		m.Name = name
+		p.config.Modules = append(p.config.Modules, m)
+		p.current = len(p.config.Modules) - 1
+	}
+}
+
+// directive follows &include (whose globals do not come back) and &merge, of
+// a file or of all *.conf or *.inc of a directory.
+func (p *configParser) directive(file, line string) error {
+	word, name, ok := strings.Cut(line, " ")
+	if !ok {
+		return nil
+	}
+	name = strings.TrimSpace(name)
+	if !path.IsAbs(name) {
+		name = path.Join(path.Dir(file), name)
+	}
+	suffix := ".conf"
+	if word == "&merge" {
+		suffix = ".inc"
+	} else if word != "&include" {
+		return nil
+	}
+	names, err := p.list(name)
+	switch {
+	case err != nil && errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil:
+		names = []string{name}
+	default:
+		names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, suffix) })
+		slices.Sort(names)
+		for i := range names {
+			names[i] = path.Join(name, names[i])
+		}
+	}
+	global, current := p.config.Global, p.current
+	for _, n := range names {
+		if err := p.file(n); err != nil {
+			return err
+		}
+	}
+	if word == "&include" {
+		p.config.Global, p.current = global, current
+	}
+	return nil
+}
+
+// set takes one parameter. Blanks and case in its name do not count.
+func (p *configParser) set(key, value string) {
+	m := &p.config.Global
+	if p.current >= 0 {
+		m = &p.config.Modules[p.current]
+	}
+	m.set(key, value)
+}
+
+func (m *module) set(key, value string) {
+	key = strings.Map(func(r rune) rune {
+		if r == ' ' || r == '\t' || r == '_' || r == '-' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(key))
+	switch key {
+	case "path":
+		m.Path = path.Clean(value)
+	case "timeout":
+		m.Timeout = parseSeconds(value)
+	case "readonly":
+		m.ReadOnly = parseBool(value, m.ReadOnly)
+	case "writeonly":
+		m.WriteOnly = parseBool(value, m.WriteOnly)
+	}
+}
+
+// override applies --dparam to the global part and to what inherited it.
+func (c *daemonConfig) override(params []string) {
+	for _, p := range params {
+		key, value, ok := strings.Cut(p, "=")
+		if !ok {
+			continue
+		}
+		c.Global.set(key, value)
+		for i := range c.Modules {
+			if strings.TrimSpace(strings.ToLower(key)) == "timeout" && c.Modules[i].Timeout == 0 {
+				c.Modules[i].set(key, value)
+			}
+		}
+	}
+}
+
+func parseBool(s string, otherwise bool) bool {
+	switch strings.ToLower(s) {
+	case "yes", "true", "1":
+		return true
+	case "no", "false", "0":
+		return false
+	}
+	return otherwise
+}
+
+// moduleAt finds the module that a process works in by its directory: the one
+// with the longest path above it. Where modules overlap, any of them may be
+// the one: read only, write only and the timeout are then what all agree on,
+// and two of the same path give no name.
+func (c daemonConfig) moduleAt(dir string) (module, bool) {
+	var (
+		best  module
+		found bool
+	)
+	for _, m := range c.Modules {
+		root, _, variable := strings.Cut(m.Path, "%")
+		if variable {
+			root = path.Dir(root + "x")
+		}
+		if m.Path == "" || !below(dir, root) {
+			continue
+		}
+		if !found {
+			best, found = m, true
+			continue
+		}
+		if len(m.Path) == len(best.Path) {
+			best.Name = ""
+		} else if len(m.Path) > len(best.Path) {
+			best.Name, best.Path = m.Name, m.Path
+		}
+		best.ReadOnly = best.ReadOnly && m.ReadOnly
+		best.WriteOnly = best.WriteOnly && m.WriteOnly
+		best.Timeout = shorter(best.Timeout, m.Timeout)
+	}
+	return best, found
+}
+
+// below says whether dir is root or lies in it.
+func below(dir, root string) bool {
+	if root == "/" {
+		return strings.HasPrefix(dir, "/")
+	}
+	rest, ok := strings.CutPrefix(dir, root)
+	return ok && (rest == "" || rest[0] == '/')
+}

@@ -1,0 +1,252 @@
+package rsync
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// How long what was read of a process is taken as still true, when no event
+// says otherwise. A connection that is not understood yet is looked at often.
+const (
+	settledFor = 10 * time.Second // an rsync whose transfer is understood
+	sharedFor  = time.Second      // sshd and ssh: a new forward makes no event
+	polledFor  = 2 * time.Second  // likewise, where there are no events at all
+)
+
+// youngFor is how long to wait before a process that is not understood is
+// read again, by how long it has been known.
+func youngFor(age time.Duration) time.Duration {
+	switch {
+	case age < 100*time.Millisecond:
+		return 3 * time.Millisecond
+	case age < time.Second:
+		return 10 * time.Millisecond
+	case age < 10*time.Second:
+		return 100 * time.Millisecond
+	}
+	return time.Second
+}
+
+// errGone says that a process or its descriptor is not what it was.
+var errGone = errors.New("gone")
+
+// cached is a process with what the scanner remembers about it.
+type cached struct {
+	*process
+	since   time.Time // known
+	expires time.Time // read it again from then on
+	sockets []held    // nil until asked for
+}
+
+// scanner keeps what was read of the processes that matter: rsyncs, and those
+// above and below them. It implements world.
+type scanner struct {
+	proc    procFS
+	look    inspector
+	now     time.Time
+	events  bool // a process that changes is told by forget
+	rsyncs  map[int]struct{}
+	procs   map[int]*cached
+	known   map[uint64]socketInfo // by inode
+	kids    map[int][]int         // of this pass
+	parents map[int][]int         // of this pass, when the kernel lists no children
+}
+
+func newScanner(proc procFS, look inspector) *scanner {
+	return &scanner{
+		proc: proc, look: look,
+		rsyncs: map[int]struct{}{}, procs: map[int]*cached{}, known: map[uint64]socketInfo{},
+	}
+}
+
+// forget makes the next pass read a process again.
+func (s *scanner) forget(pid int) {
+	if c := s.procs[pid]; c != nil {
+		c.expires = time.Time{}
+	}
+}
+
+// begin starts a pass.
+func (s *scanner) begin(now time.Time) {
+	s.now = now
+	s.kids, s.parents = map[int][]int{}, nil
+}
+
+// running reads all rsyncs that are known, and drops those that have ended.
+func (s *scanner) running() []*process {
+	var out []*process
+	for _, pid := range slices.Sorted(maps.Keys(s.rsyncs)) {
+		p := s.process(pid)
+		if p == nil || !p.rsync() {
+			delete(s.rsyncs, pid)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// process implements world.
+func (s *scanner) process(pid int) *process {
+	if pid <= 0 {
+		return nil
+	}
+	old := s.procs[pid]
+	if old != nil && s.now.Before(old.expires) {
+		return old.process
+	}
+	p, err := s.proc.read(pid)
+	if err != nil {
+		delete(s.procs, pid)
+		return nil
+	}
+	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime(p))}
+	if old != nil && old.id() == p.id() {
+		c.since = old.since
+	}
+	s.procs[pid] = c
+	return p
+}
+
+// lifetime is how long a process is trusted at first.
+func (s *scanner) lifetime(p *process) time.Duration {
+	switch {
+	case !s.events:
+		return polledFor
+	case p.rsync():
+		return settledFor
+	}
+	return sharedFor
+}
+
+// expire makes the next pass that begins at t or later read a process again.
+func (s *scanner) expire(p *process, t time.Time) {
+	if c := s.procs[p.ID.PID]; c != nil && c.process == p && t.Before(c.expires) {
+		c.expires = t
+	}
+}
+
+// age is how long a process has been known.
+func (s *scanner) age(p *process) time.Duration {
+	if c := s.procs[p.ID.PID]; c != nil {
+		return s.now.Sub(c.since)
+	}
+	return 0
+}
+
+// children implements world.
+func (s *scanner) children(pid int) []*process {
+	pids, ok := s.kids[pid]
+	if !ok {
+		pids = s.listChildren(pid)
+		s.kids[pid] = pids
+	}
+	var out []*process
+	for _, k := range pids {
+		if p := s.process(k); p != nil && p.PPID == pid {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (s *scanner) listChildren(pid int) []int {
+	pids, err := s.proc.children(pid)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return pids
+	}
+	if _, err := s.proc.stat(pid); err != nil {
+		return nil
+	}
+	if s.parents == nil {
+		s.parents = s.tree()
+	}
+	return s.parents[pid]
+}
+
+// tree lists the children of every process the long way.
+func (s *scanner) tree() map[int][]int {
+	tree := map[int][]int{}
+	pids, err := s.proc.pids()
+	if err != nil {
+		return tree
+	}
+	for _, pid := range pids {
+		if st, err := s.proc.stat(pid); err == nil {
+			tree[st.PPID] = append(tree[st.PPID], pid)
+		}
+	}
+	return tree
+}
+
+// sockets implements world.
+func (s *scanner) sockets(p *process) []held {
+	c := s.procs[p.ID.PID]
+	if c == nil || c.process != p {
+		return nil
+	}
+	if c.sockets != nil {
+		return c.sockets
+	}
+	c.sockets = []held{}
+	for _, f := range p.FDs {
+		if f.Kind != fdSocket {
+			continue
+		}
+		info, err := s.socket(p, f)
+		if err != nil {
+			if !errors.Is(err, errGone) && p.FDErr == nil {
+				p.FDErr = err
+			}
+			continue
+		}
+		c.sockets = append(c.sockets, held{FD: f.Num, Inode: f.Inode, socketInfo: info})
+	}
+	slices.SortFunc(c.sockets, func(a, b held) int { return a.FD - b.FD })
+	return c.sockets
+}
+
+// socket looks at one socket, once: what it is does not change after it is
+// connected or listens.
+func (s *scanner) socket(p *process, f fd) (socketInfo, error) {
+	if info, ok := s.known[f.Inode]; ok {
+		return info, nil
+	}
+	info, err := s.look.inspect(watchdog.FDRef{Proc: p.id(), FD: f.Num}, f.Inode)
+	if err != nil {
+		return info, err
+	}
+	if info.Kind != idleSocket {
+		s.known[f.Inode] = info
+	}
+	return info, nil
+}
+
+// sweep forgets processes that no pass asked for lately, and sockets that
+// nobody holds.
+func (s *scanner) sweep() {
+	inodes := map[uint64]bool{}
+	for pid, c := range s.procs {
+		if _, rsync := s.rsyncs[pid]; !rsync && s.now.Sub(c.expires) > settledFor {
+			delete(s.procs, pid)
+			continue
+		}
+		for _, f := range c.FDs {
+			if f.Kind == fdSocket {
+				inodes[f.Inode] = true
+			}
+		}
+	}
+	maps.DeleteFunc(s.known, func(inode uint64, _ socketInfo) bool { return !inodes[inode] })
+}
+
+// holds says whether a process is still of interest.
+func (s *scanner) holds(id watchdog.ProcID) bool {
+	c := s.procs[id.PID]
+	return c != nil && c.id() == id
+}

@@ -1,0 +1,59 @@
+package rsync
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Session is a live, authenticated ssh session on this host that carries no
+// rsync: somebody manages the host over it.
+type Session struct {
+	Peer  netip.Addr
+	Local netip.AddrPort
+	Since time.Time // when sshd's process of it was started
+
+	Authenticated bool // always true: one that is not is no session yet
+}
+
+// sessionsOf sorts sshd's processes into connections and keeps those that are
+// authenticated and carry no transfer.
+func sessionsOf(w world, sshds []*process, busy func(inode uint64) bool) []held {
+	var out []held
+	g := grouping{world: w}
+	for _, p := range sshds {
+		if p.State == 'Z' || !authenticated(p) {
+			continue
+		}
+		c := g.connection(p)
+		if !c.found || busy(c.socket.Inode) || slices.ContainsFunc(out, func(s held) bool { return s.Inode == c.socket.Inode }) {
+			continue
+		}
+		c.socket.FD = p.ID.PID
+		out = append(out, c.socket)
+	}
+	slices.SortFunc(out, func(a, b held) int { return cmp.Compare(a.FD, b.FD) })
+	return out
+}
+
+// authenticated reads sshd's title for its own process (session.c and sshd.c
+// call setproctitle): "sshd: USER@pts/0" or "@notty" once a session is open.
+// Before authentication it is "sshd: USER [priv]", "[net]", "[accepted]" or
+// "[preauth]", and the user's name there is one that exists.
+func authenticated(p *process) bool {
+	if p.Exe == "sshd-auth" || len(p.Argv) == 0 {
+		return false
+	}
+	title := strings.TrimSpace(p.Argv[0])
+	title, ours := strings.CutPrefix(title, "sshd: ")
+	if !ours {
+		title, ours = strings.CutPrefix(strings.TrimSpace(p.Argv[0]), "sshd-session: ")
+	}
+	if !ours || strings.HasSuffix(title, "]") {
+		return false
+	}
+	user, where, ok := strings.Cut(title, "@")
+	return ok && user != "" && where != ""
+}

@@ -1,0 +1,73 @@
+package rsync
+
+import (
+	"net/netip"
+	"strings"
+
+	"lifeline/watchdog"
+)
+
+// socketKind is what a socket is, as far as it matters here.
+type socketKind uint8
+
+const (
+	otherSocket socketKind = iota
+	idleSocket             // neither connected nor listening, so far
+	tcpConnected
+	tcpListening
+	unixStream    // connected
+	unixListening // has a Path
+)
+
+// socketInfo is what the kernel tells of one socket.
+type socketInfo struct {
+	Kind          socketKind
+	Local, Remote netip.AddrPort // TCP
+	Path, Peer    string         // unix: own and the other end's address, "" for unnamed
+	Netns         uint64         // inode of the namespace that it belongs to; 0 when unknown
+}
+
+// inspector looks at a socket of another process. The inode is checked on the
+// duplicate, which is closed before it returns.
+type inspector interface {
+	inspect(ref watchdog.FDRef, inode uint64) (socketInfo, error)
+}
+
+// held is one socket that a process holds.
+type held struct {
+	FD    int
+	Inode uint64
+	socketInfo
+}
+
+// agentSocket tells the socket of a forwarded ssh agent, which many clients
+// ask for without a person behind it (OpenSSH: session.c, since 10.1 misc-agent.c).
+func agentSocket(path string) bool {
+	dir, base, ok := cutLast(path, '/')
+	return ok && ((strings.HasPrefix(base, "agent.") && strings.Contains(dir, "/ssh-")) ||
+		(strings.HasSuffix(dir, "/.ssh/agent") && strings.HasPrefix(base, "s.")))
+}
+
+// systemSockets are where a login's own libraries connect to (PAM, NSS, syslog).
+var systemSockets = []string{
+	"/run/dbus/", "/var/run/dbus/", "/run/systemd/", "/dev/log", "/run/nscd/", "/var/run/nscd/",
+	"/var/lib/sss/", "/run/samba/", "/run/winbindd/",
+}
+
+// systemSocket tells such a connection from a forwarded one.
+func systemSocket(path string) bool {
+	for _, prefix := range systemSockets {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s string, sep byte) (before, after string, found bool) {
+	if i := strings.LastIndexByte(s, sep); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}

@@ -1,0 +1,226 @@
+package rsync
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// duplicator takes duplicates of other processes' sockets. It holds a pidfd
+// per process, which says for certain whether the process is still the same,
+// and never a duplicate: that would keep a dead connection open.
+type duplicator struct {
+	proc procFS
+	mu   sync.Mutex
+	held map[watchdog.ProcID]int
+}
+
+// pidfd gives the process's pidfd, opened once and checked by start time after
+// it was opened.
+func (d *duplicator) pidfd(id watchdog.ProcID) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if fd, ok := d.held[id]; ok {
+		return fd, nil
+	}
+	fd, err := unix.PidfdOpen(id.PID, 0)
+	if err != nil {
+		return -1, gone(fmt.Errorf("pid %v: pidfd_open: %w", id, err))
+	}
+	st, err := d.proc.stat(id.PID)
+	if err != nil || st.ID != id {
+		unix.Close(fd)
+		return -1, fmt.Errorf("pid %v: %w", id, errGone)
+	}
+	if d.held == nil {
+		d.held = map[watchdog.ProcID]int{}
+	}
+	d.held[id] = fd
+	return fd, nil
+}
+
+// keep closes the pidfds of all processes that are not wanted any more.
+func (d *duplicator) keep(wanted func(watchdog.ProcID) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, fd := range d.held {
+		if !wanted(id) {
+			unix.Close(fd)
+			delete(d.held, id)
+		}
+	}
+}
+
+// with calls use with a duplicate of the socket, which is closed when with
+// returns. The inode is checked first: the descriptor may mean another socket
+// by now.
+func (d *duplicator) with(ref watchdog.FDRef, inode uint64, use func(sock int) error) error {
+	pidfd, err := d.pidfd(ref.Proc)
+	if err != nil {
+		return err
+	}
+	sock, err := unix.PidfdGetfd(pidfd, ref.FD, 0)
+	if err != nil {
+		return gone(fmt.Errorf("pid %v fd %d: pidfd_getfd: %w", ref.Proc, ref.FD, err))
+	}
+	defer unix.Close(sock)
+	var st unix.Stat_t
+	if err := unix.Fstat(sock, &st); err != nil {
+		return fmt.Errorf("pid %v fd %d: fstat: %w", ref.Proc, ref.FD, err)
+	}
+	if st.Ino != inode || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("pid %v fd %d: not socket %d: %w", ref.Proc, ref.FD, inode, errGone)
+	}
+	return use(sock)
+}
+
+// gone marks the errors that mean that the process or descriptor has ended.
+func gone(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return err
+}
+
+// inspect implements inspector.
+func (d *duplicator) inspect(ref watchdog.FDRef, inode uint64) (socketInfo, error) {
+	var info socketInfo
+	err := d.with(ref, inode, func(sock int) (err error) {
+		info, err = describe(sock)
+		return err
+	})
+	return info, err
+}
+
+// describe asks the kernel what a socket is.
+func describe(sock int) (socketInfo, error) {
+	domain, err := unix.GetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("SO_DOMAIN: %w", err)
+	}
+	kind, err := unix.GetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("SO_TYPE: %w", err)
+	}
+	if kind != unix.SOCK_STREAM {
+		return socketInfo{}, nil
+	}
+	listening, err := unix.GetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("SO_ACCEPTCONN: %w", err)
+	}
+	switch domain {
+	case unix.AF_INET, unix.AF_INET6:
+		return describeTCP(sock, listening != 0)
+	case unix.AF_UNIX:
+		return describeUnix(sock, listening != 0)
+	}
+	return socketInfo{}, nil
+}
+
+func describeTCP(sock int, listening bool) (socketInfo, error) {
+	// MPTCP is a stream of AF_INET too, and obeys neither clamp nor pacing.
+	proto, err := unix.GetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("SO_PROTOCOL: %w", err)
+	}
+	if proto != unix.IPPROTO_TCP {
+		return socketInfo{}, nil
+	}
+	info := socketInfo{Kind: tcpListening, Netns: socketNetns(sock)}
+	local, err := unix.Getsockname(sock)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("getsockname: %w", err)
+	}
+	info.Local = addrPort(local)
+	if listening {
+		return info, nil
+	}
+	remote, err := unix.Getpeername(sock)
+	if err != nil {
+		return socketInfo{Kind: idleSocket}, nil // not yet, or not any more
+	}
+	info.Kind, info.Remote = tcpConnected, addrPort(remote)
+	return info, nil
+}
+
+func describeUnix(sock int, listening bool) (socketInfo, error) {
+	info := socketInfo{Kind: unixListening}
+	local, err := unix.Getsockname(sock)
+	if err != nil {
+		return socketInfo{}, fmt.Errorf("getsockname: %w", err)
+	}
+	info.Path = unixName(local)
+	if listening {
+		return info, nil
+	}
+	peer, err := unix.Getpeername(sock)
+	if err != nil {
+		return socketInfo{Kind: idleSocket}, nil
+	}
+	info.Kind, info.Peer = unixStream, unixName(peer)
+	return info, nil
+}
+
+func unixName(a unix.Sockaddr) string {
+	if u, ok := a.(*unix.SockaddrUnix); ok {
+		return u.Name
+	}
+	return ""
+}
+
+// addrPort converts a socket address; IPv4 in IPv6 becomes IPv4.
+func addrPort(a unix.Sockaddr) netip.AddrPort {
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		addr := netip.AddrFrom16(a.Addr).Unmap()
+		if a.ZoneId != 0 {
+			addr = addr.WithZone(strconv.FormatUint(uint64(a.ZoneId), 10))
+		}
+		return netip.AddrPortFrom(addr, uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// socketNetns asks which network namespace a socket belongs to (SIOCGSKNS),
+// which is not always its holder's. 0 when it may not be known.
+func socketNetns(sock int) uint64 {
+	fd, err := unix.IoctlRetInt(sock, unix.SIOCGSKNS)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// wscales is the offset of the byte in struct tcp_info that holds both window
+// scales; the binding of x/sys leaves it out (linux/tcp.h: snd_wscale in the
+// low four bits, rcv_wscale in the high ones).
+const wscales = unsafe.Offsetof(unix.TCPInfo{}.Options) + 1
+
+// tcpInfo asks for struct tcp_info. An old kernel fills in less of it: what
+// it leaves out stays 0.
+func tcpInfo(sock int) (unix.TCPInfo, uint8, error) {
+	var info unix.TCPInfo
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(sock), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return info, 0, fmt.Errorf("TCP_INFO: %w", errno)
+	}
+	scales := *(*uint8)(unsafe.Add(unsafe.Pointer(&info), wscales))
+	return info, scales, nil
+}
