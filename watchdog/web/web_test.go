@@ -1,0 +1,178 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// serve runs the API on a socket for the length of a test.
+func serve(t *testing.T, a API) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "s", "control.sock")
+	l, err := Listen(path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	s := &Server{Path: path, Listener: l, Handler: a.Handler()}
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("server: %v", err)
+		}
+		if _, err := os.Lstat(path); err == nil {
+			t.Error("the socket is left behind")
+		}
+	})
+	return path
+}
+
+func TestStatusAndPins(t *testing.T) {
+	pins := map[watchdog.TransferID]control.Pin{}
+	path := serve(t, API{
+		Status: func() Status { return sample() },
+		Pin: func(id watchdog.TransferID, p control.Pin) error {
+			if id == "t404" {
+				return ErrNoTransfer
+			}
+			pins[id] = p
+			return nil
+		},
+	})
+	c := NewClient(path)
+	st, err := c.Status(t.Context())
+	if err != nil || st.Version != "test" || len(st.Transfers) != 1 {
+		t.Fatalf("status: %+v, %v", st, err)
+	}
+	if err := c.Pin(t.Context(), "t7", PinRequest{Rate: 1e6}); err != nil || pins["t7"].Rate != 1e6 {
+		t.Errorf("pin: %v, %v", pins, err)
+	}
+	if err := c.Pin(t.Context(), "t404", PinRequest{Pause: true}); err == nil || err.Error() != ErrNoTransfer.Error() {
+		t.Errorf("pin of nothing: %v", err)
+	}
+	if err := c.Pin(t.Context(), "t7", PinRequest{Rate: -1}); err == nil {
+		t.Error("a negative rate was accepted")
+	}
+}
+
+// sample is a status with something of everything.
+func sample() Status {
+	st := Status{Schema: Schema, Version: "test", PID: 7, Started: time.Unix(1000, 0), Guard: "pid 8", Ping: "unprivileged",
+		Capabilities: []watchdog.Capability{{Name: "window", Available: true}, {Name: "shaper-ingress", Why: "no ifb", Left: "window"}}}
+	st.Fill(watchdog.Report{
+		Snapshot: watchdog.Snapshot{
+			Wall:  time.Unix(1060, 0),
+			Links: []watchdog.Link{{Index: 2, Name: "eth0", Carrier: true, Rates: [2]watchdog.Rates{{Known: true, Bytes: 12.5e6}, {}}}},
+			Paths: []watchdog.Path{{Target: netip.MustParseAddr("192.0.2.9"), Why: watchdog.TargetSession, Loss: math.NaN()}},
+			Transfers: []watchdog.Transfer{{ID: "t7", Link: 2, Via: watchdog.ViaDaemon, Module: "backup", Rate: 1e6, Bytes: 5 << 20,
+				Socket: watchdog.Socket{Remote: netip.MustParseAddrPort("192.0.2.77:4000")},
+				File:   watchdog.File{Name: "evil\x1b[2Jname", Pos: 50, Size: 100}}},
+		},
+		Decision: watchdog.Decision{
+			Desired:    watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": {Window: 4096}}},
+			Links:      []watchdog.LinkState{{Link: 2, Name: "eth0", Phase: control.Engaged, Capacity: 12.5e6, Transfers: 1}},
+			Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: "eth0 rx", Severity: watchdog.Warning, Since: time.Unix(1050, 0), Evidence: "much"}},
+		},
+	})
+	return st
+}
+
+func TestText(t *testing.T) {
+	var b strings.Builder
+	if err := sample().Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
+		"[backup]", "50%", `\x1b`, "no: no ifb; left: window", "192.0.2.77"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("a file name writes on the terminal")
+	}
+}
+
+func TestListenReplacesOnlyTheDead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "control.sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(path, -1)
+	if err != nil {
+		t.Fatalf("over a dead socket: %v", err)
+	}
+	defer l.Close()
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	if _, err := Listen(path, -1); !errors.Is(err, ErrInUse) {
+		t.Errorf("over a living socket: %v", err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(file, -1); err == nil {
+		t.Error("a file was taken for a socket")
+	}
+	if b, _ := os.ReadFile(file); string(b) != "keep" {
+		t.Error("the file is gone")
+	}
+}
+
+func TestClientExplains(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.sock")
+	_, err := NewClient(path).Status(t.Context())
+	if !errors.Is(err, ErrNoDaemon) || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A client that hangs holds up neither the others nor the end.
+func TestHangingClient(t *testing.T) {
+	path := serve(t, API{Status: sample})
+	for i := range 10 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /v1/status HTTP/1.1\r\nX-%d: ", i)
+	}
+	if _, err := NewClient(path).Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnknownRequest(t *testing.T) {
+	c := NewClient(serve(t, API{Status: sample}))
+	if err := c.do(t.Context(), http.MethodPost, "/v1/nothing", nil, nil); err == nil {
+		t.Error("was answered")
+	}
+	if err := c.do(t.Context(), http.MethodPost, "/v1/transfers/t1/pin", map[string]int{"paws": 1}, nil); err == nil || !strings.Contains(err.Error(), "paws") {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
