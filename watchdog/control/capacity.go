@@ -82,8 +82,3 @@ func (c *Controller) carries(in *Input, s *signal) bool {
 	}
 	return s.rate >= 0.5*in.Other
 }
-
-// least is the budget that rsync keeps in any case, in bytes/s.
-func (c *Controller) least(in *Input) float64 {
-	return max(leastRate, leastShare*c.best(in))
-}

@@ -45,7 +45,7 @@ func (k *crisis) judge(c *Controller, in *Input, s *signal) {
 	if k.unreachable(c, in, s) {
 		return
 	}
-	floor := c.atFloor() && s.sees && s.queue > 1.5*c.target
+	floor := c.atFloor() && s.sees && s.queue > 1.5*c.target && !c.awaitsShaper(in, s)
 	if floor && s.now-k.changed > overFor {
 		k.over += s.dt
 	} else if !floor {
@@ -123,23 +123,4 @@ func (k *crisis) guilty(c *Controller, in *Input, s *signal) bool {
 	best := c.best(in)
 	busy := s.sees && s.queue > c.target || best == 0 || s.peak > 0.5*best
 	return busy && s.peak > c.least(in) && s.peak > 0.3*s.rate
-}
-
-// atFloor says that no transfer can be limited further.
-func (c *Controller) atFloor() bool {
-	if !c.windowed() || c.mode == idle || c.mode == lifted {
-		return false
-	}
-	n := 0
-	for i := range c.members {
-		m := &c.members[i]
-		if m.state.paused || !m.flow.Limitable {
-			continue
-		}
-		if c.window(m) > m.flow.Floor {
-			return false
-		}
-		n++
-	}
-	return n > 0
 }

@@ -46,18 +46,25 @@ func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 		best > 0 && best < shaperMost && c.trusted(in)
 }
 
+// awaitsShaper says that a shaper will take over soon, which is better than to
+// pause transfers.
+func (c *Controller) awaitsShaper(in *Input, s *signal) bool {
+	return c.suitsShaper(in, s) && s.now >= c.shaper.denied
+}
+
 // takeOver starts below the capacity, so that a queue left standing drains.
 func (c *Controller) takeOver(in *Input, s *signal) {
 	b := &c.budget
 	b.top = max(c.best(in)-s.others, c.least(in))
-	b.rate, b.age = max(0.9*b.top, c.least(in)), 0
-	b.drained = s.now + s.loop + max(0.2, s.fresh/0.1)
-	b.settled = b.drained + s.loop
-	c.mode = draining
+	b.sure = false
+	c.sink(s, 0.9, s.fresh)
 }
 
 // takeBack returns to socket limits at the present budget.
 func (c *Controller) takeBack(s *signal) {
 	c.shaper.wanted, c.shaper.stands, c.shaper.since = false, false, s.now
 	c.budget.settled = s.now + s.loop
+	if c.mode == draining {
+		c.mode = cruising
+	}
 }

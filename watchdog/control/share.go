@@ -116,22 +116,3 @@ func (c *Controller) medianRemaining() float64 {
 	slices.Sort(c.left)
 	return float64(c.left[len(c.left)/2])
 }
-
-// mostWindow is the largest window that TCP can announce (RFC 7323); from
-// there on a limit is none.
-const mostWindow = 1 << 30
-
-// window is the receive window of a transfer in bytes: its share over its own
-// path's RTT and the queue that we tolerate. Behind a shaper the queue is in
-// the shaper, so that there is room for more.
-func (c *Controller) window(m *member) int64 {
-	queue := c.target
-	if c.shaper.stands {
-		queue = shaperQueue
-	}
-	w := m.share * (pathRTT(m.flow, c.delay.base) + queue)
-	return max(m.flow.Floor, int64(min(w, mostWindow)))
-}
-
-// shaperQueue is the delay in seconds that windows allow inside our own shaper.
-const shaperQueue = 0.020

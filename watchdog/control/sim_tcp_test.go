@@ -73,8 +73,8 @@ func (t *transfer) start(now, dt float64) {
 	}
 }
 
-// offer is how many bytes it sends in this step.
-func (t *transfer) offer(now, dt float64) float64 {
+// offer is how many bytes it sends in this step, at most most.
+func (t *transfer) offer(now, dt, most float64) float64 {
 	if !t.alive {
 		return 0
 	}
@@ -84,7 +84,7 @@ func (t *transfer) offer(now, dt float64) float64 {
 	if t.limit.Pause && !t.theirs {
 		return t.offerPaused()
 	}
-	room := min(t.cwnd-(t.sent-t.acked), t.edgeSeen-t.sent)
+	room := min(most, t.cwnd-(t.sent-t.acked), t.edgeSeen-t.sent)
 	if t.app > 0 {
 		t.backlog = min(t.backlog+t.app*dt, 4<<20)
 		room = min(room, t.backlog)

@@ -166,10 +166,11 @@ func (w *world) step(now float64) {
 		w.own.rate = 1e12
 	}
 	for i, t := range w.transfers {
-		if shaping && w.set.Direction == Tx && t.limit.Shape && w.own.flow[i] > 64<<10 {
-			continue // TSQ
+		room := math.Inf(1)
+		if shaping && w.set.Direction == Tx && t.limit.Shape {
+			room = max(0, 64<<10-w.own.flow[i]) // TCP small queues
 		}
-		in[i] = t.offer(now, w.dt)
+		in[i] = t.offer(now, w.dt, room)
 	}
 	queued := 0.0
 	if w.set.Direction == Tx {
