@@ -94,12 +94,33 @@ func openProcess(p watchdog.ProcID) (int, error) {
 
 // signal sends sig to exactly p; ErrGone when it is not there.
 func (h *Handles) signal(p watchdog.ProcID, sig unix.Signal) error {
-	return h.with(p, func(pidfd int) error {
+	err := h.with(p, func(pidfd int) error {
 		if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil {
 			return fmt.Errorf("process %s: %v: %w", p, sig, err)
 		}
 		return nil
 	})
+	if errors.Is(err, unix.ENOSYS) {
+		return kill(p, sig)
+	}
+	return err
+}
+
+// kill is signal for kernels before 5.3, which have no pidfd_open. Between the
+// look and the kill the pid could change hands; it takes a full turn of all
+// pids within microseconds.
+func kill(p watchdog.ProcID, sig unix.Signal) error {
+	if _, err := statOf(p); err != nil {
+		return err
+	}
+	err := unix.Kill(p.PID, sig)
+	if errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("process %s: %w", p, ErrGone)
+	}
+	if err != nil {
+		return fmt.Errorf("process %s: kill: %w", p, err)
+	}
+	return nil
 }
 
 // procStat is what is needed of /proc/PID/stat.

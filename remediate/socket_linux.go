@@ -126,10 +126,14 @@ type connection struct {
 // of the window scale.
 func (c connection) floor() int64 { return max(2*c.mss, 1<<c.scale) }
 
-// full says that the receiver has no room. Setting a clamp then may wedge the
-// connection on kernels that lack "tcp: fix mid stream window clamp".
+// full says that the receiver has no room for a segment. Setting a clamp then
+// may wedge the connection on kernels that lack "tcp: fix mid stream window
+// clamp": it makes what is offered now the most that will ever be offered.
 func (c connection) full() bool {
-	return c.window == 0 || (c.window < 0 && 4*c.unread > 3*c.buffer)
+	if c.window < 0 {
+		return 4*c.unread > 3*c.buffer
+	}
+	return c.window < c.mss
 }
 
 // wedged says that the receiver has read all and still offers nothing.

@@ -1,0 +1,37 @@
+package remediate
+
+import "time"
+
+// Budget bounds a remedy, so that a wrong decision made again and again does
+// bounded harm.
+type Budget struct {
+	PausesPerHour int           // of one transfer; pulses do not count
+	MaxHold       time.Duration // longest pause of one transfer, with its pulses
+}
+
+// orDefault fills in what is not configured.
+func (b Budget) orDefault() Budget {
+	if b.PausesPerHour <= 0 {
+		b.PausesPerHour = 30
+	}
+	if b.MaxHold <= 0 {
+		b.MaxHold = 15 * time.Minute
+	}
+	return b
+}
+
+// rest is how long a transfer runs after the longest pause.
+func (b Budget) rest() time.Duration { return max(10*time.Second, b.MaxHold/10) }
+
+// spending counts the uses of the last hour.
+type spending struct{ at []time.Time }
+
+// left says whether one more use is within n an hour.
+func (s *spending) left(now time.Time, n int) bool {
+	for len(s.at) > 0 && now.Sub(s.at[0]) >= time.Hour {
+		s.at = s.at[1:]
+	}
+	return len(s.at) < n
+}
+
+func (s *spending) use(now time.Time) { s.at = append(s.at, now) }

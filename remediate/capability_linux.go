@@ -1,0 +1,198 @@
+package remediate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+const (
+	trialTime   = 2 * time.Second // for each behaviour that is waited for
+	openWindow  = 1 << 20         // bytes: a window that does not throttle
+	probePrio   = 0x4c460002      // of the shaper's kind: major "LF", low bits 2
+	probePacing = 5 << 30         // bytes/s: more than 32 bits hold
+)
+
+// Trials is what was found out about this kernel and this process's rights.
+type Trials struct {
+	Capabilities []watchdog.Capability
+	// FullClamp says that a clamp on a full receiver does no harm (kernels
+	// before 6.7 without "tcp: fix mid stream window clamp" never open the
+	// window again).
+	FullClamp bool
+}
+
+// Try tries each mechanism on a loopback connection to a child of ours, whose
+// program argv runs RunTrialChild, and, when there are transfers, whether a
+// real rsync's socket can be reached. It takes some tenths of a second, and
+// some seconds where a mechanism fails.
+func Try(ctx context.Context, argv []string, transfers []watchdog.Transfer) Trials {
+	c := readConfinement()
+	t, err := startTrial(ctx, argv)
+	if err != nil {
+		return Trials{Capabilities: []watchdog.Capability{
+			c.capability(remedyWindow, err), c.capability(remedyPacing, err),
+			c.capability(remedyPriority, err), c.capability(remedyPause, err)}}
+	}
+	defer t.close()
+	reach := reachTransfer(transfers)
+	window := cmp.Or(reach, t.tryWindow())
+	pause := t.tryPause()
+	return Trials{
+		Capabilities: []watchdog.Capability{
+			c.capability(remedyWindow, window),
+			c.capability(remedyPacing, cmp.Or(reach, t.tryPacing())),
+			c.capability(remedyPriority, cmp.Or(reach, t.tryPriority())),
+			c.capability(remedyPause, pause),
+		},
+		FullClamp: window == nil && pause == nil && t.tryFull() == nil, // last: it may wedge the connection
+	}
+}
+
+// reachTransfer tries to take the socket of a real transfer. Children of ours
+// can be reached where others cannot: Yama, LSM labels, other users.
+func reachTransfer(transfers []watchdog.Transfer) error {
+	for _, t := range transfers {
+		if t.Socket.Inode == 0 || t.Foreign {
+			continue
+		}
+		err := VisitSocket(t.Socket, func(fd int) error { return nil })
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("socket of a running rsync: %w", err)
+		}
+		return nil
+	}
+	return nil
+}
+
+// tryWindow clamps the connection in mid-stream: data must still flow, the
+// offered window must shrink, and a lift must open it again.
+func (t *trial) tryWindow() error {
+	open, err := t.flow(trialTime, func(w int64) bool { return w >= openWindow })
+	if err != nil {
+		return err
+	}
+	var floor int64
+	err = t.visit(func(fd int) error {
+		c, err := inspect(fd)
+		floor = c.floor()
+		return errors.Join(err, setWindow(fd, floor))
+	})
+	if err != nil {
+		return err
+	}
+	if w, err := t.flow(trialTime, func(w int64) bool { return w <= 2*floor }); err != nil || w > 2*floor {
+		return errors.Join(fmt.Errorf("clamped to %d bytes, the window stands at %d", floor, w), err, t.lift())
+	}
+	if err := t.lift(); err != nil {
+		return err
+	}
+	want := min(open, openWindow)
+	if w, err := t.flow(trialTime, func(w int64) bool { return w >= want }); err != nil || w < want {
+		return errors.Join(fmt.Errorf("lifted, the window stands at %d bytes, before the clamp at %d", w, open), err)
+	}
+	return nil
+}
+
+func (t *trial) visit(f func(fd int) error) error { return t.handles.Visit(t.socket, f) }
+
+func (t *trial) lift() error {
+	return t.visit(func(fd int) error { return setWindow(fd, liftedWindow) })
+}
+
+func (t *trial) tryPacing() error {
+	return t.visit(func(fd int) error {
+		if err := setPacing(fd, probePacing); err != nil {
+			return err
+		}
+		c, err := inspect(fd)
+		if err == nil && c.pacing != probePacing {
+			err = fmt.Errorf("set a pacing of %d bytes/s, the kernel says %d", int64(probePacing), c.pacing)
+		}
+		return errors.Join(err, setPacing(fd, liftedPacing))
+	})
+}
+
+func (t *trial) tryPriority() error {
+	return t.visit(func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, probePrio); err != nil {
+			return fmt.Errorf("set SO_PRIORITY: %w", err)
+		}
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 0)
+	})
+}
+
+// tryPause stops and continues the child.
+func (t *trial) tryPause() error {
+	if err := t.handles.signal(t.proc, unix.SIGSTOP); err != nil {
+		return err
+	}
+	stopped := t.waitStopped(true)
+	if err := t.handles.signal(t.proc, unix.SIGCONT); err != nil {
+		return err
+	}
+	return errors.Join(stopped, t.waitStopped(false))
+}
+
+func (t *trial) waitStopped(want bool) error {
+	for end := time.Now().Add(trialTime); ; time.Sleep(time.Millisecond) {
+		st, err := statOf(t.proc)
+		if err != nil || st.stopped() == want {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("sent a signal, the state is still %q", st.state)
+		}
+	}
+}
+
+// tryFull sets a clamp while the receiver is full; it must take data again
+// once it has read.
+func (t *trial) tryFull() error {
+	if err := t.handles.signal(t.proc, unix.SIGSTOP); err != nil {
+		return err
+	}
+	if err := t.waitStopped(true); err != nil {
+		return err
+	}
+	if err := t.fill(); err != nil {
+		return err
+	}
+	set := t.visit(func(fd int) error {
+		c, err := inspect(fd)
+		return errors.Join(err, setWindow(fd, c.floor()))
+	})
+	if err := errors.Join(set, t.handles.signal(t.proc, unix.SIGCONT)); err != nil {
+		return err
+	}
+	_, err := t.push(32<<20, trialTime)
+	return errors.Join(err, t.lift())
+}
+
+// fill sends to the stopped child until its socket has no room.
+func (t *trial) fill() error {
+	for end := time.Now().Add(trialTime); time.Now().Before(end); {
+		if _, err := t.push(1<<30, 50*time.Millisecond); err == nil {
+			return errors.New("a stopped receiver took a gigabyte")
+		}
+		full := false
+		err := t.visit(func(fd int) error {
+			c, err := inspect(fd)
+			full = c.full()
+			return err
+		})
+		if err != nil || full {
+			return err
+		}
+	}
+	return errors.New("a stopped receiver did not fill")
+}

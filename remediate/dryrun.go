@@ -1,0 +1,82 @@
+package remediate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"lifeline/watchdog"
+)
+
+// DryRun says what an Enforcer would do, and does nothing. It counts what it
+// would have done. It is used by one goroutine.
+type DryRun struct {
+	Log     *slog.Logger
+	Limits  int // transfers that would have been limited, each time anew
+	Pauses  int // transfers that would have been paused, each time anew
+	Shapers int // shapers that would have been made
+	last    map[string]string
+}
+
+// Apply logs each limit that would begin, end, or change in kind. Nothing is
+// in force.
+func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
+	next := map[string]string{}
+	for _, t := range transfers {
+		if what := inWords(allowed(t, want.Limits[t.ID])); what != "" {
+			next["transfer "+string(t.ID)] = what
+		}
+	}
+	for k := range want.Shapers {
+		next[fmt.Sprintf("link %d %v", k.Link, k.Direction)] = remedyShaper
+	}
+	for _, target := range slices.Sorted(maps.Keys(next)) {
+		if what := next[target]; d.last[target] != what {
+			d.count(d.last[target], what)
+			d.Log.Info("would limit", "target", target, "remedy", what)
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(d.last)) {
+		if next[target] == "" {
+			d.Log.Info("would free", "target", target)
+		}
+	}
+	d.last = next
+	return watchdog.Outcome{
+		Limits:  map[watchdog.TransferID]watchdog.Limit{},
+		Stopped: map[watchdog.TransferID]bool{},
+		Shapers: map[watchdog.ShaperKey]float64{},
+	}
+}
+
+func (d *DryRun) count(was, is string) {
+	switch {
+	case is == remedyShaper:
+		d.Shapers++
+	case strings.Contains(is, remedyPause) && !strings.Contains(was, remedyPause):
+		d.Pauses++
+	case was == "":
+		d.Limits++
+	}
+}
+
+// inWords names the kinds of limit, without their ever-changing amounts.
+func inWords(l watchdog.Limit) string {
+	var out []string
+	if l.Window > 0 {
+		out = append(out, remedyWindow)
+	}
+	if l.Pacing > 0 {
+		out = append(out, remedyPacing)
+	}
+	if l.Shape {
+		out = append(out, remedyPriority)
+	}
+	if l.Pause {
+		out = append(out, remedyPause)
+	}
+	return strings.Join(out, "+")
+}

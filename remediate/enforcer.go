@@ -1,0 +1,285 @@
+package remediate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// kernel is what the Enforcer needs of the running system.
+type kernel interface {
+	// tune shows the state of a socket to decide and sets what it answers.
+	tune(s watchdog.Socket, decide func(connection) (tuning, error)) error
+	// stop stops a process, or says why it must not.
+	stop(p watchdog.ProcID) error
+	// cont lets a process run.
+	cont(p watchdog.ProcID) error
+	// isStopped says whether a process is held by a stop signal.
+	isStopped(p watchdog.ProcID) (bool, error)
+	// children lists the processes that p forked and that run its program.
+	children(p watchdog.ProcID) []watchdog.ProcID
+	// keep forgets the processes for which want is false.
+	keep(want func(watchdog.ProcID) bool)
+}
+
+// Lease is held by a guard that undoes everything when it is not renewed.
+type Lease interface {
+	// Renew says that the daemon is alive, and starts another guard when the
+	// old one died. An error means that nobody would undo.
+	Renew() error
+}
+
+// Settings are what the Enforcer may do.
+type Settings struct {
+	Budget    Budget
+	NoPause   string // why nothing may be paused; "" when it may
+	NoShaper  string // why no shaper may be made; "" when it may
+	FullClamp bool   // the kernel was seen to bear a clamp on a full receiver
+}
+
+// Enforcer makes the kernel match what is desired. It is used by one goroutine.
+type Enforcer struct {
+	settings Settings
+	ledger   *ledger.Ledger
+	kernel   kernel
+	lease    Lease
+	shaper   Shaper
+	subjects map[watchdog.TransferID]*subject
+	last     time.Time
+	turns    int
+	fails    []watchdog.Failure
+}
+
+// Apply makes the kernel match want for the transfers of this sample, as far as
+// that may be done. What is not named is freed. Applying twice is applying once.
+func (e *Enforcer) Apply(ctx context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
+	now := time.Now()
+	tick := now.Sub(e.last)
+	if e.last.IsZero() || tick > time.Second {
+		tick = time.Second
+	}
+	e.last, e.fails = now, nil
+	if err := e.lease.Renew(); err != nil {
+		e.fail(remedyGuard, "daemon", fmt.Errorf("nobody would undo, so nothing is limited: %w", err))
+		want = watchdog.Desired{}
+	}
+	e.see(transfers, want, now)
+	subjects := e.sorted()
+	e.record(subjects)
+	for _, s := range subjects {
+		e.tune(s, now)
+		e.turn(s, now, tick)
+	}
+	shapers := e.shape(want, subjects)
+	e.settle(subjects)
+	return e.outcome(shapers)
+}
+
+func (e *Enforcer) fail(remedy, target string, err error) {
+	e.fails = append(e.fails, watchdog.Failure{Remedy: remedy, Target: target, Err: err.Error()})
+}
+
+func (e *Enforcer) sorted() []*subject {
+	out := make([]*subject, 0, len(e.subjects))
+	for _, s := range e.subjects {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *subject) int { return cmp.Compare(a.t.ID, b.t.ID) })
+	return out
+}
+
+// see takes note of the transfers that there are and of what is wanted for each.
+func (e *Enforcer) see(transfers []watchdog.Transfer, want watchdog.Desired, now time.Time) {
+	for _, s := range e.subjects {
+		s.listed, s.want = false, watchdog.Limit{}
+	}
+	for _, t := range transfers {
+		l := allowed(t, want.Limits[t.ID])
+		s := e.subjects[t.ID]
+		if s == nil {
+			if l == (watchdog.Limit{}) {
+				continue
+			}
+			s = newSubject(t, now)
+			e.subjects[t.ID] = s
+		}
+		s.t, s.listed, s.want = t, true, l
+		s.want.Pause = l.Pause && e.mayPause(s, now)
+	}
+}
+
+// mayPause holds the budget: how often, and how long.
+func (e *Enforcer) mayPause(s *subject, now time.Time) bool {
+	target := string(s.t.ID)
+	b := e.settings.Budget
+	switch {
+	case e.settings.NoPause != "":
+		e.fail(remedyPause, target, errors.New(e.settings.NoPause))
+		return false
+	case now.Before(s.rest):
+		return false
+	case s.pause.phase == running && !s.spent.left(now, b.PausesPerHour):
+		e.fail(remedyPause, target, fmt.Errorf("budget of %d pauses an hour is spent", b.PausesPerHour))
+		return false
+	case s.pause.phase != running && now.Sub(s.pause.began) >= b.MaxHold:
+		s.rest = now.Add(b.rest())
+		e.fail(remedyPause, target, fmt.Errorf("paused for the longest time allowed, %v: runs for %v", b.MaxHold, b.rest()))
+		return false
+	}
+	return true
+}
+
+// record writes into the ledger, in one batch, what this tick may change.
+func (e *Enforcer) record(subjects []*subject) {
+	var batch []ledger.Entry
+	for _, s := range subjects {
+		window, pacing := s.limits()
+		if window > 0 && !e.ledger.Has(s.windowEntry) {
+			batch = append(batch, entryOf(ledger.Window, s.t))
+		}
+		if pacing > 0 && !e.ledger.Has(s.pacingEntry) {
+			batch = append(batch, entryOf(ledger.Pacing, s.t))
+		}
+		if s.want.Pause && s.pause.phase == running {
+			batch = append(batch, s.foresee(e.kernel)...)
+		}
+	}
+	if err := e.ledger.Append(batch...); err != nil {
+		e.fail(remedyLedger, "transfers", fmt.Errorf("without a record nothing new is limited: %w", err))
+	}
+}
+
+// tune brings the socket of s to its limits. What has no record is not set.
+func (e *Enforcer) tune(s *subject, now time.Time) {
+	window, pacing := s.limits()
+	if window == 0 && pacing == 0 && s.window == 0 && s.pacing == 0 && s.pause.phase == running {
+		return
+	}
+	if s.t.Socket.Inode == 0 || s.pause.phase == held && s.want.Pause {
+		return
+	}
+	mayWindow, mayPacing := e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry)
+	var set tuning
+	var seen connection
+	var odd error
+	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
+		seen = c
+		set, odd = s.tune(c, now, mayWindow, mayPacing, e.settings.FullClamp)
+		return set, nil
+	})
+	if err == nil {
+		s.note(set)
+		s.seen, s.known, s.goneSince = seen, true, time.Time{}
+	}
+	e.explain(s, now, errors.Join(err, odd))
+}
+
+// explain reports why a socket is not as it should be.
+func (e *Enforcer) explain(s *subject, now time.Time, err error) {
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, ErrGone):
+		s.window, s.pacing, s.known = 0, 0, false
+		if s.goneSince.IsZero() {
+			s.goneSince = now
+		}
+		if !s.listed || now.Sub(s.goneSince) < lostAfter {
+			return // it ended between the sample and now
+		}
+	}
+	remedy := remedyWindow
+	if _, pacing := s.limits(); pacing > 0 {
+		remedy = remedyPacing
+	}
+	e.fail(remedy, string(s.t.ID), err)
+}
+
+// shape hands the transfers that belong to a shaper to it.
+func (e *Enforcer) shape(want watchdog.Desired, subjects []*subject) map[watchdog.ShaperKey]float64 {
+	if e.shaper == nil || e.settings.NoShaper != "" {
+		for k := range want.Shapers {
+			e.fail(remedyShaper, fmt.Sprintf("link %d %v", k.Link, k.Direction), errors.New(cmp.Or(e.settings.NoShaper, "not available")))
+		}
+		return nil
+	}
+	members := map[watchdog.ShaperKey][]watchdog.Transfer{}
+	for _, s := range subjects {
+		if s.want.Shape {
+			k := watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}
+			members[k] = append(members[k], s.t)
+		}
+	}
+	inPlace, fails := e.shaper.Apply(want.Shapers, members)
+	e.fails = append(e.fails, fails...)
+	return inPlace
+}
+
+// settle strikes out what was undone and forgets transfers that are gone.
+func (e *Enforcer) settle(subjects []*subject) {
+	var done []string
+	for _, s := range subjects {
+		window, pacing := s.limits()
+		if s.window == 0 && window == 0 {
+			done = append(done, s.windowEntry)
+		}
+		if s.pacing == 0 && pacing == 0 {
+			done = append(done, s.pacingEntry)
+		}
+		if s.pause.phase == running && !s.listed && s.window == 0 && s.pacing == 0 && !time.Now().Before(s.care) {
+			delete(e.subjects, s.t.ID)
+		}
+	}
+	if err := e.ledger.Done(done...); err != nil {
+		e.fail(remedyLedger, "transfers", err)
+	}
+	if len(e.subjects) < len(subjects) {
+		e.kernel.keep(e.holds())
+	}
+}
+
+// holds tells which processes are still of interest.
+func (e *Enforcer) holds() func(watchdog.ProcID) bool {
+	m := map[watchdog.ProcID]bool{}
+	for _, s := range e.subjects {
+		for _, ps := range [][]watchdog.ProcID{s.t.Procs, s.stopped, s.parents} {
+			for _, p := range ps {
+				m[p] = true
+			}
+		}
+		for _, r := range s.t.Socket.Refs {
+			m[r.Proc] = true
+		}
+	}
+	return func(p watchdog.ProcID) bool { return m[p] }
+}
+
+func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64) watchdog.Outcome {
+	o := watchdog.Outcome{
+		Limits:  map[watchdog.TransferID]watchdog.Limit{},
+		Stopped: map[watchdog.TransferID]bool{},
+		Shapers: shapers,
+		Failed:  e.fails,
+	}
+	if o.Shapers == nil {
+		o.Shapers = map[watchdog.ShaperKey]float64{}
+	}
+	for id, s := range e.subjects {
+		l := s.inForce()
+		_, shaped := o.Shapers[watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}]
+		l.Shape = s.want.Shape && shaped
+		if l != (watchdog.Limit{}) {
+			o.Limits[id] = l
+		}
+		if s.pause.phase == held {
+			o.Stopped[id] = true
+		}
+	}
+	return o
+}

@@ -1,0 +1,265 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// live is an Enforcer on the running kernel.
+type live struct {
+	*Enforcer
+	dir string
+	l   *ledger.Ledger
+}
+
+func newLive(t *testing.T, s Settings) *live {
+	t.Helper()
+	dir := t.TempDir()
+	l := openLedger(t, dir)
+	return &live{Enforcer: New(l, &fakeLease{}, nil, s), dir: dir, l: l}
+}
+
+func openLedger(t *testing.T, dir string) *ledger.Ledger {
+	t.Helper()
+	id, err := ledger.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := ledger.Open(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// eventually polls for a condition.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func newTrial(t *testing.T) *trial {
+	t.Helper()
+	tr, err := startTrial(context.Background(), play("trial"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.close)
+	if err := tr.visit(func(int) error { return nil }); err != nil {
+		t.Skipf("this process may not take sockets of others: %v", err)
+	}
+	return tr
+}
+
+// transfer describes the trial's receiver as a probe would.
+func (t *trial) transfer() watchdog.Transfer {
+	return watchdog.Transfer{
+		ID: watchdog.TransferID(fmt.Sprintf("t%d", t.socket.Inode)), Direction: watchdog.Rx, Via: watchdog.ViaDaemon,
+		Procs: []watchdog.ProcID{t.proc}, Socket: t.socket, Control: watchdog.ControlFull,
+	}
+}
+
+func (t *trial) inspect() (c connection, err error) {
+	err = t.visit(func(fd int) error {
+		c, err = inspect(fd)
+		return err
+	})
+	return c, err
+}
+
+func want(id watchdog.TransferID, l watchdog.Limit) watchdog.Desired {
+	return watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{id: l}}
+}
+
+// A clamp at birth must not throttle for life: after the lift the window
+// passes a megabyte again.
+func TestClampAtBirthRunLift(t *testing.T) {
+	tr := newTrial(t)
+	x := tr.transfer()
+	e := newLive(t, Settings{})
+	ctx := context.Background()
+	noFails(t, e.Apply(ctx, want(x.ID, watchdog.Limit{Window: 8192}), []watchdog.Transfer{x}))
+	feed := func() int64 {
+		t.Helper()
+		if _, err := tr.push(256<<10, 5*time.Second); err != nil {
+			t.Fatalf("clamped: data does not flow: %v", err)
+		}
+		time.Sleep(2 * time.Millisecond)
+		noFails(t, e.Apply(ctx, want(x.ID, watchdog.Limit{Window: 8192}), []watchdog.Transfer{x}))
+		w, err := tr.offered()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	eventually(t, "the old window is used up", func() bool { return feed() <= 16384 })
+	for range 20 {
+		if w := feed(); w > 65536 {
+			t.Fatalf("clamped to 8192: offers %d bytes", w)
+		}
+	}
+	eventually(t, "lifted", func() bool {
+		return len(e.Apply(ctx, watchdog.Desired{}, []watchdog.Transfer{x}).Limits) == 0
+	})
+	if w, err := tr.flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
+		t.Errorf("lifted: offers %d bytes, %v; want a megabyte", w, err)
+	}
+	if n := len(e.l.Live()); n > 0 {
+		t.Errorf("%d ledger entries left", n)
+	}
+}
+
+func TestPauseAndResumeARealProcess(t *testing.T) {
+	tr := newTrial(t)
+	x := tr.transfer()
+	e := newLive(t, Settings{})
+	ctx := context.Background()
+	stopped := func() bool {
+		st, err := statOf(tr.proc)
+		return err == nil && st.stopped()
+	}
+	eventually(t, "stopped", func() bool {
+		e.Apply(ctx, want(x.ID, watchdog.Limit{Pause: true}), []watchdog.Transfer{x})
+		return stopped()
+	})
+	eventually(t, "a pulse", func() bool {
+		time.Sleep(20 * time.Millisecond)
+		e.Apply(ctx, want(x.ID, watchdog.Limit{Pause: true}), []watchdog.Transfer{x})
+		return !stopped()
+	})
+	if err := e.ReleaseAll(ctx, Undoer{}); err != nil {
+		t.Fatal(err)
+	}
+	if stopped() || len(e.l.Live()) > 0 {
+		t.Errorf("after ReleaseAll: stopped %v, ledger %v", stopped(), e.l.Live())
+	}
+	if w, err := tr.flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
+		t.Errorf("offers %d bytes, %v; want a megabyte", w, err)
+	}
+}
+
+// The pid is right and the start time is not: it is another process now.
+func TestReusedPidIsNeverTouched(t *testing.T) {
+	tr := newTrial(t)
+	x := tr.transfer()
+	x.Procs[0].Start--
+	x.Socket.Refs = []watchdog.FDRef{{Proc: x.Procs[0], FD: trialSocket}}
+	e := newLive(t, Settings{})
+	for range 5 {
+		e.Apply(context.Background(), want(x.ID, watchdog.Limit{Window: 4096, Pause: true}), []watchdog.Transfer{x})
+		time.Sleep(5 * time.Millisecond)
+	}
+	entry := ledger.Entry{Kind: ledger.Pause, Proc: x.Procs[0]}
+	if r := (Undoer{}).Undo(context.Background(), []ledger.Entry{entry}); r[0].Err != nil {
+		t.Errorf("undo for a process that is gone: %v", r[0].Err)
+	}
+	c, err := tr.inspect()
+	if err != nil || c.windowClamped <= 4096 {
+		t.Errorf("window %d, %v", c.windowClamped, err)
+	}
+	if st, err := statOf(tr.proc); err != nil || st.stopped() {
+		t.Errorf("state %c, %v", st.state, err)
+	}
+	if err := (&Handles{}).signal(x.Procs[0], unix.SIGKILL); !errors.Is(err, ErrGone) {
+		t.Errorf("signal: %v", err)
+	}
+	if err := kill(x.Procs[0], unix.SIGKILL); !errors.Is(err, ErrGone) {
+		t.Errorf("kill: %v", err)
+	}
+}
+
+// A descriptor number that means another socket by now is left alone.
+func TestReusedDescriptorIsNeverTouched(t *testing.T) {
+	tr := newTrial(t)
+	s := tr.socket
+	s.Inode++
+	err := VisitSocket(s, func(int) error { t.Error("visited"); return nil })
+	if !errors.Is(err, ErrGone) {
+		t.Errorf("%v, want gone", err)
+	}
+}
+
+func TestListenersAndOurselvesAreNotStopped(t *testing.T) {
+	k := newKernel(&Handles{})
+	for _, pid := range ancestors() {
+		st, err := readStat(pid)
+		if err != nil || pid == 1 {
+			continue
+		}
+		if err := k.stop(watchdog.ProcID{PID: pid, Start: st.start}); err == nil {
+			t.Fatalf("process %d was stopped", pid)
+		}
+	}
+	if err := k.stop(watchdog.ProcID{PID: 1}); err == nil {
+		t.Fatal("process 1 was stopped")
+	}
+}
+
+func TestUndoFindsASocketThatAChildInherited(t *testing.T) {
+	tr := newTrial(t)
+	if err := tr.visit(func(fd int) error { return setWindow(fd, 4096) }); err != nil {
+		t.Fatal(err)
+	}
+	s := tr.socket
+	s.Refs = []watchdog.FDRef{{Proc: watchdog.ProcID{PID: 1 << 21, Start: 1}, FD: 3}}
+	r := Undoer{}.Undo(context.Background(), []ledger.Entry{{Kind: ledger.Window, Socket: s}})
+	if r[0].Err != nil {
+		t.Fatal(r[0].Err)
+	}
+	if c, err := tr.inspect(); err != nil || c.windowClamped != liftedWindow {
+		t.Errorf("window %d, %v", c.windowClamped, err)
+	}
+}
+
+func TestUndoGoesOnAfterAFailure(t *testing.T) {
+	tr := newTrial(t)
+	ctx := context.Background()
+	if err := tr.visit(func(fd int) error {
+		return errors.Join(setWindow(fd, 4096), setPacing(fd, 1e6), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 5))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.handles.signal(tr.proc, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("refused")
+	u := Undoer{RemoveTC: func(ledger.Entry) error { return refused }}
+	r := u.Undo(ctx, []ledger.Entry{
+		{Kind: ledger.Qdisc, TC: ledger.TC{Name: "none"}},
+		{Kind: ledger.Window, Socket: tr.socket},
+		{Kind: ledger.Priority, Socket: tr.socket, Set: 5, Was: 2},
+		{Kind: ledger.Pause, Proc: tr.proc},
+		{Kind: ledger.Pacing, Socket: tr.socket},
+	})
+	for i, x := range r {
+		if (i == 0) != errors.Is(x.Err, refused) {
+			t.Errorf("%v: %v", x.Entry, x.Err)
+		}
+	}
+	c, err := tr.inspect()
+	if err != nil || c.windowClamped != liftedWindow || c.pacing != liftedPacing {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if st, err := statOf(tr.proc); err != nil || st.stopped() {
+		t.Errorf("state %c, %v", st.state, err)
+	}
+	tr.visit(func(fd int) error {
+		if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY); err != nil || v != 2 {
+			t.Errorf("priority %d, %v", v, err)
+		}
+		return nil
+	})
+}

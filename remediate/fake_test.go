@@ -1,0 +1,212 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// fakeSock is a connection with a peer that sends at will.
+type fakeSock struct {
+	connection
+	writes int
+	gone   bool
+}
+
+// fakeProc is a process.
+type fakeProc struct {
+	stopped bool
+	refuse  string
+	kids    []watchdog.ProcID
+	gone    bool
+	stops   int
+}
+
+// fakeKernel is a system rendered as text by String.
+type fakeKernel struct {
+	socks map[uint64]*fakeSock
+	procs map[watchdog.ProcID]*fakeProc
+}
+
+func newFakeKernel() *fakeKernel {
+	return &fakeKernel{socks: map[uint64]*fakeSock{}, procs: map[watchdog.ProcID]*fakeProc{}}
+}
+
+func (k *fakeKernel) tune(s watchdog.Socket, decide func(connection) (tuning, error)) error {
+	f := k.socks[s.Inode]
+	if f == nil || f.gone {
+		return ErrGone
+	}
+	set, err := decide(f.connection)
+	if set != (tuning{}) {
+		f.writes++
+	}
+	if set.window != 0 {
+		f.windowClamped = set.window
+		f.window = min(f.window, set.window)
+		if set.window == liftedWindow {
+			f.window = 1 << 20
+		}
+	}
+	if set.pacing != 0 {
+		f.pacing = set.pacing
+	}
+	return err
+}
+
+func (k *fakeKernel) stop(p watchdog.ProcID) error {
+	f := k.procs[p]
+	switch {
+	case f == nil || f.gone:
+		return ErrGone
+	case f.refuse != "":
+		return errors.New(f.refuse)
+	}
+	f.stopped = true
+	f.stops++
+	return nil
+}
+
+func (k *fakeKernel) cont(p watchdog.ProcID) error {
+	f := k.procs[p]
+	if f == nil || f.gone {
+		return ErrGone
+	}
+	f.stopped = false
+	return nil
+}
+
+func (k *fakeKernel) isStopped(p watchdog.ProcID) (bool, error) {
+	f := k.procs[p]
+	if f == nil || f.gone {
+		return false, ErrGone
+	}
+	return f.stopped, nil
+}
+
+func (k *fakeKernel) children(p watchdog.ProcID) []watchdog.ProcID { return k.procs[p].kids }
+func (k *fakeKernel) keep(func(watchdog.ProcID) bool)              {}
+
+// String lists what is limited or stopped.
+func (k *fakeKernel) String() string {
+	var out []string
+	for i, s := range k.socks {
+		if s.gone {
+			continue
+		}
+		if s.windowClamped != liftedWindow {
+			out = append(out, fmt.Sprintf("socket %d window %d", i, s.windowClamped))
+		}
+		if s.pacing != liftedPacing {
+			out = append(out, fmt.Sprintf("socket %d pacing %d", i, s.pacing))
+		}
+	}
+	for p, f := range k.procs {
+		if f.stopped && !f.gone {
+			out = append(out, fmt.Sprintf("process %d stopped", p.PID))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+// fakeLease is a guard that may be away.
+type fakeLease struct{ err error }
+
+func (l *fakeLease) Renew() error { return l.err }
+
+// fakeShaper remembers what it was given.
+type fakeShaper struct {
+	rates   map[watchdog.ShaperKey]float64
+	members map[watchdog.ShaperKey][]watchdog.Transfer
+}
+
+func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+	f.rates, f.members = rates, members
+	return rates, nil
+}
+
+// bench is an Enforcer on a fake system.
+type bench struct {
+	t      *testing.T
+	k      *fakeKernel
+	e      *Enforcer
+	l      *ledger.Ledger
+	lease  *fakeLease
+	shaper *fakeShaper
+	ts     []watchdog.Transfer
+	want   watchdog.Desired
+}
+
+func newBench(t *testing.T, s Settings) *bench {
+	t.Helper()
+	l, _, err := ledger.Open(t.TempDir(), ledger.Identity{Boot: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	b := &bench{t: t, k: newFakeKernel(), l: l, lease: &fakeLease{}, shaper: &fakeShaper{}}
+	b.e = New(l, b.lease, b.shaper, s)
+	b.e.kernel = b.k
+	b.want = watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{}, Shapers: map[watchdog.ShaperKey]float64{}}
+	return b
+}
+
+// add makes a transfer of two processes, pids 10n+1 and 10n+2, with socket n.
+func (b *bench) add(n int, dir watchdog.Direction) *watchdog.Transfer {
+	t := watchdog.Transfer{
+		ID: watchdog.TransferID(fmt.Sprintf("t%d", n)), Direction: dir, Via: watchdog.ViaDaemon,
+		Procs:   []watchdog.ProcID{{PID: 10*n + 1, Start: 1}, {PID: 10*n + 2, Start: 1}},
+		Control: watchdog.ControlFull, Link: 2,
+		Socket: watchdog.Socket{Inode: uint64(n), Remote: netip.MustParseAddrPort("192.0.2.1:1")},
+	}
+	for _, p := range t.Procs {
+		b.k.procs[p] = &fakeProc{}
+	}
+	b.k.socks[uint64(n)] = &fakeSock{connection: connection{
+		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: 1 << 22,
+		windowClamped: liftedWindow, pacing: liftedPacing}}
+	b.ts = append(b.ts, t)
+	return &b.ts[len(b.ts)-1]
+}
+
+func (b *bench) limit(n int, l watchdog.Limit) {
+	b.want.Limits[watchdog.TransferID(fmt.Sprintf("t%d", n))] = l
+}
+
+func (b *bench) sock(n int) *fakeSock { return b.k.socks[uint64(n)] }
+func (b *bench) proc(n, i int) *fakeProc {
+	return b.k.procs[watchdog.ProcID{PID: 10*n + i, Start: 1}]
+}
+
+// tick applies once, 100 ms later.
+func (b *bench) tick() watchdog.Outcome {
+	b.t.Helper()
+	time.Sleep(100 * time.Millisecond)
+	return b.e.Apply(context.Background(), b.want, b.ts)
+}
+
+func (b *bench) clean(what string) {
+	b.t.Helper()
+	if s := b.k.String(); s != "" {
+		b.t.Errorf("%s: left behind:\n%s", what, s)
+	}
+	if live := b.l.Live(); len(live) > 0 {
+		b.t.Errorf("%s: in the ledger: %v", what, live)
+	}
+}
+
+func noFails(t *testing.T, o watchdog.Outcome) {
+	t.Helper()
+	for _, f := range o.Failed {
+		t.Errorf("%s of %s: %s", f.Remedy, f.Target, f.Err)
+	}
+}

@@ -1,0 +1,295 @@
+package remediate
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+func TestHoldIsShortUnlessTheTimeoutIsProven(t *testing.T) {
+	cases := []struct {
+		via     watchdog.Via
+		timeout time.Duration
+		want    time.Duration
+	}{
+		{watchdog.ViaDaemon, 0, 2 * time.Second},
+		{watchdog.ViaDaemon, 600 * time.Second, 2 * time.Second}, // the module's; the client's may be 5 s
+		{watchdog.ViaDaemon, 3 * time.Second, 1350 * time.Millisecond},
+		{watchdog.ViaSSHServer, 0, 2 * time.Second},
+		{watchdog.ViaSSHServer, 10 * time.Second, 4500 * time.Millisecond},
+		{watchdog.ViaSSHServer, time.Second, 450 * time.Millisecond},
+		{watchdog.ViaSSHServer, time.Hour, time.Minute},
+	}
+	for _, c := range cases {
+		got := holdFor(watchdog.Transfer{Via: c.via, Timeout: c.timeout})
+		if got != c.want {
+			t.Errorf("%s, timeout %v: hold %v, want %v", c.via, c.timeout, got, c.want)
+		}
+	}
+}
+
+func TestReceiverIsClampedDrainedThenStopped(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Rx)
+		s := b.sock(1)
+		s.window = 1 << 20
+		b.limit(1, watchdog.Limit{Pause: true})
+		b.tick()
+		if s.windowClamped != 2896 || b.proc(1, 1).stopped {
+			t.Fatalf("first tick: window %d, stopped %v", s.windowClamped, b.proc(1, 1).stopped)
+		}
+		s.window = 100000
+		b.tick()
+		if b.proc(1, 1).stopped {
+			t.Fatal("stopped while the old window was open")
+		}
+		s.window = 2896
+		o := b.tick()
+		if !b.proc(1, 1).stopped || !b.proc(1, 2).stopped || !o.Stopped["t1"] || !o.Limits["t1"].Pause {
+			t.Fatalf("not stopped: %+v", o)
+		}
+		clear(b.want.Limits)
+		b.tick()
+		if b.proc(1, 1).stopped || s.windowClamped != 2896 {
+			t.Errorf("resumed: stopped %v, window %d (want the clamp to stand until it runs)", b.proc(1, 1).stopped, s.windowClamped)
+		}
+		b.tick()
+		b.clean("resumed")
+	})
+}
+
+func TestWindowThatNeverDrainsDoesNotPutOffTheStop(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Rx)
+		b.limit(1, watchdog.Limit{Pause: true})
+		for range 22 {
+			b.sock(1).window = 1 << 20
+			b.tick()
+		}
+		if !b.proc(1, 1).stopped {
+			t.Error("still running after 2.2 s")
+		}
+	})
+}
+
+// Each hold is short enough for the peer, each pulse lets something pass, and
+// the pulses of many do not come together.
+func TestPulses(t *testing.T) {
+	for _, n := range []int{1, 4, 64} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			simulate(t, Settings{}, func(t *testing.T, b *bench) {
+				for i := 1; i <= n; i++ {
+					b.add(i, watchdog.Rx)
+					b.limit(i, watchdog.Limit{Pause: true})
+				}
+				heldSince := make([]time.Time, n+1)
+				pulses := make([]int, n+1)
+				most := 0
+				for range 600 { // a minute
+					b.tick()
+					together := 0
+					for i := 1; i <= n; i++ {
+						s := b.sock(i)
+						if b.proc(i, 1).stopped {
+							if heldSince[i].IsZero() {
+								heldSince[i] = time.Now()
+							}
+							continue
+						}
+						s.window = 2896
+						s.received += 1000
+						if heldSince[i].IsZero() {
+							continue
+						}
+						if h := time.Since(heldSince[i]); h > safeHold {
+							t.Fatalf("transfer %d held for %v", i, h)
+						}
+						heldSince[i] = time.Time{}
+						pulses[i]++
+						together++
+					}
+					most = max(most, together)
+				}
+				if low := slices.Min(pulses[1:]); low < 20 {
+					t.Errorf("a transfer had only %d pulses in a minute", low)
+				}
+				if limit := max(2, n/6); n > 1 && most > limit {
+					t.Errorf("%d of %d pulses began together, want at most %d", most, n, limit)
+				}
+			})
+		})
+	}
+}
+
+func TestPulseLastsUntilSomethingPassed(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Rx)
+		b.sock(1).window = 2896
+		b.limit(1, watchdog.Limit{Pause: true})
+		b.tick()
+		for b.proc(1, 1).stopped || b.proc(1, 1).stops == 0 {
+			b.sock(1).received += 10 // what comes before the pulse does not count
+			b.tick()
+		}
+		for range 100 {
+			b.tick()
+		}
+		if b.proc(1, 1).stopped {
+			t.Fatal("stopped again though nothing passed")
+		}
+		b.sock(1).acked += 4 // a keepalive of ours
+		b.tick()
+		if !b.proc(1, 1).stopped {
+			t.Error("a keepalive passed, and it runs on")
+		}
+	})
+}
+
+func TestForkedChildIsCaughtAndStrangerIsLeft(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		tr := b.add(1, watchdog.Tx)
+		child := watchdog.ProcID{PID: 77, Start: 5}
+		b.k.procs[child] = &fakeProc{}
+		b.proc(1, 2).kids = []watchdog.ProcID{child}
+		b.limit(1, watchdog.Limit{Pause: true})
+		b.tick()
+		if !b.k.procs[child].stopped {
+			t.Fatal("the child runs")
+		}
+		late := watchdog.ProcID{PID: 78, Start: 6} // the next sample names it
+		b.k.procs[late] = &fakeProc{}
+		tr.Procs = append(tr.Procs, late)
+		b.tick()
+		if !b.k.procs[late].stopped {
+			t.Fatal("the late child runs")
+		}
+		clear(b.want.Limits)
+		for range 3 {
+			b.tick()
+		}
+		b.clean("resumed")
+	})
+}
+
+func TestProcessThatSomebodyElseStoppedStaysHis(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Tx)
+		b.proc(1, 2).stopped = true
+		b.limit(1, watchdog.Limit{Pause: true})
+		for range 50 {
+			b.sock(1).acked++
+			b.tick()
+		}
+		clear(b.want.Limits)
+		for range 30 {
+			b.tick()
+		}
+		if b.proc(1, 1).stopped || !b.proc(1, 2).stopped {
+			t.Errorf("stopped: %v %v, want only the second", b.proc(1, 1).stopped, b.proc(1, 2).stopped)
+		}
+	})
+}
+
+func TestTransferThatCannotBeStoppedWhollyRuns(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Tx)
+		b.proc(1, 2).refuse = "it accepts connections"
+		b.limit(1, watchdog.Limit{Pause: true})
+		for range 50 {
+			o := b.tick()
+			if b.proc(1, 1).stopped {
+				t.Fatal("half of it stands still")
+			}
+			if o.Stopped["t1"] {
+				t.Fatal("reported as stopped")
+			}
+		}
+	})
+}
+
+func TestParentThatStoppedAfterOurStopIsContinued(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		tr := b.add(1, watchdog.Tx)
+		sudo, shell := watchdog.ProcID{PID: 500, Start: 1}, watchdog.ProcID{PID: 400, Start: 1}
+		b.k.procs[sudo], b.k.procs[shell] = &fakeProc{}, &fakeProc{stopped: true}
+		tr.Parents = []watchdog.ProcID{sudo, shell}
+		b.limit(1, watchdog.Limit{Pause: true})
+		b.tick()
+		b.k.procs[sudo].stopped = true
+		clear(b.want.Limits)
+		b.tick()
+		if b.k.procs[sudo].stopped {
+			t.Error("sudo still stopped")
+		}
+		b.k.procs[sudo].stopped = true // it noticed late
+		b.tick()
+		if b.k.procs[sudo].stopped {
+			t.Error("sudo stopped a moment after the resume, and still is")
+		}
+		if !b.k.procs[shell].stopped {
+			t.Error("the shell was stopped before: not ours to continue")
+		}
+	})
+}
+
+func TestPauseBudget(t *testing.T) {
+	simulate(t, Settings{Budget: Budget{PausesPerHour: 3}}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Tx)
+		for i := range 60 {
+			b.limit(1, watchdog.Limit{Pause: i%4 < 2})
+			b.tick()
+		}
+		if n := b.proc(1, 1).stops; n != 3 {
+			t.Errorf("%d pauses, want 3", n)
+		}
+		b.limit(1, watchdog.Limit{})
+		b.tick()
+		time.Sleep(time.Hour)
+		b.limit(1, watchdog.Limit{Pause: true})
+		b.tick()
+		if n := b.proc(1, 1).stops; n != 4 {
+			t.Errorf("%d pauses after an hour, want 4", n)
+		}
+	})
+}
+
+func TestLongestPause(t *testing.T) {
+	simulate(t, Settings{Budget: Budget{MaxHold: time.Minute}}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Tx)
+		b.limit(1, watchdog.Limit{Pause: true})
+		var paused, free, longest int
+		for range 3000 { // five minutes
+			b.sock(1).acked++
+			if b.tick().Limits["t1"].Pause {
+				paused++
+				longest = max(longest, paused)
+			} else {
+				free++
+				paused = 0
+			}
+		}
+		if longest > 601 || longest < 590 {
+			t.Errorf("longest pause %d ticks of 100 ms, want a minute", longest)
+		}
+		if free < 300 {
+			t.Errorf("free for %d ticks in five minutes, want 10 s after each pause", free)
+		}
+	})
+}
+
+func TestPauseNotAllowed(t *testing.T) {
+	simulate(t, Settings{NoPause: "in a container"}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Tx)
+		b.limit(1, watchdog.Limit{Pause: true, Pacing: 1e5})
+		o := b.tick()
+		if b.proc(1, 1).stops > 0 || len(o.Failed) != 1 || o.Failed[0].Err != "in a container" {
+			t.Errorf("stops %d, failures %v", b.proc(1, 1).stops, o.Failed)
+		}
+		if b.sock(1).pacing != 1e5 {
+			t.Error("and it is not limited either")
+		}
+	})
+}

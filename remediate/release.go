@@ -1,0 +1,57 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// New makes an Enforcer that writes to l, is guarded by lease, and gives
+// shapers to shaper, which may be nil.
+func New(l *ledger.Ledger, lease Lease, shaper Shaper, s Settings) *Enforcer {
+	s.Budget = s.Budget.orDefault()
+	return &Enforcer{
+		settings: s,
+		ledger:   l,
+		kernel:   newKernel(&Handles{}),
+		lease:    lease,
+		shaper:   shaper,
+		subjects: map[watchdog.TransferID]*subject{},
+	}
+}
+
+// releaseTime is how long undoing may wait for receivers that are full.
+const releaseTime = time.Second
+
+// ReleaseAll undoes everything. What could not be undone stays in the ledger
+// and is named in the error.
+func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
+	if e.shaper != nil {
+		_, fails := e.shaper.Apply(nil, nil)
+		e.fails = append(e.fails, fails...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	err := settleUndo(e.ledger, u.Undo(ctx, e.ledger.Live()))
+	e.subjects = map[watchdog.TransferID]*subject{}
+	e.kernel.keep(func(watchdog.ProcID) bool { return false })
+	return err
+}
+
+// settleUndo strikes what was undone out of the ledger and joins the rest.
+func settleUndo(l *ledger.Ledger, results []Undone) error {
+	var errs []error
+	var done []string
+	for _, r := range results {
+		if r.Err != nil {
+			errs = append(errs, fmt.Errorf("undo %v: %w", r.Entry, r.Err))
+			continue
+		}
+		done = append(done, r.Entry.Key())
+	}
+	return errors.Join(append(errs, l.Done(done...))...)
+}

@@ -1,0 +1,229 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// Undone is what became of one ledger entry. A nil Err is success, also where
+// there was nothing left to undo.
+type Undone struct {
+	Entry ledger.Entry
+	Err   error
+}
+
+// Undoer undoes ledger entries.
+type Undoer struct {
+	// RemoveTC deletes a traffic-control object or link if it still is the one
+	// of the entry; nil without error when there is nothing to delete.
+	RemoveTC func(ledger.Entry) error
+	handles  *Handles // nil: of its own
+}
+
+const (
+	undoRetry  = 20 * time.Millisecond  // between looks at a receiver that is full
+	undoSettle = 100 * time.Millisecond // until a parent notices that its child runs again
+)
+
+// Undo takes back all changes of entries: processes run again first, then
+// queues go, last added first, then socket limits. One failure never stops
+// the others. A receiver that is full is waited for until ctx ends, as a
+// clamp changed then can wedge the connection on some kernels. The
+// results are in the order of entries.
+func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Undone {
+	if u.handles == nil {
+		u.handles = &Handles{}
+		defer u.handles.Close()
+	}
+	out := make([]Undone, len(entries))
+	sockets := map[uint64][]int{}
+	var parents []watchdog.ProcID
+	for i, e := range entries {
+		out[i].Entry = e
+		switch e.Kind {
+		case ledger.Pause:
+			out[i].Err = u.cont(e.Proc)
+			parents = append(parents, e.Parents...)
+		case ledger.Window, ledger.Pacing, ledger.Priority:
+			sockets[e.Socket.Inode] = append(sockets[e.Socket.Inode], i)
+		}
+	}
+	u.wake(parents)
+	for i, e := range slices.Backward(entries) {
+		switch e.Kind {
+		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB:
+			out[i].Err = u.removeTC(e)
+		}
+	}
+	u.freeSockets(ctx, out, sockets)
+	if len(parents) > 0 {
+		time.Sleep(undoSettle)
+		u.wake(parents)
+	}
+	return out
+}
+
+func (u Undoer) cont(p watchdog.ProcID) error {
+	if err := u.handles.signal(p, unix.SIGCONT); err != nil && !errors.Is(err, ErrGone) {
+		return err
+	}
+	return nil
+}
+
+// wake continues those that stopped because what they had started stopped.
+func (u Undoer) wake(parents []watchdog.ProcID) {
+	for _, p := range parents {
+		if st, err := statOf(p); err == nil && st.stopped() {
+			// A parent is no entry of its own, so an error has no place to go;
+			// a person sees it stand there as "stopped".
+			_ = u.cont(p)
+		}
+	}
+}
+
+func (u Undoer) removeTC(e ledger.Entry) error {
+	if u.RemoveTC == nil {
+		return fmt.Errorf("%v: traffic control cannot be undone here", e)
+	}
+	return u.RemoveTC(e)
+}
+
+// freeSockets lifts the limits of all sockets, by inode and by the indices of
+// their entries in out.
+func (u Undoer) freeSockets(ctx context.Context, out []Undone, sockets map[uint64][]int) {
+	searched := false
+	for len(sockets) > 0 {
+		var lost []uint64
+		for inode, is := range sockets {
+			err := u.freeSocket(out, is)
+			switch {
+			case errors.Is(err, errFull) && ctx.Err() == nil:
+				continue
+			case errors.Is(err, ErrGone) && !searched:
+				lost = append(lost, inode)
+				continue
+			case errors.Is(err, ErrGone):
+				err = nil
+			}
+			for _, i := range is {
+				out[i].Err = err
+			}
+			delete(sockets, inode)
+		}
+		switch {
+		case len(lost) > 0:
+			refs := findHolders(lost)
+			for _, inode := range lost {
+				for _, i := range sockets[inode] {
+					out[i].Entry.Socket.Refs = refs[inode]
+				}
+			}
+			searched = true
+		case len(sockets) > 0:
+			time.Sleep(undoRetry)
+		}
+	}
+}
+
+var errFull = errors.New("the receiver is full, and its window cannot be lifted now")
+
+// freeSocket lifts all limits of one socket.
+func (u Undoer) freeSocket(out []Undone, is []int) error {
+	return u.handles.Visit(out[is[0]].Entry.Socket, func(fd int) error {
+		var errs []error
+		for _, i := range is {
+			errs = append(errs, lift(fd, out[i].Entry))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// lift undoes one entry on its socket.
+func lift(fd int, e ledger.Entry) error {
+	switch e.Kind {
+	case ledger.Window:
+		c, err := inspect(fd)
+		if err != nil {
+			return err
+		}
+		if c.established && c.full() && c.windowClamped != liftedWindow {
+			return errFull
+		}
+		return setWindow(fd, liftedWindow)
+	case ledger.Pacing:
+		return setPacing(fd, liftedPacing)
+	default:
+		return restorePriority(fd, e)
+	}
+}
+
+// restorePriority gives the application's value back, unless the application
+// has set another one since.
+func restorePriority(fd int, e ledger.Entry) error {
+	now, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY)
+	if err != nil {
+		return fmt.Errorf("get SO_PRIORITY: %w", err)
+	}
+	if now != e.Set {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, e.Was); err != nil {
+		return fmt.Errorf("set SO_PRIORITY: %w", err)
+	}
+	return nil
+}
+
+// findHolders looks through all processes for sockets whose former holders
+// are gone: a child may have inherited one.
+func findHolders(inodes []uint64) map[uint64][]watchdog.FDRef {
+	want := map[string]uint64{}
+	for _, i := range inodes {
+		want["socket:["+strconv.FormatUint(i, 10)+"]"] = i
+	}
+	out := map[uint64][]watchdog.FDRef{}
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return nil
+	}
+	for _, l := range links {
+		to, err := os.Readlink(l)
+		if err != nil {
+			continue
+		}
+		inode, ok := want[to]
+		if !ok {
+			continue
+		}
+		if ref, ok := refOf(l); ok && len(out[inode]) < 8 {
+			out[inode] = append(out[inode], ref)
+		}
+	}
+	return out
+}
+
+// refOf turns /proc/PID/fd/N into a reference.
+func refOf(link string) (watchdog.FDRef, bool) {
+	f := strings.Split(link, "/")
+	pid, err1 := strconv.Atoi(f[2])
+	fd, err2 := strconv.Atoi(f[4])
+	if err1 != nil || err2 != nil {
+		return watchdog.FDRef{}, false
+	}
+	st, err := readStat(pid)
+	if err != nil {
+		return watchdog.FDRef{}, false
+	}
+	return watchdog.FDRef{Proc: watchdog.ProcID{PID: pid, Start: st.start}, FD: fd}, true
+}
