@@ -1,0 +1,300 @@
+package remediate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// shaperHook is one of the two places of a link where a shaper can stand.
+type shaperHook interface {
+	// free is nil when a shaper may be put there now. It only looks.
+	free(link int) error
+	// entry describes what install makes, for the ledger.
+	entry(link int) (ledger.Entry, error)
+	// install builds the shaper, or nothing.
+	install(link int, s shaping) (standingShaper, error)
+	// remove takes away what is ours, whoever built it; bare is set when it
+	// may have been left half-built.
+	remove(link int, bare bool) error
+}
+
+// standingShaper is a shaper that was built.
+type standingShaper interface {
+	// check is nil while it stands and does no harm.
+	check(now time.Time) error
+	setRate(s shaping) error
+	// hold makes members the transfers that pass through it.
+	hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure
+	// release lets all transfers go, before the shaper is removed.
+	release() []watchdog.Failure
+}
+
+// undoLedger is what the shaper needs of the ledger.
+type undoLedger interface {
+	Append(entries ...ledger.Entry) error
+	Done(keys ...string) error
+}
+
+// stand is a shaper that is in place.
+type stand struct {
+	standingShaper
+	rate  float64
+	entry ledger.Entry
+}
+
+// setback is a shaper that could not be put up or taken down, and when to try
+// again.
+type setback struct {
+	err    error
+	target string
+	until  time.Time
+	wait   time.Duration
+	entry  *ledger.Entry // of what is still there
+}
+
+const (
+	firstWait = 5 * time.Second
+	maxWait   = 5 * time.Minute
+	lookWait  = 5 * time.Second // how long an answer of Can stays good
+)
+
+// LinkShaper is the Shaper by HTB: rsync's own class at the root of the link
+// for what goes out, an ifb for what comes in. All other traffic passes without
+// a limit. It is safe for concurrent use.
+type LinkShaper struct {
+	mu       sync.Mutex
+	ledger   undoLedger
+	hooks    [2]shaperHook // by Direction
+	lacks    [2]error      // by Direction: what the kernel cannot do
+	now      func() time.Time
+	stands   map[watchdog.ShaperKey]stand
+	setbacks map[watchdog.ShaperKey]setback
+	looks    map[watchdog.ShaperKey]setback
+}
+
+func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time) *LinkShaper {
+	return &LinkShaper{
+		ledger: l, hooks: hooks, now: now,
+		stands:   map[watchdog.ShaperKey]stand{},
+		setbacks: map[watchdog.ShaperKey]setback{},
+		looks:    map[watchdog.ShaperKey]setback{},
+	}
+}
+
+// Apply makes the shapers those of rates (bytes/s), with members as their
+// transfers, and removes all others of ours. What could not be done is tried
+// again after a growing while; until then it is reported with every call.
+func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var fails []watchdog.Failure
+	for _, k := range sortedKeys(s.setbacks) {
+		fails = append(fails, s.cleanUp(k)...)
+	}
+	for _, k := range sortedKeys(s.stands) {
+		if _, wanted := rates[k]; !wanted {
+			fails = append(fails, s.takeDown(k)...)
+		}
+	}
+	for _, k := range sortedKeys(rates) {
+		fails = append(fails, s.keep(k, rates[k], members[k])...)
+	}
+	inPlace := map[watchdog.ShaperKey]float64{}
+	for k, st := range s.stands {
+		inPlace[k] = st.rate
+	}
+	return inPlace, fails
+}
+
+func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b watchdog.ShaperKey) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.Direction, b.Direction))
+	})
+}
+
+// keep brings one shaper to its rate and members.
+func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog.Transfer) []watchdog.Failure {
+	fails := s.inspect(k)
+	shape, err := shapeFor(rate)
+	if err != nil {
+		return append(fails, s.refuse(k, err, nil))
+	}
+	if _, ok := s.stands[k]; !ok {
+		if b, ok := s.setbacks[k]; ok && s.now().Before(b.until) {
+			if len(fails) == 0 && b.entry == nil { // else it was told already
+				fails = append(fails, b.failure())
+			}
+			return fails
+		}
+		if err := s.putUp(k, rate, shape); err != nil {
+			return append(fails, s.refuse(k, err, nil))
+		}
+	}
+	st := s.stands[k]
+	if rateChanged(st.rate, rate) {
+		if err := st.setRate(shape); err != nil {
+			return append(fails, st.failure(k, fmt.Errorf("change the rate: %w", err)))
+		}
+		st.rate = rate
+		s.stands[k] = st
+	}
+	return append(fails, st.hold(members, s.now())...)
+}
+
+// inspect notices what became of a shaper since the last call.
+func (s *LinkShaper) inspect(k watchdog.ShaperKey) []watchdog.Failure {
+	st, ok := s.stands[k]
+	if !ok {
+		return nil
+	}
+	err := st.check(s.now())
+	if err == nil {
+		return nil
+	}
+	fails := s.takeDown(k)
+	if errors.Is(err, errLinkGone) {
+		return fails
+	}
+	if b, ok := s.setbacks[k]; ok && b.entry != nil {
+		return fails // it could not be taken down, which says more
+	}
+	return append(fails, s.refuse(k, err, nil))
+}
+
+// putUp writes the undo and then builds.
+func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) error {
+	hook := s.hooks[k.Direction]
+	if err := s.lacks[k.Direction]; err != nil {
+		return err
+	}
+	if err := hook.free(k.Link); err != nil {
+		return err
+	}
+	e, err := hook.entry(k.Link)
+	if err != nil {
+		return err
+	}
+	if err := s.ledger.Append(e); err != nil {
+		return fmt.Errorf("not built: %w", err)
+	}
+	standing, err := hook.install(k.Link, shape)
+	if err != nil {
+		if rest := hook.remove(k.Link, true); rest != nil {
+			return errors.Join(err, rest)
+		}
+		return errors.Join(err, s.ledger.Done(e.Key()))
+	}
+	e.Set = entryBuilt
+	// Should this one fail, the first entry stands and undoes as well.
+	_ = s.ledger.Append(e)
+	s.stands[k] = stand{standing, rate, e}
+	delete(s.setbacks, k)
+	delete(s.looks, k)
+	return nil
+}
+
+// entryBuilt in Set of a qdisc's entry says that it bears its marks: from then
+// on one without them is not ours.
+const entryBuilt = 1
+
+// takeDown releases the transfers and removes a shaper.
+func (s *LinkShaper) takeDown(k watchdog.ShaperKey) []watchdog.Failure {
+	st := s.stands[k]
+	delete(s.stands, k)
+	delete(s.looks, k)
+	return append(st.release(), s.removeRest(k, st.entry)...)
+}
+
+func (s *LinkShaper) removeRest(k watchdog.ShaperKey, e ledger.Entry) []watchdog.Failure {
+	if err := s.hooks[k.Direction].remove(k.Link, e.Set != entryBuilt); err != nil {
+		return []watchdog.Failure{s.refuse(k, fmt.Errorf("remove: %w", err), &e)}
+	}
+	delete(s.setbacks, k)
+	// A ledger that cannot be written costs a needless undo, and its owner
+	// hears of it with the next entry.
+	_ = s.ledger.Done(e.Key())
+	return nil
+}
+
+// cleanUp tries again to remove what could not be removed.
+func (s *LinkShaper) cleanUp(k watchdog.ShaperKey) []watchdog.Failure {
+	b := s.setbacks[k]
+	switch {
+	case b.entry == nil:
+		if s.now().After(b.until.Add(maxWait)) {
+			delete(s.setbacks, k)
+		}
+		return nil
+	case s.now().Before(b.until):
+		return []watchdog.Failure{b.failure()}
+	}
+	return s.removeRest(k, *b.entry)
+}
+
+// refuse notes a setback and doubles the time to the next attempt.
+func (s *LinkShaper) refuse(k watchdog.ShaperKey, err error, rest *ledger.Entry) watchdog.Failure {
+	b := setback{err: err, target: fmt.Sprintf("link %d %s", k.Link, k.Direction), entry: rest}
+	if e, err := s.hooks[k.Direction].entry(k.Link); err == nil {
+		b.target = shaperTarget(e, k)
+	}
+	b.wait = min(max(2*s.setbacks[k].wait, firstWait), maxWait)
+	b.until = s.now().Add(b.wait)
+	s.setbacks[k] = b
+	return b.failure()
+}
+
+func shaperTarget(e ledger.Entry, k watchdog.ShaperKey) string {
+	return fmt.Sprintf("link %s %s", e.TC.Name, k.Direction)
+}
+
+func (b setback) failure() watchdog.Failure {
+	return watchdog.Failure{Remedy: remedyShaper, Target: b.target, Err: b.err.Error()}
+}
+
+func (st stand) failure(k watchdog.ShaperKey, err error) watchdog.Failure {
+	return watchdog.Failure{Remedy: remedyShaper, Target: shaperTarget(st.entry, k), Err: err.Error()}
+}
+
+// Can says whether a shaper stands or may be put up there now, and if not, why.
+// It looks at the kernel at most every five seconds and is cheap in between.
+func (s *LinkShaper) Can(k watchdog.ShaperKey) (bool, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.stands[k]; ok {
+		return true, ""
+	}
+	err := s.lacks[k.Direction]
+	if b, ok := s.setbacks[k]; err == nil && ok && s.now().Before(b.until) {
+		err = b.err
+	}
+	if err == nil {
+		err = s.look(k)
+	}
+	if err != nil {
+		return false, err.Error()
+	}
+	return true, ""
+}
+
+func (s *LinkShaper) look(k watchdog.ShaperKey) error {
+	l, ok := s.looks[k]
+	if !ok || !s.now().Before(l.until) {
+		l = setback{err: s.hooks[k.Direction].free(k.Link), until: s.now().Add(lookWait)}
+		s.looks[k] = l
+	}
+	return l.err
+}
+
+// Close removes all shapers of ours and releases their transfers.
+func (s *LinkShaper) Close() []watchdog.Failure {
+	_, fails := s.Apply(nil, nil)
+	return fails
+}

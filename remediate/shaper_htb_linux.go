@@ -1,0 +1,114 @@
+package remediate
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// htbClass describes one class of ours. All but rsync's have the rate of the
+// line: they are never out of tokens and pass as if nothing were there. HTB
+// serves them first; rsync gets what its own rate allows.
+type htbClass struct {
+	id, parent uint32
+	prio       uint32
+	shape      shaping
+}
+
+// unlimited is the shape of what is not limited.
+func unlimited() shaping { return shaping{lineRate, lineRate * burstTime} }
+
+// addHTB puts the empty qdisc onto the root of a link. The kernel refuses
+// (EEXIST) unless its own default stands there. What no filter and no priority
+// places goes to the class def.
+func (t *tc) addHTB(link int, def, qlen uint32) error {
+	q := netlink.NewHtb(netlink.QdiscAttrs{LinkIndex: link, Handle: shaperRoot, Parent: netlink.HANDLE_ROOT})
+	q.Defcls, q.DirectQlen = def&0xffff, &qlen
+	err := t.h.QdiscAdd(q)
+	if errors.Is(err, unix.EEXIST) {
+		return errors.New("root qdisc is not the kernel's default any more")
+	}
+	return err
+}
+
+// htb renders a class for the library. Priority and quantum are explicit: the
+// defaults depend on the rate and the kernel warns in its log about some.
+func (c htbClass) htb(link int) *netlink.HtbClass {
+	burst := netlink.Xmittime(c.shape.rate, c.shape.burst)
+	return &netlink.HtbClass{
+		ClassAttrs: netlink.ClassAttrs{LinkIndex: link, Handle: c.id, Parent: c.parent},
+		Rate:       c.shape.rate, Ceil: c.shape.rate,
+		Buffer: burst, Cbuffer: burst,
+		Prio: c.prio, Quantum: 60000,
+	}
+}
+
+func (t *tc) addClass(link int, c htbClass) error {
+	if err := t.h.ClassAdd(c.htb(link)); err != nil {
+		return fmt.Errorf("class %x:%x: %w", c.id>>16, c.id&0xffff, err)
+	}
+	return nil
+}
+
+// setClass changes the rate of a class that exists; it never makes one.
+func (t *tc) setClass(link int, c htbClass) error {
+	err := t.h.ClassChange(c.htb(link))
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return errLinkGone
+	case errors.Is(err, unix.ENOENT):
+		return errReplaced
+	case err != nil:
+		return fmt.Errorf("class %x:%x: %w", c.id>>16, c.id&0xffff, err)
+	}
+	return nil
+}
+
+func rsyncClass(parent uint32, s shaping) htbClass {
+	return htbClass{id: classRsync, parent: parent, prio: 7, shape: s}
+}
+
+// linkState is what the shaper asks about a link.
+type linkState struct {
+	name   string
+	kind   string
+	up     bool
+	txqlen int
+	hw     [6]byte
+}
+
+func (t *tc) link(index int) (linkState, error) {
+	l, err := t.h.LinkByIndex(index)
+	return stateOf(l, err)
+}
+
+func (t *tc) linkNamed(name string) (int, linkState, error) {
+	l, err := t.h.LinkByName(name)
+	s, err := stateOf(l, err)
+	if err != nil {
+		return 0, s, err
+	}
+	return l.Attrs().Index, s, nil
+}
+
+func stateOf(l netlink.Link, err error) (linkState, error) {
+	if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
+		return linkState{}, errLinkGone
+	}
+	if err != nil {
+		return linkState{}, err
+	}
+	a := l.Attrs()
+	s := linkState{name: a.Name, kind: l.Type(), up: a.RawFlags&unix.IFF_UP != 0, txqlen: a.TxQLen}
+	copy(s.hw[:], a.HardwareAddr)
+	return s, nil
+}
+
+// queueLen is the length in packets of a queue that shall not be shorter than
+// what the link had.
+func queueLen(l linkState) uint32 {
+	return uint32(min(max(l.txqlen, 1000), math.MaxInt32))
+}

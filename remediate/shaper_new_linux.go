@@ -1,0 +1,70 @@
+package remediate
+
+import (
+	"fmt"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// ShaperOptions are what a LinkShaper needs to know of the host.
+type ShaperOptions struct {
+	SSHPorts []uint16 // of the ssh servers of this host; nil is 22
+}
+
+// NewLinkShaper makes a shaper for the links of the calling thread's network
+// namespace. It tries in a scratch namespace what the kernel can do, and says
+// so; where it can do nothing the LinkShaper refuses everything.
+func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.Capability, error) {
+	if len(o.SSHPorts) == 0 {
+		o.SSHPorts = []uint16{22}
+	}
+	if len(o.SSHPorts) > (maxLinkNodes-2)/2 {
+		return nil, nil, fmt.Errorf("%d ssh ports are too many", len(o.SSHPorts))
+	}
+	t, err := openTC()
+	if err != nil {
+		return nil, nil, err
+	}
+	prio := &priorities{ledger: l, held: map[watchdog.TransferID]watchdog.Socket{}}
+	s := newLinkShaper(l, [2]shaperHook{
+		watchdog.Rx: ingress{t},
+		watchdog.Tx: egress{t, prio, o.SSHPorts},
+	}, time.Now)
+	caps := ProbeShaper()
+	for _, c := range caps {
+		if !c.Available {
+			s.lacks[capDirection[c.Name]] = fmt.Errorf("the kernel cannot: %s", c.Why)
+		}
+	}
+	return s, caps, nil
+}
+
+// RemoveShaper removes the shaper of a ledger entry with nothing but that
+// entry; it fits Undoer.RemoveTC. It belongs in the network namespace of the
+// daemon that built it. What is gone, or was replaced by somebody, is removed;
+// what others hung onto it stays, without a limit, and is named in the error.
+func RemoveShaper(e ledger.Entry) error {
+	if e.Kind != ledger.Qdisc {
+		return fmt.Errorf("%s: not a shaper", e)
+	}
+	t, err := openTC()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var hook shaperHook
+	switch e.TC.Kind {
+	case "htb":
+		hook = egress{t: t}
+	case "ingress":
+		hook = ingress{t}
+	default:
+		return fmt.Errorf("%s: not a shaper", e)
+	}
+	if err := hook.remove(e.TC.Link, e.Set != entryBuilt); err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package remediate
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// Names of the shaper's capabilities.
+const (
+	capEgress  = "shaper-egress"
+	capIngress = "shaper-ingress"
+)
+
+var capDirection = map[string]watchdog.Direction{capEgress: watchdog.Tx, capIngress: watchdog.Rx}
+
+// ProbeShaper tries in a network namespace of its own whether packets can be
+// shaped: going out by SO_PRIORITY, coming in through an ifb. The kernel may
+// load modules for it (sch_htb, ifb, act_mirred and so on), which stay.
+func ProbeShaper() []watchdog.Capability {
+	out := []watchdog.Capability{
+		{Name: capEgress, Left: "pacing of each socket"},
+		{Name: capIngress, Left: "receive window of each socket"},
+	}
+	for i, try := range []func(*tc, int, int) error{tryEgress, tryIngress} {
+		err := inScratch(try)
+		out[i].Available = err == nil
+		if err != nil {
+			out[i].Why = err.Error()
+		} else {
+			out[i].Left = ""
+		}
+	}
+	return out
+}
+
+// inScratch runs f in a new network namespace with a pair of links. The thread
+// is never used again, and the namespace ends with it.
+func inScratch(f func(t *tc, near, far int) error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		done <- scratch(f)
+	}()
+	return <-done
+}
+
+func scratch(f func(t *tc, near, far int) error) error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("network namespace to try it in: %w", err)
+	}
+	t, err := openTC()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	near, far, err := scratchLinks(t)
+	if err != nil {
+		return err
+	}
+	return f(t, near, far)
+}
+
+var (
+	scratchNear = net.HardwareAddr{2, 'L', 'I', 'F', 'E', 1}
+	scratchFar  = net.HardwareAddr{2, 'L', 'I', 'F', 'E', 2}
+)
+
+func scratchLinks(t *tc) (near, far int, err error) {
+	v := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: "near", HardwareAddr: scratchNear, TxQLen: 1000},
+		PeerName:  "far", PeerHardwareAddr: scratchFar,
+	}
+	if err := t.h.LinkAdd(v); err != nil {
+		return 0, 0, fmt.Errorf("veth to try it on: %w", err)
+	}
+	for _, name := range []string{"near", "far"} {
+		l, err := t.h.LinkByName(name)
+		if err == nil {
+			err = t.h.LinkSetUp(l)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("veth to try it on: %w", err)
+		}
+		near, far = far, l.Attrs().Index
+	}
+	return near, far, nil
+}
+
+// The connection of the packets that are tried.
+var scratchFlow = flow{netip.MustParseAddrPort("192.0.2.1:873"), netip.MustParseAddrPort("192.0.2.2:40000")}
+
+// tryEgress sends a packet with our SO_PRIORITY and looks for it in the class.
+func tryEgress(t *tc, near, _ int) error {
+	e := egress{t: t, ports: []uint16{22}}
+	if _, err := e.install(near, shaping{1e6, 10000}); err != nil {
+		return missing(err)
+	}
+	if err := sendFrame(near, classRsync, scratchFrame()); err != nil {
+		return err
+	}
+	err := t.awaitPacket(near, "a packet with SO_PRIORITY did not get into its class")
+	return errors.Join(err, e.remove(near, true))
+}
+
+// tryIngress lets a packet of a known connection arrive and looks for it in
+// the ifb.
+func tryIngress(t *tc, near, far int) error {
+	g := ingress{t}
+	st, err := g.install(near, shaping{1e6, 10000})
+	if err != nil {
+		return missing(err)
+	}
+	s := st.(*ingressStand)
+	if err := s.lead(scratchFlow, 0); err != nil {
+		return missing(err)
+	}
+	if err := sendFrame(far, 0, scratchFrame()); err != nil {
+		return err
+	}
+	err = t.awaitPacket(s.ifb, "a packet did not get from its filter into the ifb")
+	return errors.Join(err, g.remove(near, true))
+}
+
+// scratchPatience bounds the wait for a packet that is delivered in microseconds.
+const scratchPatience = time.Second
+
+// awaitPacket waits until the rsync class has seen a packet.
+func (t *tc) awaitPacket(link int, otherwise string) error {
+	for end := time.Now().Add(scratchPatience); ; time.Sleep(time.Millisecond) {
+		s, err := t.classStats(link, classRsync)
+		switch {
+		case err != nil:
+			return err
+		case s.packets > 0:
+			return nil
+		case time.Now().After(end):
+			return errors.New(otherwise)
+		}
+	}
+}
+
+// missing names the likely cause of a refusal.
+func missing(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("%w (is the kernel module there: sch_htb, sch_fifo, sch_ingress, cls_u32, act_mirred, ifb?)", err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w (CAP_NET_ADMIN is needed)", err)
+	}
+	return err
+}
+
+// sendFrame sends one Ethernet frame on a link, with a priority. It is through
+// the link's qdisc, and with a veth at the far end, when it returns.
+func sendFrame(link, priority int, frame []byte) error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket to try it with: %w", err)
+	}
+	defer unix.Close(fd)
+	if priority != 0 {
+		if err := setPriority(fd, priority); err != nil {
+			return err
+		}
+	}
+	if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link}); err != nil {
+		return fmt.Errorf("send a packet to try it with: %w", err)
+	}
+	return nil
+}
+
+// scratchFrame is a TCP segment of scratchFlow, from its remote end.
+func scratchFrame() []byte {
+	b := append(append([]byte{}, scratchNear...), scratchFar...)
+	b = append(b, 0x08, 0x00)                                             // IPv4
+	b = append(b, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, unix.IPPROTO_TCP, 0, 0) // header without options
+	b = append(b, scratchFlow.remote.Addr().AsSlice()...)
+	b = append(b, scratchFlow.local.Addr().AsSlice()...)
+	b = append(b, byte(scratchFlow.remote.Port()>>8), byte(scratchFlow.remote.Port()&0xff))
+	b = append(b, byte(scratchFlow.local.Port()>>8), byte(scratchFlow.local.Port()&0xff))
+	return append(b, make([]byte, 16)...) // the rest of the TCP header
+}

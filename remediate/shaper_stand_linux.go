@@ -1,0 +1,262 @@
+package remediate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+const (
+	healthEvery = time.Second     // between looks at management's class
+	hitsEvery   = 5 * time.Second // between counts of the filters' packets
+	strainLimit = 3               // looks with a backlog in a row
+)
+
+// egressStand is a shaper at the root of a link.
+type egressStand struct {
+	egress
+	link   int
+	in     map[watchdog.TransferID]ledger.Entry
+	looked time.Time
+	drops  uint32
+	strain int
+}
+
+// check also watches management's class: a queue there means that the shaper,
+// or what it is built on, does the opposite of what it is for.
+func (e *egressStand) check(now time.Time) error {
+	s, err := e.t.classStats(e.link, classMgmt)
+	if err != nil || now.Sub(e.looked) < healthEvery {
+		return err
+	}
+	e.looked = now
+	return e.judge(s)
+}
+
+func (e *egressStand) judge(s classStats) error {
+	if s.drops != e.drops {
+		return fmt.Errorf("management's class dropped %d packets", s.drops-e.drops)
+	}
+	if s.qlen == 0 {
+		e.strain = 0
+		return nil
+	}
+	if e.strain++; e.strain >= strainLimit {
+		return fmt.Errorf("management's class has a backlog of %d bytes", s.backlog)
+	}
+	return nil
+}
+
+func (e *egressStand) setRate(s shaping) error {
+	return e.t.setClass(e.link, rsyncClass(classLine, s))
+}
+
+// hold puts the members' sockets into the rsync class. Applications overwrite
+// the priority when they set IP_TOS, so it is read every time.
+func (e *egressStand) hold(members []watchdog.Transfer, _ time.Time) []watchdog.Failure {
+	var fails []watchdog.Failure
+	keep := map[watchdog.TransferID]bool{}
+	for _, m := range members {
+		if err := shapeable(m); err != nil {
+			fails = append(fails, transferFailure(m.ID, err))
+			continue
+		}
+		keep[m.ID] = true
+		entry, err := e.prio.set(m, e.in[m.ID])
+		if entry.Kind != "" {
+			e.in[m.ID] = entry
+		}
+		if err != nil && !errors.Is(err, ErrGone) {
+			fails = append(fails, transferFailure(m.ID, err))
+		}
+	}
+	return append(fails, e.drop(func(id watchdog.TransferID) bool { return !keep[id] })...)
+}
+
+func (e *egressStand) release() []watchdog.Failure {
+	return e.drop(func(watchdog.TransferID) bool { return true })
+}
+
+// drop gives the sockets of some members their own priority back.
+func (e *egressStand) drop(which func(watchdog.TransferID) bool) []watchdog.Failure {
+	var fails []watchdog.Failure
+	for _, id := range slices.Sorted(maps.Keys(e.in)) {
+		if !which(id) {
+			continue
+		}
+		if err := e.prio.restore(e.in[id]); err != nil {
+			fails = append(fails, transferFailure(id, err))
+			continue // the next call tries again
+		}
+		delete(e.in, id)
+	}
+	return fails
+}
+
+// shapeable says why a transfer must not or cannot pass through a shaper.
+func shapeable(t watchdog.Transfer) error {
+	switch {
+	case t.Foreign:
+		return errors.New("in another network namespace: the shaper does not reach it")
+	case t.Control == watchdog.ControlPauseOnly || t.Control == watchdog.ControlNone:
+		return fmt.Errorf("may not be limited: %s", t.Why)
+	}
+	return nil
+}
+
+func transferFailure(id watchdog.TransferID, err error) watchdog.Failure {
+	return watchdog.Failure{Remedy: remedyShaper, Target: string(id), Err: err.Error()}
+}
+
+// ingressStand is a shaper for what comes in on a link.
+type ingressStand struct {
+	ingress
+	link, ifb int
+	entrance  uint32 // handle of a filter that leads into a table
+	flows     map[flow]*flowFilter
+	used      map[uint32]bool // handles in use
+	counted   time.Time
+}
+
+// flowFilter is the filter of one flow.
+type flowFilter struct {
+	handle uint32
+	hits   uint32 // packets that it led away, at the last count
+	bytes  uint64 // of the transfer, at the last count
+	passes bool   // the transfer moves and the filter sees none of it
+}
+
+// check asks every time whether the ifb is there and up: packets that are led
+// to one that is not are lost.
+func (g *ingressStand) check(time.Time) error {
+	switch ok, err := g.t.hasFilter(g.link, tcObject{handle: g.entrance, parent: ingressHandle, info: filterInfo(flowTables[0])}); {
+	case err != nil:
+		return err
+	case !ok:
+		return errReplaced
+	}
+	s, err := g.t.link(g.ifb)
+	if err == nil && !s.up {
+		err = errors.New("is down")
+	}
+	if err == nil {
+		_, err = g.t.classStats(g.ifb, classRsync)
+	}
+	if err != nil {
+		return fmt.Errorf("link %s was changed by others: %s", ifbName(g.link), err)
+	}
+	return nil
+}
+
+func (g *ingressStand) setRate(s shaping) error {
+	return g.t.setClass(g.ifb, rsyncClass(shaperRoot, s))
+}
+
+// hold makes the filters those of the members' connections.
+func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
+	var fails []watchdog.Failure
+	keep := map[flow]bool{}
+	for _, m := range members {
+		f, err := flowOf(m)
+		if err = errors.Join(shapeable(m), err); err == nil {
+			keep[f] = true
+			err = g.lead(f, m.Bytes)
+		}
+		if err != nil {
+			fails = append(fails, transferFailure(m.ID, err))
+		}
+	}
+	for f, ff := range g.flows {
+		if keep[f] {
+			continue
+		}
+		if err := g.deleteFlow(g.link, f, ff.handle); err != nil {
+			fails = append(fails, watchdog.Failure{Remedy: remedyShaper, Target: f.remote.String(), Err: err.Error()})
+			continue
+		}
+		delete(g.used, ff.handle)
+		delete(g.flows, f)
+	}
+	return append(fails, g.audit(members, now)...)
+}
+
+// lead makes the filter of a flow, unless it is there.
+func (g *ingressStand) lead(f flow, bytes uint64) error {
+	if _, ok := g.flows[f]; ok {
+		return nil
+	}
+	handle, ok := freeHandle(f, g.used)
+	if !ok {
+		return errors.New("no room in the filter table")
+	}
+	if err := g.addFlow(g.link, g.ifb, f, handle); err != nil {
+		return fmt.Errorf("filter for %s: %w", f.remote, err)
+	}
+	g.used[handle] = true
+	g.flows[f] = &flowFilter{handle: handle, bytes: bytes}
+	return nil
+}
+
+func freeHandle(f flow, used map[uint32]bool) (uint32, bool) {
+	t := tableOf(f)
+	for node := uint32(1); node < markNode; node++ {
+		if h := filterHandle(t, t.bucket(f), node); !used[h] {
+			return h, true
+		}
+	}
+	return 0, false
+}
+
+// unseenBytes is what a transfer must have moved past its filter before it is
+// reported.
+const unseenBytes = 1 << 20
+
+// audit reports transfers whose packets do not look as their sockets say.
+func (g *ingressStand) audit(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
+	if now.Sub(g.counted) >= hitsEvery {
+		g.counted = now
+		hits, err := g.hits(g.link)
+		if err != nil {
+			return []watchdog.Failure{{Remedy: remedyShaper, Target: ifbName(g.link), Err: fmt.Sprintf("count packets: %v", err)}}
+		}
+		g.compare(members, hits)
+	}
+	var fails []watchdog.Failure
+	for _, m := range members {
+		if f, err := flowOf(m); err == nil && g.flows[f] != nil && g.flows[f].passes {
+			fails = append(fails, transferFailure(m.ID, errors.New("not limited: its packets carry other addresses than its socket, or IP options (address translation, a tunnel?)")))
+		}
+	}
+	return fails
+}
+
+// compare holds what the filters saw against what the transfers moved.
+func (g *ingressStand) compare(members []watchdog.Transfer, hits map[uint32]uint32) {
+	for _, m := range members {
+		f, err := flowOf(m)
+		ff := g.flows[f]
+		if err != nil || ff == nil {
+			continue
+		}
+		n, there := hits[ff.handle]
+		switch {
+		case !there: // taken away by somebody: made anew with the next call
+			delete(g.used, ff.handle)
+			delete(g.flows, f)
+		case n != ff.hits:
+			ff.hits, ff.bytes, ff.passes = n, m.Bytes, false
+		case m.Bytes < ff.bytes: // another connection with the same addresses
+			ff.bytes = m.Bytes
+		case m.Bytes-ff.bytes >= unseenBytes:
+			ff.passes = true
+		}
+	}
+}
+
+// release has nothing to do: the filters go first when the shaper is removed.
+func (g *ingressStand) release() []watchdog.Failure { return nil }
