@@ -32,6 +32,11 @@
 // is merely srv's default route. It answers pings, drops them, or answers late.
 //
 // With Options.IPv6 each host also has fd77::N (fd78::N beyond the gateway).
+// Options.BaseRTT makes the cable between the bridges long: a relay in this
+// process carries its frames between two TAP devices and holds each one half
+// that time, at most 0.3 ms late on an idle machine. (netem would do it better,
+// but many kernels lack it.)
+//
 // Link MTU and offloads are the kernel's defaults for veth. Neighbours are
 // static, so that a full queue never costs an address lookup.
 //
@@ -42,7 +47,8 @@
 // owning process, so that Sweep can remove what a killed owner left behind.
 // /run/netns itself becomes a shared mount, as with `ip netns add`, and stays.
 // /run/sshd is created if it is missing, because sshd refuses to start without
-// it, and stays. A congestion control that the host restricts is allowed for
+// it, and stays; sshd records the lab's logins in wtmp and lastlog as any sshd
+// does. A congestion control that the host restricts is allowed for
 // the moment in which the namespaces adopt it and restricted again at once.
 // Everything else lives in the namespaces and in a directory of the lab's own
 // under /dev/shm (or the temporary directory), and Close removes it.

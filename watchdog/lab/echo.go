@@ -36,8 +36,9 @@ type request struct {
 }
 
 // run sends until ctx ends or the count is reached, waits for the answers that
-// are still due, and returns when both directions are quiet.
-func (p *Pinger) run(ctx context.Context, e echoer) {
+// are still due unless the lab ends too, and returns when both directions are
+// quiet.
+func (p *Pinger) run(ctx, lab context.Context, e echoer) {
 	defer close(p.done)
 	received := make(chan struct{})
 	go func() {
@@ -45,7 +46,7 @@ func (p *Pinger) run(ctx context.Context, e echoer) {
 		p.receive(e)
 	}()
 	p.send(ctx, e)
-	p.awaitAnswers()
+	p.awaitAnswers(lab)
 	e.close()
 	<-received
 }
@@ -96,9 +97,9 @@ func (p *Pinger) answer(seq uint32, arrived, now time.Time) {
 	p.open--
 }
 
-func (p *Pinger) awaitAnswers() {
+func (p *Pinger) awaitAnswers(lab context.Context) {
 	deadline := time.Now().Add(p.timeout)
-	for time.Now().Before(deadline) {
+	for lab.Err() == nil && time.Now().Before(deadline) {
 		p.mu.Lock()
 		open := p.open
 		p.mu.Unlock()

@@ -51,7 +51,7 @@ func (l *Lab) newHost(name string) (*Host, error) {
 func (h *Host) quietIPv6(on bool) error {
 	settings := [][2]string{{"disable_ipv6", "1"}}
 	if on {
-		settings = [][2]string{{"accept_dad", "0"}, {"accept_ra", "0"}, {"router_solicitations", "0"}}
+		settings = [][2]string{{"accept_dad", "0"}, {"accept_ra", "0"}, {"router_solicitations", "0"}, {"keep_addr_on_down", "1"}}
 	}
 	return h.Do(func() error {
 		if _, err := os.Stat("/proc/sys/net/ipv6"); errors.Is(err, os.ErrNotExist) && !on {
@@ -98,15 +98,37 @@ type Counters struct {
 
 // Counters reads the byte counters of the host's link.
 func (h *Host) Counters(link string) (Counters, error) {
-	l, err := h.nl.LinkByName(link)
+	l, err := h.link(link)
 	if err != nil {
-		return Counters{}, fmt.Errorf("lab: %s: link %q: %w", h.Name, link, err)
+		return Counters{}, err
 	}
 	s := l.Attrs().Statistics
 	if s == nil {
 		return Counters{}, fmt.Errorf("lab: %s: link %q: no statistics", h.Name, link)
 	}
 	return Counters{time.Now(), s.RxBytes, s.TxBytes}, nil
+}
+
+// SetCarrier plugs the cable of the host's eth0 in or pulls it, at the other
+// end, where queued packets are lost: the host sees its carrier come and go.
+// It is for srv, cli and mgmt.
+func (h *Host) SetCarrier(on bool) error {
+	far, port := h.lab.Sw, "p-"+h.Name
+	if h == h.lab.Srv && h.lab.opts.Bottleneck == BeyondGateway {
+		far, port = h.lab.Gw, "eth0"
+	}
+	link, err := far.link(port)
+	if err != nil {
+		return err
+	}
+	set := far.nl.LinkSetDown
+	if on {
+		set = far.nl.LinkSetUp
+	}
+	if err := set(link); err != nil {
+		return fmt.Errorf("lab: %s: carrier: %w", h.Name, err)
+	}
+	return nil
 }
 
 // remove ends the host. Its processes must be gone.

@@ -29,6 +29,8 @@ type Lab struct {
 	hosts   []*Host
 	spawner *spawner
 	source  *source
+	rsyncd  *Cmd
+	sshd    *Cmd
 
 	// ctx ends with the lab, and so do the goroutines that tasks counts.
 	ctx    context.Context
@@ -116,8 +118,8 @@ func (l *Lab) makeDir(context.Context) error {
 	}
 	l.dir = filepath.Join(parents[0], l.id.String())
 	l.source = &source{dir: filepath.Join(l.dir, "src"), files: l.opts.Files, size: l.opts.FileSize}
-	for _, d := range []string{"", "src", "dst", "cli", "etc"} {
-		if err := os.Mkdir(filepath.Join(l.dir, d), 0o755); err != nil {
+	for _, d := range []string{"", "src", "dst", "cli", "etc", "home"} {
+		if err := os.Mkdir(filepath.Join(l.dir, d), 0o700); err != nil {
 			return fmt.Errorf("lab: %w", err)
 		}
 	}
@@ -133,8 +135,17 @@ func free(dir string) uint64 {
 	return st.Bavail * uint64(st.Bsize)
 }
 
-// Dir returns the lab's own directory, which Close removes.
+// Dir returns the lab's own directory, which Close removes: src with the source
+// files, dst and cli with what was pushed and pulled, home of srv's ssh
+// sessions, etc with the servers' configuration, keys and logs (rsyncd.log,
+// sshd.log).
 func (l *Lab) Dir() string { return l.dir }
+
+// RsyncdPid returns the process id of the listening rsync daemon.
+func (l *Lab) RsyncdPid() int { return l.rsyncd.Process.Pid }
+
+// SSHDPid returns the process id of the listening sshd.
+func (l *Lab) SSHDPid() int { return l.sshd.Process.Pid }
 
 // Options returns the options of the lab with the defaults filled in.
 func (l *Lab) Options() Options { return l.opts }

@@ -2,10 +2,7 @@ package lab
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -31,45 +28,6 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-}
-
-// hostState lists what a lab could leave behind on the host.
-func hostState(t *testing.T) []string {
-	t.Helper()
-	var state []string
-	for _, dir := range append(dataParents(), netnsDir) {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			if id, _, ok := parseIdentity(e.Name()); ok && id.pid == os.Getpid() {
-				state = append(state, "name "+dir+"/"+e.Name())
-			}
-		}
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := fmt.Sprintf("ll-%d-", os.Getpid())
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, own) {
-			state = append(state, "mount "+line)
-		}
-	}
-	pids, err := members(func(pid int) bool {
-		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		return err == nil && strings.Contains(string(env), markVar+"="+own)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range pids {
-		state = append(state, fmt.Sprint("process ", pid))
-	}
-	slices.Sort(state)
-	return state
 }
 
 // TestTransfers lets real transfers of each kind fill the queue, and checks

@@ -59,10 +59,11 @@ func (g Gateway) String() string {
 // at the uplink with a 2 MB queue and cubic senders.
 type Options struct {
 	Bottleneck Bottleneck
-	Rate       uint64 // of the bottleneck, bits/s; 0 is 100e6
-	Queue      uint32 // of the bottleneck in each direction, bytes; 0 is 2,000,000
-	CC         string // TCP congestion control of srv, cli and mgmt; "" is cubic
-	IPv6       bool   // give hosts IPv6 addresses too; else IPv6 is switched off
+	Rate       uint64        // of the bottleneck, bits/s; 0 is 100e6
+	Queue      uint32        // of the bottleneck in each direction, bytes; 0 is 2,000,000
+	BaseRTT    time.Duration // added by the cable at the bottleneck; 0 is none
+	CC         string        // TCP congestion control of srv, cli and mgmt; "" is cubic
+	IPv6       bool          // give hosts IPv6 addresses too; else IPv6 is switched off
 
 	Gateway      Gateway
 	GatewayDelay time.Duration // of a GatewayDelays echo; 0 is 50 ms
@@ -72,7 +73,7 @@ type Options struct {
 
 	Files    int    // number of source files per transfer; 0 is 4
 	FileSize int64  // of each source file, bytes; 0 is 64 MiB
-	DataDir  string // parent of the lab's directory; "" is tmpfs if it has room
+	DataDir  string // parent of the lab's directory, not swept; "" is tmpfs if it has room
 }
 
 // withDefaults fills in what was left zero and refuses what cannot be built.
@@ -107,6 +108,10 @@ func (o Options) check() error {
 		return fmt.Errorf("lab: rate %d bits/s is below 64 kbit/s", o.Rate)
 	case o.Queue < 3000:
 		return fmt.Errorf("lab: queue of %d bytes holds less than two packets", o.Queue)
+	case o.BaseRTT < 0 || o.BaseRTT > time.Second:
+		return fmt.Errorf("lab: base RTT %v is not within 0..1 s", o.BaseRTT)
+	case o.BaseRTT > 0 && o.Rate > 1e9:
+		return fmt.Errorf("lab: a base RTT is feasible up to 1 Gbit/s, not %d bits/s", o.Rate)
 	case o.SSHPort < 1 || o.SSHPort > 65535:
 		return fmt.Errorf("lab: ssh port %d", o.SSHPort)
 	case o.Files < 0 || o.FileSize < 0:

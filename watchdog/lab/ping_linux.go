@@ -84,7 +84,7 @@ func (l *Lab) startPinger(ctx context.Context, p Ping, e echoer) *Pinger {
 	l.spawn(func(lab context.Context) {
 		defer context.AfterFunc(lab, cancel)()
 		defer cancel()
-		pinger.run(ctx, e)
+		pinger.run(ctx, lab, e)
 	})
 	return pinger
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -23,8 +24,8 @@ func (l *Lab) startRsyncd(ctx context.Context) error {
 	if err := os.WriteFile(path, l.rsyncdConf(), 0o644); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	c := l.Srv.Command(l.ctx, "rsync", "--daemon", "--no-detach", "--config="+path)
-	return l.startServer(ctx, c, rsyncPort)
+	l.rsyncd = l.Srv.Command(l.ctx, "rsync", "--daemon", "--no-detach", "--config="+path)
+	return l.startServer(ctx, l.rsyncd, rsyncPort, "@RSYNCD:")
 }
 
 // rsyncdConf returns the daemon's configuration, see rsyncd.conf(5).
@@ -40,9 +41,9 @@ func (l *Lab) rsyncdConf() []byte {
 	return b.Bytes()
 }
 
-// startServer starts a server in srv and waits until it accepts connections on
-// the port; if it ends instead, what it wrote is in the error.
-func (l *Lab) startServer(ctx context.Context, c *Cmd, port int) error {
+// startServer starts a server in srv and waits until it greets whoever connects
+// to the port; if it ends instead, what it wrote is in the error.
+func (l *Lab) startServer(ctx context.Context, c *Cmd, port int, greeting string) error {
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
 	if err := c.Start(); err != nil {
@@ -56,20 +57,28 @@ func (l *Lab) startServer(ctx context.Context, c *Cmd, port int) error {
 		case err := <-ended:
 			return false, fmt.Errorf("lab: %s: %w: %s", name, err, bytes.TrimSpace(said.Bytes()))
 		default:
-			return l.listens(port), nil
+			return l.greets(port, greeting), nil
 		}
 	})
 }
 
-// listens says whether something in srv accepts connections on the port.
-func (l *Lab) listens(port int) bool {
-	return l.Srv.Do(func() error {
-		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(l.Srv.IPv4, uint16(port)).String(), time.Second)
+// greets says whether a server in srv answers a connection with the greeting.
+func (l *Lab) greets(port int, greeting string) bool {
+	got := make([]byte, len(greeting))
+	err := l.Srv.Do(func() error {
+		const patience = time.Second
+		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(l.Srv.IPv4, uint16(port)).String(), patience)
 		if err != nil {
 			return err
 		}
-		return c.Close()
-	}) == nil
+		defer c.Close()
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		_, err = io.ReadFull(c, got)
+		return err
+	})
+	return err == nil && string(got) == greeting
 }
 
 // Direction is the way of the payload, as srv's network card sees it.
@@ -162,7 +171,6 @@ func (l *Lab) startTransfer(ctx context.Context, t Transfers, src, name string) 
 	}
 	tr := &Transfer{Dest: dest, done: make(chan struct{}), lab: l}
 	tr.cmd = l.Cli.Command(ctx, "rsync", l.rsyncArgs(t, src, dest)...)
-	tr.cmd.Env = append(os.Environ(), "LC_ALL=C")
 	tr.cmd.Stderr = &tr.stderr
 	tr.Started = time.Now()
 	if err := tr.cmd.Start(); err != nil {

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,8 +31,8 @@ func (l *Lab) startSSHD(ctx context.Context) error {
 	if err := os.WriteFile(path, l.sshdConf(etc), 0o600); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	c := l.Srv.Command(l.ctx, sshd, "-D", "-f", path, "-E", filepath.Join(etc, "sshd.log"))
-	return l.startServer(ctx, c, l.opts.SSHPort)
+	l.sshd = l.Srv.Command(l.ctx, sshd, "-D", "-f", path, "-E", filepath.Join(etc, "sshd.log"))
+	return l.startServer(ctx, l.sshd, l.opts.SSHPort, "SSH-2.0-")
 }
 
 // findSSHD returns the absolute path by which sshd insists on being started.
@@ -48,8 +49,9 @@ func findSSHD() (string, error) {
 
 func makeKey(ctx context.Context, path string) error {
 	c := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", path)
+	c.Env = append(os.Environ(), "LC_ALL=C")
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("lab: ssh-keygen: %w: %s", err, bytes.TrimSpace(out))
+		return fmt.Errorf("lab: ssh-keygen: %w: %s", errors.Join(ctx.Err(), err), bytes.TrimSpace(out))
 	}
 	return nil
 }
@@ -70,9 +72,13 @@ func (l *Lab) sshdConf(etc string) []byte {
 	set("StrictModes", "no")
 	set("UseDNS", "no")
 	set("PrintMotd", "no")
+	set("PermitUserRC", "no")
 	set("MaxStartups", "200")
 	set("MaxSessions", "200")
 	set("LogLevel", "VERBOSE")
+	// root's own dotfiles may do anything (wait for locks, write history); a
+	// session of the lab has a home without any.
+	set("SetEnv", "HOME="+filepath.Join(l.dir, "home"))
 	return b.Bytes()
 }
 

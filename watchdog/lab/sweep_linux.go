@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,7 @@ func leftovers(dirs []string) (map[identity][]string, error) {
 		}
 		for _, e := range entries {
 			id, _, ok := parseIdentity(e.Name())
-			if !ok {
+			if !ok || !ownedByUs(e) {
 				continue
 			}
 			alive, err := id.alive()
@@ -46,6 +47,17 @@ func leftovers(dirs []string) (map[identity][]string, error) {
 		}
 	}
 	return left, nil
+}
+
+// ownedByUs keeps Sweep from names that another user has put into a directory
+// that everybody may write to.
+func ownedByUs(e os.DirEntry) bool {
+	info, err := e.Info()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 func (o owner) alive() (bool, error) {
