@@ -58,7 +58,10 @@ func (h *host) snapshot() Snapshot {
 		Links: []Link{{
 			Index: 2, Name: "eth0", Kind: "device", Up: true, Carrier: true,
 			Rates: [2]Rates{{Known: true, Bytes: 100 * mbit}, {Known: true, Bytes: mbit}},
-			Delay: control.Delay{Queue: q, Base: 200 * time.Microsecond, Known: true},
+			Delay: [2]LinkDelay{
+				{Queue: q, Base: 200 * time.Microsecond, Known: true},
+				{Queue: q, Base: 200 * time.Microsecond, Known: true},
+			},
 		}},
 		Paths: []Path{{Target: netip.MustParseAddr("192.0.2.9"), Why: TargetSession, Link: 2, Loss: math.NaN()}},
 	}

@@ -101,7 +101,7 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 		Capacity:   cmp.Or(ls.Capacity[dir], g.link.Speed),
 		Learnt:     e.learnt[lk],
 		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
-		Delay:      g.link.Delay,
+		Delay:      g.link.Delay[dir],
 		Management: s.Management,
 		Shaper:     g.oneRoute && g.link.ShaperOK[dir],
 		ShaperOn:   shaperOn,

@@ -143,18 +143,18 @@ type Rates struct {
 
 // Link is one network interface at one moment.
 type Link struct {
-	Index          int         `json:"index"`
-	Name           string      `json:"name"`
-	Kind           string      `json:"kind"`            // "device" for hardware, else veth, bond, bridge ...
-	Up             bool        `json:"up"`              // administratively
-	Carrier        bool        `json:"carrier"`         // operstate up or unknown with IFF_LOWER_UP
-	Speed          float64     `json:"speed"`           // bytes/s when believable; 0 when unknown
-	CarrierChanges uint64      `json:"carrier_changes"` // since the link was made
-	Lower          []int       `json:"lower,omitempty"` // physical links beneath (bond slaves, vlan parent, bridge ports)
-	Counters       [2]Counters `json:"-"`               // by Direction
-	Rates          [2]Rates    `json:"rates"`           // by Direction
-	Delay          LinkDelay   `json:"delay"`           // the link's queueing delay
-	ShaperOK       [2]bool     `json:"shaper_ok"`       // by Direction: a shaper of ours can be had or stands
+	Index          int          `json:"index"`
+	Name           string       `json:"name"`
+	Kind           string       `json:"kind"`            // "device" for hardware, else veth, bond, bridge ...
+	Up             bool         `json:"up"`              // administratively
+	Carrier        bool         `json:"carrier"`         // operstate up or unknown with IFF_LOWER_UP
+	Speed          float64      `json:"speed"`           // bytes/s when believable; 0 when unknown
+	CarrierChanges uint64       `json:"carrier_changes"` // since the link was made
+	Lower          []int        `json:"lower,omitempty"` // physical links beneath (bond slaves, vlan parent, bridge ports)
+	Counters       [2]Counters  `json:"-"`               // by Direction
+	Rates          [2]Rates     `json:"rates"`           // by Direction
+	Delay          [2]LinkDelay `json:"delay"`           // by Direction: passive evidence differs
+	ShaperOK       [2]bool      `json:"shaper_ok"`       // by Direction: a shaper of ours can be had or stands
 }
 
 // LinkDelay is the queueing delay of a link: the minimum over its answering

@@ -105,10 +105,14 @@ func rate(r watchdog.Rates) string {
 }
 
 func delay(l watchdog.Link) string {
-	if !l.Delay.Known {
+	rx, tx := l.Delay[watchdog.Rx], l.Delay[watchdog.Tx]
+	switch {
+	case !rx.Known && !tx.Known:
 		return "unknown"
+	case rx.Known && rx.Passive || tx.Known && tx.Passive:
+		return ms(max(rx.Queue, tx.Queue)) + " (passive)"
 	}
-	return ms(l.Delay.Queue)
+	return ms(max(rx.Queue, tx.Queue))
 }
 
 func capacity(c watchdog.LinkState) string {
