@@ -1,0 +1,151 @@
+package path
+
+import (
+	"testing"
+	"time"
+)
+
+// feed gives n answers, one a second.
+func (b *base) feed(start time.Duration, n int, rtt time.Duration, idle bool) time.Duration {
+	for i := range n {
+		b.learn(rtt, idle, start+time.Duration(i)*time.Second)
+	}
+	return start + time.Duration(n)*time.Second
+}
+
+func TestBaseIsLearntIdle(t *testing.T) {
+	var b base
+	now := b.feed(0, 3, 30*ms, true)
+	if b.trusted() {
+		t.Error("trusted after three answers")
+	}
+	b.feed(now, idleAnswers, 20*ms, true)
+	if !b.trusted() || b.rtt != 20*ms {
+		t.Errorf("base %v, trusted %v", b.rtt, b.trusted())
+	}
+}
+
+func TestBaseLearntUnderLoadIsSuspect(t *testing.T) {
+	var b base
+	now := b.feed(0, 1000, 104*ms, false)
+	if b.trusted() {
+		t.Fatal("a base learnt under load is trusted")
+	}
+	now = b.feed(now, 1, 21*ms, false)
+	if b.rtt != 21*ms || b.trusted() {
+		t.Errorf("lower answer gives %v, trusted %v", b.rtt, b.trusted())
+	}
+	b.feed(now, idleAnswers, 23*ms, true)
+	if !b.trusted() || b.rtt != 23*ms {
+		t.Errorf("after idleness %v, trusted %v", b.rtt, b.trusted())
+	}
+}
+
+func TestSmallBaseHidesNothing(t *testing.T) {
+	var b base
+	b.feed(0, 1, 104*ms, false)
+	b.feed(time.Second, 1, 200*time.Microsecond, false)
+	if !b.trusted() {
+		t.Error("a base of 0.2 ms cannot hide a queue")
+	}
+}
+
+func TestBaseNeverRisesUnderLoad(t *testing.T) {
+	var b base
+	now := b.feed(0, idleAnswers, 1*ms, true)
+	b.feed(now, 100_000, 80*ms, false)
+	if b.rtt != 1*ms {
+		t.Errorf("base %v, want 1ms", b.rtt)
+	}
+}
+
+func TestBaseDriftsUpSlowlyWhileIdle(t *testing.T) {
+	var b base
+	now := b.feed(0, 60, 1*ms, true)
+	now = b.feed(now, 5, 21*ms, true)
+	if b.rtt != 1*ms {
+		t.Errorf("base %v after five answers, want 1ms", b.rtt)
+	}
+	now = b.feed(now, 30, 21*ms, true)
+	if b.rtt < 3*ms || b.rtt > 12*ms {
+		t.Errorf("base %v after half a minute", b.rtt)
+	}
+	b.feed(now, 600, 21*ms, true)
+	if b.rtt < 20*ms || b.rtt > 21*ms {
+		t.Errorf("base %v after ten minutes, want nearly 21ms", b.rtt)
+	}
+}
+
+func TestBaseIgnoresAGapInTime(t *testing.T) {
+	var b base
+	now := b.feed(0, 60, 1*ms, true)
+	b.learn(50*ms, true, now)
+	for i := range idleAnswers {
+		b.learn(50*ms, true, now+time.Duration(i+1)*time.Hour)
+	}
+	if b.rtt > 15*ms {
+		t.Errorf("base jumped to %v over a suspend", b.rtt)
+	}
+}
+
+func TestWorthOfGateway(t *testing.T) {
+	see := func(w *worth, n int, queue time.Duration, idle bool) {
+		for range n {
+			w.see(queue, idle)
+		}
+	}
+	t.Run("late under load only", func(t *testing.T) {
+		var w worth
+		see(&w, 100, 0, true)
+		see(&w, proofs-1, 20*ms, false)
+		if w.delays(true, 0) {
+			t.Error("proven too early")
+		}
+		see(&w, 1, 20*ms, false)
+		if !w.delays(true, 0) {
+			t.Error("not proven")
+		}
+		w.doubt(time.Minute)
+		if w.delays(true, time.Minute) {
+			t.Error("counts although it is doubted")
+		}
+	})
+	t.Run("late when it pleases", func(t *testing.T) {
+		var w worth
+		see(&w, 50, 0, true)
+		see(&w, 50, 20*ms, true)
+		see(&w, 100, 20*ms, false)
+		if w.delays(true, 0) {
+			t.Error("proven although it is late without load")
+		}
+	})
+	t.Run("proof is withdrawn", func(t *testing.T) {
+		var w worth
+		see(&w, 20, 0, true)
+		see(&w, proofs, 20*ms, false)
+		see(&w, 20, 20*ms, true)
+		if w.delays(true, 0) {
+			t.Error("still proven although it is late without load")
+		}
+	})
+	t.Run("a single late answer", func(t *testing.T) {
+		var w worth
+		for range 100 {
+			see(&w, proofs-1, 20*ms, false)
+			see(&w, 1, 0, false)
+		}
+		if w.delays(true, 0) {
+			t.Error("proven by outliers")
+		}
+	})
+	t.Run("others need no proof, but may be doubted", func(t *testing.T) {
+		var w worth
+		if !w.delays(false, 0) {
+			t.Error("does not count")
+		}
+		w.doubt(0)
+		if w.delays(false, time.Minute) || !w.delays(false, disbelief) {
+			t.Error("doubt does not last as long as it should")
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package path
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lifeline/watchdog"
+)
+
+func addrs(list ...string) []netip.Addr {
+	var as []netip.Addr
+	for _, s := range list {
+		as = append(as, netip.MustParseAddr(s))
+	}
+	return as
+}
+
+func TestChoose(t *testing.T) {
+	session := func(s string, rsync bool) Session { return Session{Peer: netip.MustParseAddr(s), Rsync: rsync} }
+	peer := func(s string) Peer { return Peer{Addr: netip.MustParseAddr(s)} }
+	for name, c := range map[string]struct {
+		evidence evidence
+		want     []string
+	}{
+		"nothing": {evidence{}, nil},
+		"in order of worth": {
+			evidence{addrs("10.0.0.1"), []Session{session("10.0.0.2", false)}, []Peer{peer("10.0.0.3")}, addrs("10.0.0.254", "fe80::1%eth0")},
+			[]string{"10.0.0.1 configured", "10.0.0.2 ssh-session", "10.0.0.3 remembered", "10.0.0.254 gateway", "fe80::1%eth0 gateway"},
+		},
+		"each once, by its best reason": {
+			evidence{addrs("10.0.0.1", "::ffff:10.0.0.1"), []Session{session("10.0.0.1", false), session("10.0.0.2", false), session("10.0.0.2", false)}, []Peer{peer("10.0.0.2")}, addrs("10.0.0.1")},
+			[]string{"10.0.0.1 configured", "10.0.0.2 ssh-session"},
+		},
+		"no backup clients": {
+			evidence{sessions: []Session{session("10.0.0.2", true), session("10.0.0.2", false), session("10.0.0.3", false)}},
+			[]string{"10.0.0.3 ssh-session"},
+		},
+		"only other hosts": {
+			evidence{configured: append(addrs("127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"), netip.Addr{})},
+			nil,
+		},
+		"gateways keep their place": {
+			evidence{configured: addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"), gateways: addrs("10.0.0.254")},
+			[]string{"10.0.0.1 configured", "10.0.0.2 configured", "10.0.0.3 configured", "10.0.0.4 configured", "10.0.0.5 configured", "10.0.0.254 gateway"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, c := range choose(c.evidence) {
+				got = append(got, fmt.Sprintf("%v %s", c.addr, c.why))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRemember(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var peers []Peer
+	for i := range 2 * mostRemembered {
+		peers = remember(peers, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), now.Add(time.Duration(i)*time.Hour))
+	}
+	if len(peers) != mostRemembered || peers[0].Addr != netip.AddrFrom4([4]byte{10, 0, 0, 2*mostRemembered - 1}) {
+		t.Errorf("remembered %v", peers)
+	}
+	peers = remember(peers, peers[3].Addr, now.Add(24*time.Hour))
+	if len(peers) != mostRemembered {
+		t.Errorf("the same peer twice: %v", peers)
+	}
+	if peers = remember(peers, admin, now.Add(2*rememberFor)); len(peers) != 1 || peers[0].Addr != admin {
+		t.Errorf("who was not seen for long is remembered: %v", peers)
+	}
+}
+
+func TestMemoryFindsBaseOfSameWayOnly(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var m Memory
+	m.put(BaseMemory{Target: admin, Way: way, Base: 3 * ms, Learnt: now})
+	m.put(BaseMemory{Target: admin, Way: way, Base: 4 * ms, Learnt: now})
+	if len(m.Bases) != 1 {
+		t.Errorf("the same way twice: %+v", m.Bases)
+	}
+	if b, ok := m.find(admin, Way{Link: "eth0", Gateway: gw}, now); !ok || b.Base != 4*ms {
+		t.Errorf("unresolved gateway: %+v, %v", b, ok)
+	}
+	for name, c := range map[string]struct {
+		target netip.Addr
+		way    Way
+		at     time.Time
+	}{
+		"other target":  {other, way, now},
+		"other gateway": {admin, Way{Link: "eth0", Gateway: other, MAC: way.MAC}, now},
+		"other MAC":     {admin, Way{Link: "eth0", Gateway: gw, MAC: "02:00:00:00:00:01"}, now},
+		"too old":       {admin, way, now.Add(keepBase)},
+	} {
+		if b, ok := m.find(c.target, c.way, c.at); ok {
+			t.Errorf("%s: found %+v", name, b)
+		}
+	}
+	for i := range 2 * mostBases {
+		m.put(BaseMemory{Target: netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), Way: way, Base: ms, Learnt: now})
+	}
+	if len(m.Bases) != mostBases {
+		t.Errorf("%d bases kept", len(m.Bases))
+	}
+}
+
+func TestPace(t *testing.T) {
+	for name, c := range map[string]struct {
+		s    situation
+		want pace
+	}{
+		"first requests":         {situation{}, pace{every: idleEvery, wait: leastWait}},
+		"never answered":         {situation{fast: true, tries: firstTries}, pace{every: deafEvery, wait: leastWait}},
+		"idle":                   {situation{heard: true, primary: true}, pace{every: idleEvery, wait: leastWait}},
+		"idle, second":           {situation{heard: true}, pace{every: idleSecond, wait: leastWait}},
+		"idle, second, a queue":  {situation{heard: true, high: true}, pace{every: idleEvery, wait: leastWait}},
+		"transfers begin":        {situation{heard: true, fast: true, primary: true, sprint: true}, pace{every: sprintEvery, stream: true}},
+		"transfers begin second": {situation{heard: true, fast: true, sprint: true}, pace{every: steadyEvery, wait: leastWait}},
+		"queue stands":           {situation{heard: true, fast: true, primary: true, high: true}, pace{every: closeEvery, stream: true}},
+		"steady":                 {situation{heard: true, fast: true, primary: true}, pace{every: steadyEvery, wait: leastWait}},
+		"steady, second":         {situation{heard: true, fast: true}, pace{every: secondEvery, wait: leastWait}},
+		"fell silent":            {situation{heard: true, fast: true, primary: true, silence: time.Second}, pace{every: lostEvery, wait: leastWait}},
+		"silent for long":        {situation{heard: true, fast: true, silence: time.Hour}, pace{every: idleSecond, wait: leastWait}},
+		"a slow path":            {situation{heard: true, primary: true, slowest: 700 * ms}, pace{every: idleEvery, wait: 2100 * ms}},
+		"a very slow path":       {situation{heard: true, primary: true, slowest: time.Minute}, pace{every: idleEvery, wait: mostWait}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, c.s.pace(), cmp.AllowUnexported(pace{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLinkDelay(t *testing.T) {
+	p := func(link int, base, rtt time.Duration) watchdog.Path {
+		return watchdog.Path{Link: link, Base: base, RTT: rtt, Known: true, Delay: true, Answered: true}
+	}
+	with := func(p watchdog.Path, f func(*watchdog.Path)) watchdog.Path { f(&p); return p }
+	passive := Passive{Queue: 30 * ms, Base: ms, Known: true}
+	for name, c := range map[string]struct {
+		paths   []watchdog.Path
+		passive Passive
+		want    string
+	}{
+		"nothing":       {nil, Passive{}, "unknown"},
+		"the least":     {[]watchdog.Path{p(2, ms, 21*ms), p(2, 10*ms, 15*ms), p(3, ms, ms)}, passive, "5ms over 10ms"},
+		"below base":    {[]watchdog.Path{p(2, 10*ms, 9*ms)}, passive, "0s over 10ms"},
+		"passive":       {[]watchdog.Path{p(3, ms, ms)}, passive, "passive 30ms over 1ms"},
+		"not known":     {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Known = false })}, Passive{}, "unknown"},
+		"not for delay": {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Delay = false })}, Passive{}, "unknown"},
+		"silent":        {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Silent = 1 })}, Passive{}, "unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := LinkDelay(2, c.paths, c.passive)
+			got := "unknown"
+			if d.Known {
+				got = fmt.Sprintf("%v over %v", d.Queue, d.Base)
+			}
+			if d.Passive {
+				got = "passive " + got
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	if d := LinkDelay(0, []watchdog.Path{p(0, ms, 50*ms)}, Passive{}); d.Known {
+		t.Error("the unknown link has a delay")
+	}
+}
+
+func TestReach(t *testing.T) {
+	answers := func(why watchdog.TargetWhy) watchdog.Path {
+		return watchdog.Path{Why: why, Answered: true, Known: true}
+	}
+	silent := func(why watchdog.TargetWhy) watchdog.Path {
+		return watchdog.Path{Why: why, Answered: true, Silent: 5 * time.Second}
+	}
+	never := func(why watchdog.TargetWhy) watchdog.Path { return watchdog.Path{Why: why} }
+	const conf, sess, rem, gate = watchdog.TargetConfigured, watchdog.TargetSession, watchdog.TargetRemembered, watchdog.TargetGateway
+	for name, c := range map[string]struct {
+		paths []watchdog.Path
+		want  string
+	}{
+		"nobody known":            {nil, "unknown"},
+		"never answered":          {[]watchdog.Path{never(conf), never(sess)}, "unknown"},
+		"one answers":             {[]watchdog.Path{silent(conf), answers(rem)}, "reachable"},
+		"all silent":              {[]watchdog.Path{silent(conf), silent(sess), never(rem)}, "unreachable"},
+		"one earlier peer silent": {[]watchdog.Path{silent(rem)}, "unknown"},
+		"two earlier peers":       {[]watchdog.Path{silent(rem), silent(rem)}, "unreachable"},
+		"a gateway is nobody":     {[]watchdog.Path{answers(gate)}, "unknown"},
+		"silent but for gateway":  {[]watchdog.Path{silent(sess), answers(gate)}, "unreachable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := [...]string{"unknown", "reachable", "unreachable"}[Reach(c.paths)]; got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	if got := SilentGateways([]watchdog.Path{silent(conf), silent(gate), answers(gate), never(gate)}); len(got) != 1 {
+		t.Errorf("silent gateways %+v", got)
+	}
+}

@@ -1,0 +1,65 @@
+package path
+
+import (
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// LinkDelay is the queueing delay of a link: the least that its targets show,
+// because what only one of them sees is on that one's way and not on ours.
+// Without such a target it is the passive evidence, and without that unknown.
+func LinkDelay(link int, paths []watchdog.Path, passive Passive) control.Delay {
+	var d control.Delay
+	for _, p := range paths {
+		if p.Link != link || link == 0 || !p.Known || !p.Delay || p.Silent > 0 {
+			continue
+		}
+		if !d.Known || p.Queue() < d.Queue {
+			d = control.Delay{Queue: p.Queue(), Base: p.Base, Known: true}
+		}
+	}
+	if d.Known || !passive.Known {
+		return d
+	}
+	return control.Delay{Queue: passive.Queue, Base: passive.Base, Known: true, Passive: true}
+}
+
+// Reach tells whether management gets through, going by the targets that stand
+// for it: configured ones, ssh peers and earlier ones, as far as they answered
+// before. One that answers is enough. When all have fallen silent, management
+// is unreachable, unless it is only earlier peers: who is not logged in may
+// have gone home, so they must be two at least.
+func Reach(paths []watchdog.Path) control.Reach {
+	silent, earlier := 0, 0
+	for _, p := range paths {
+		if !p.Answered || p.Why == watchdog.TargetGateway {
+			continue
+		}
+		switch {
+		case p.Silent == 0 && p.Known:
+			return control.Reachable
+		case p.Silent == 0:
+			continue // neither answers nor silence lately
+		case p.Why == watchdog.TargetRemembered:
+			earlier++
+		default:
+			silent++
+		}
+	}
+	if silent > 0 || earlier >= 2 {
+		return control.Unreachable
+	}
+	return control.ReachUnknown
+}
+
+// SilentGateways are the gateways that answered before and do not now. With
+// carrier on their link that is a fault of the path, not saturation.
+func SilentGateways(paths []watchdog.Path) []watchdog.Path {
+	var silent []watchdog.Path
+	for _, p := range paths {
+		if p.Why == watchdog.TargetGateway && p.Answered && p.Silent > 0 {
+			silent = append(silent, p)
+		}
+	}
+	return silent
+}

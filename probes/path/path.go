@@ -1,0 +1,215 @@
+// Package path measures the way to the hosts from which this one is managed:
+// round-trip time, its base when the path is empty, and loss.
+//
+// Targets are found from evidence, asked by ICMP at a pace that depends on
+// whether transfers run, and judged by what they answered. What cannot be told
+// is unknown: a base that was learnt under load, a gateway that was never seen
+// to queue and a target that never answered give no delay.
+package path
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// Mode is how closely paths are watched.
+type Mode uint8
+
+// Idle asks about once a second, Fast as often as the delay needs it.
+const (
+	Idle Mode = iota
+	Fast
+)
+
+// mostFast is how many links are followed closely at once.
+const mostFast = 2
+
+// Config is what a Probe works with.
+type Config struct {
+	Pinger Pinger
+	Router Router
+	Store  Store
+	Clock  func() time.Duration // monotonic, with the origin of Sample's now
+	Wall   func() time.Time     // for what is remembered over restarts
+	Log    *slog.Logger
+}
+
+// Probe asks the targets. Its methods may be called from different goroutines.
+type Probe struct {
+	Config
+	runs    chan *run
+	changed chan struct{}
+
+	mu         sync.Mutex
+	configured []netip.Addr
+	sessions   []Session
+	mode       Mode
+	idle       map[int]bool // links without load now
+	targets    []*target    // in order of worth
+	memory     Memory
+	lastRun    uint64
+	gateways   []netip.Addr
+	routeErr   error
+}
+
+// New makes a Probe; it asks nothing before Run.
+func New(c Config) *Probe {
+	return &Probe{Config: c, runs: make(chan *run, 64), changed: make(chan struct{}, 1)}
+}
+
+// String names the task.
+func (p *Probe) String() string { return "path" }
+
+// SetTargets says which targets are configured and who is logged in.
+func (p *Probe) SetTargets(configured []netip.Addr, sessions []Session) {
+	p.mu.Lock()
+	same := slices.Equal(p.configured, configured) && slices.Equal(p.sessions, sessions)
+	if !same {
+		p.configured, p.sessions = slices.Clone(configured), slices.Clone(sessions)
+	}
+	p.mu.Unlock()
+	if !same {
+		p.signal()
+	}
+}
+
+func (p *Probe) signal() {
+	select {
+	case p.changed <- struct{}{}:
+	default: // noted already
+	}
+}
+
+// SetMode says whether transfers are active. The begin of Fast follows the
+// delay closely at once.
+func (p *Probe) SetMode(m Mode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m == Fast && p.mode == Idle {
+		now := p.Clock()
+		for _, t := range p.targets {
+			t.sprint(now, true)
+		}
+	}
+	p.mode = m
+}
+
+// SetIdle names the links that carry next to nothing now, by ifindex. Only
+// their bases may rise. Before the first call none is idle.
+func (p *Probe) SetIdle(links ...int) {
+	idle := make(map[int]bool, len(links))
+	for _, l := range links {
+		idle[l] = true
+	}
+	p.mu.Lock()
+	p.idle = idle
+	p.mu.Unlock()
+}
+
+// Doubt says that the queue which target showed is not ours: its delay does
+// not count for a while.
+func (p *Probe) Doubt(target netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.targets {
+		if t.addr == target {
+			t.worth.doubt(p.Clock())
+		}
+	}
+}
+
+// Sample gives the paths as they are known at now, in order of worth, and
+// sends what is due. Requests go out with the caller's tick, so that they cost
+// no wake-up of their own.
+func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.targets {
+		t.update(now, p.mode == Fast)
+	}
+	primaries := p.primaries(now)
+	paths := make([]watchdog.Path, 0, len(p.targets))
+	for _, t := range p.targets {
+		first := primaries[t.link]
+		t.primary = first == t
+		var from time.Duration
+		if first != nil && first != t && first.high {
+			from = first.highSince
+		}
+		paths = append(paths, t.path(now, from))
+		p.ask(t, now, from > 0)
+	}
+	return paths, p.errors()
+}
+
+// primaries picks for each link the target that is followed most closely: the
+// first that answers and whose delay counts, else the first that answers.
+func (p *Probe) primaries(now time.Duration) map[int]*target {
+	best := make(map[int]*target, mostFast)
+	for _, t := range p.targets {
+		if !t.history.heard || t.history.silence(now) > 0 {
+			continue
+		}
+		old, ok := best[t.link]
+		if !ok && len(best) < mostFast || ok && !old.counts(now) && t.counts(now) {
+			best[t.link] = t
+		}
+	}
+	return best
+}
+
+// errors tells once for each reason why requests could not be sent.
+func (p *Probe) errors() []watchdog.ProbeError {
+	var errs []watchdog.ProbeError
+	if p.routeErr != nil {
+		errs = append(errs, watchdog.ProbeError{Probe: "path", Err: p.routeErr.Error()})
+	}
+	for _, t := range p.targets {
+		if t.err != nil {
+			errs = append(errs, watchdog.ProbeError{Probe: "path", Err: t.err.Error()})
+		}
+	}
+	return errs
+}
+
+// ask sends what is due to t by its pace.
+func (p *Probe) ask(t *target, now time.Duration, confirm bool) {
+	t.pace = t.situation(now, p.mode == Fast, confirm).pace()
+	if t.stream != nil && t.stream.pace != t.pace {
+		t.halt()
+	}
+	switch {
+	case t.pace.stream && t.stream == nil:
+		t.stream = p.begin(t, now)
+	case !t.pace.stream && t.due(now, t.pace.every):
+		if p.begin(t, now) != nil {
+			t.singles++
+		}
+	}
+}
+
+// begin hands a run to Run; nil when that does not keep up.
+func (p *Probe) begin(t *target, now time.Duration) *run {
+	p.lastRun++
+	r := &run{id: p.lastRun, target: t, pace: t.pace}
+	if t.pace.stream {
+		r.ctx, r.cancel = context.WithCancel(context.Background())
+	} else {
+		r.ctx, r.cancel = context.WithTimeout(context.Background(), t.pace.wait)
+	}
+	select {
+	case p.runs <- r:
+		t.tries++
+		t.asked = now
+		return r
+	default:
+		r.cancel()
+		return nil
+	}
+}

@@ -1,0 +1,70 @@
+package path
+
+import "time"
+
+// Every wake-up of the process costs more than the packet, and the library
+// polls its socket, so requests are few and go out with the daemon's own tick
+// as single ones, except while the delay must be followed closely.
+const (
+	sprintEvery = 50 * time.Millisecond  // while transfers have just begun or a queue has just been seen
+	sprintFor   = 3 * time.Second        // and then
+	closeEvery  = 100 * time.Millisecond // while the queue stands
+	sprintPause = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
+	steadyEvery = 200 * time.Millisecond // while transfers run and the queue is small
+	secondEvery = time.Second            // targets that only confirm, while transfers run
+	idleEvery   = time.Second
+	idleSecond  = 5 * time.Second
+	deafEvery   = 15 * time.Second // targets that never answered
+	firstTries  = 3                // which they get soon
+	lostEvery   = time.Second      // targets that fell silent
+	lostFor     = time.Minute
+	leastWait   = time.Second // for an answer to a single request
+	mostWait    = 3 * time.Second
+)
+
+// situation is what a target's pace depends on.
+type situation struct {
+	fast    bool // transfers are active
+	primary bool // the link's delay is taken from this target
+	sprint  bool // a sprint is on
+	high    bool // a queue is seen, or an answer is overdue
+	heard   bool // it answered before
+	tries   int  // requests so far
+	silence time.Duration
+	slowest time.Duration // of the last answers
+}
+
+// pace is how a target is asked.
+type pace struct {
+	every  time.Duration
+	stream bool          // by one run that goes on; else by single requests
+	wait   time.Duration // for the answer to a single request
+}
+
+func (s situation) pace() pace {
+	single := func(every time.Duration) pace {
+		return pace{every: every, wait: min(max(leastWait, 3*s.slowest), mostWait)}
+	}
+	switch {
+	case !s.heard && s.tries < firstTries:
+		return single(idleEvery)
+	case !s.heard:
+		return single(deafEvery)
+	case s.silence > lostFor:
+		return single(idleSecond)
+	case s.silence > 0:
+		return single(lostEvery)
+	case s.fast && s.primary && s.sprint:
+		return pace{every: sprintEvery, stream: true}
+	case s.fast && s.primary && s.high:
+		return pace{every: closeEvery, stream: true}
+	case s.fast && (s.primary || s.high || s.sprint):
+		return single(steadyEvery)
+	case s.fast:
+		return single(secondEvery)
+	case s.primary || s.high:
+		return single(idleEvery)
+	default:
+		return single(idleSecond)
+	}
+}

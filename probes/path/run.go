@@ -1,0 +1,249 @@
+package path
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeline/watchdog"
+)
+
+const (
+	refreshEvery = time.Minute            // routes, neighbours and what is saved
+	settleRoutes = 300 * time.Millisecond // a change of routes is seldom a single one
+)
+
+// Route is how packets leave for a target.
+type Route struct {
+	Way
+	Link  int  // ifindex
+	Local bool // the target is this host itself
+}
+
+// Router tells how packets leave this host.
+type Router interface {
+	// Gateways are those of the default routes, best first.
+	Gateways() ([]netip.Addr, error)
+	Route(target netip.Addr) (Route, error)
+	// Watch calls changed after every change of a route until ctx ends.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Run asks what Sample wants to be asked and keeps targets, routes and memory
+// up to date, until ctx ends.
+func (p *Probe) Run(ctx context.Context) error {
+	p.load()
+	var g errgroup.Group
+	g.Go(func() error { p.watch(ctx); return nil })
+	p.retarget()
+	refresh := time.NewTicker(refreshEvery)
+	defer refresh.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.haltAll()
+			err := g.Wait()
+			p.drain()
+			p.save()
+			return err
+		case r := <-p.runs:
+			g.Go(func() error { p.execute(ctx, r); return nil })
+		case <-p.changed:
+			p.retarget()
+		case <-refresh.C:
+			p.retarget()
+			p.save()
+		}
+	}
+}
+
+// watch follows route changes, and without them lets the refresh do.
+func (p *Probe) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := p.Router.Watch(ctx, p.signal); err != nil && ctx.Err() == nil {
+			p.Log.Warn("route events stopped, subscribing again", "err", err)
+		}
+		p.signal()
+		select {
+		case <-ctx.Done():
+		case <-time.After(settleRoutes):
+		}
+	}
+}
+
+// execute makes one run, from its first request to its last answer.
+func (p *Probe) execute(ctx context.Context, r *run) {
+	defer r.cancel()
+	stop := context.AfterFunc(ctx, r.cancel)
+	defer stop()
+	t := r.target
+	job := Job{
+		Target:      t.addr,
+		UntilAnswer: !r.pace.stream,
+		Sent:        func(seq int) { p.sent(t, requestID{r.id, seq}) },
+		Answered:    func(seq int) { p.answered(t, requestID{r.id, seq}) },
+		Failed:      func(err error) { p.failed(t, r, err) },
+	}
+	if r.pace.stream {
+		job.Interval = r.pace.every
+	}
+	err := p.Pinger.Ping(r.ctx, job)
+	if err != nil && r.ctx.Err() == nil {
+		p.failed(t, r, err)
+	}
+	p.ended(t, r)
+}
+
+func (p *Probe) sent(t *target, id requestID) {
+	now := p.Clock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.history.sent(id, now, false)
+	t.err = nil
+}
+
+func (p *Probe) answered(t *target, id requestID) {
+	now := p.Clock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.answered(id, p.idle[t.link], now)
+}
+
+func (p *Probe) failed(t *target, r *run, err error) {
+	now := p.Clock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.history.sent(requestID{run: r.id, seq: -1}, now, true)
+	t.err = err
+}
+
+func (p *Probe) ended(t *target, r *run) {
+	now := p.Clock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !r.pace.stream {
+		t.singles--
+		return
+	}
+	t.history.forget(r.id, now)
+	if t.stream == r {
+		t.stream = nil // it pleased to start anew
+	}
+}
+
+// drain drops the runs that were asked for too late.
+func (p *Probe) drain() {
+	for {
+		select {
+		case r := <-p.runs:
+			r.cancel()
+			p.ended(r.target, r)
+		default:
+			return
+		}
+	}
+}
+
+func (p *Probe) haltAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.targets {
+		t.halt()
+	}
+}
+
+// retarget finds the targets anew and how packets leave for them.
+func (p *Probe) retarget() {
+	gateways, err := p.Router.Gateways()
+	if err != nil {
+		err = fmt.Errorf("read default routes: %w", err)
+	}
+	p.mu.Lock()
+	if err == nil {
+		p.gateways = gateways // else they are as before, for all we know
+	}
+	list := choose(evidence{p.configured, p.sessions, p.memory.Peers, p.gateways})
+	p.mu.Unlock()
+	routes := make(map[netip.Addr]Route, len(list))
+	for _, c := range list {
+		r, rerr := p.Router.Route(c.addr)
+		if rerr != nil {
+			err = errors.Join(err, fmt.Errorf("route to %v: %w", c.addr, rerr))
+			continue // asked all the same: the pinger's error tells the rest
+		}
+		routes[c.addr] = r
+	}
+	p.install(list, routes, err)
+}
+
+// install makes list the targets. What is known of those that stay is kept.
+func (p *Probe) install(list []chosen, routes map[netip.Addr]Route, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.routeErr = err
+	old := p.targets
+	p.targets = nil
+	for _, c := range list {
+		r, known := routes[c.addr]
+		if r.Local {
+			continue
+		}
+		p.targets = append(p.targets, p.target(old, c, r, known))
+	}
+	for _, t := range old {
+		if !slices.Contains(p.targets, t) {
+			t.halt()
+		}
+	}
+}
+
+// target is the one of old with the address of c, or a new one.
+func (p *Probe) target(old []*target, c chosen, r Route, known bool) *target {
+	i := slices.IndexFunc(old, func(t *target) bool { return t.addr == c.addr })
+	t := &target{addr: c.addr}
+	if i >= 0 {
+		t = old[i]
+	}
+	t.why = c.why
+	if !known {
+		t.link = 0
+		return t
+	}
+	t.reroute(r)
+	if m, ok := p.memory.find(t.addr, t.way, p.Wall()); ok && t.base.rtt == 0 {
+		t.recall(m)
+	}
+	return t
+}
+
+func (p *Probe) load() {
+	m, err := p.Store.Load()
+	if err != nil {
+		p.Log.Warn("base RTTs of earlier runs are not to be had, learning them again", "err", err)
+	}
+	p.mu.Lock()
+	p.memory = m
+	p.mu.Unlock()
+}
+
+// save hands what was learnt to the store.
+func (p *Probe) save() {
+	p.mu.Lock()
+	now := p.Wall()
+	for _, t := range p.targets {
+		if t.base.trusted() && t.way != (Way{}) {
+			p.memory.put(BaseMemory{Target: t.addr, Way: t.way, Base: t.base.rtt, Queues: t.worth.proven, Learnt: now})
+		}
+		if t.why == watchdog.TargetSession && t.history.heard {
+			p.memory.Peers = remember(p.memory.Peers, t.addr, now)
+		}
+	}
+	m := p.memory.clone()
+	p.mu.Unlock()
+	p.Store.Save(m)
+}

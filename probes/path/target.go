@@ -1,0 +1,150 @@
+package path
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+const (
+	mostSingles = 3                     // single requests under way at once
+	slack       = 20 * time.Millisecond // a tick that comes this early is the one that was meant
+)
+
+// target is one address that is asked, and all that is known of the way to it.
+type target struct {
+	addr netip.Addr
+	why  watchdog.TargetWhy
+	link int
+	way  Way
+
+	history history
+	base    base
+	worth   worth
+	tries   int
+	err     error // of the last request; nil when it went out
+
+	primary   bool
+	highSince time.Duration // of the queue that it shows now
+	high      bool
+	pace      pace
+	asked     time.Duration // when the last single request was handed out
+	sprintAt  time.Duration
+	sprinted  bool
+	stream    *run
+	singles   int // single requests under way
+}
+
+// run is one call of the pinger.
+type run struct {
+	id     uint64
+	target *target
+	pace   pace
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// update judges what came in until now.
+func (t *target) update(now time.Duration, fast bool) {
+	t.history.settle(now)
+	rtt, ok := t.history.rtt(now, 0)
+	high := ok && t.base.trusted() && rtt-t.base.rtt >= queueSeen || t.history.overdue(now)
+	if high && !t.high {
+		t.highSince = now
+	}
+	t.high = high
+	if high && fast {
+		t.sprint(now, false)
+	}
+}
+
+// sprint begins to follow the delay closely, if it may.
+func (t *target) sprint(now time.Duration, transfersBegin bool) {
+	if transfersBegin || !t.sprinted || now-t.sprintAt >= sprintPause {
+		t.sprinted, t.sprintAt = true, now
+	}
+}
+
+// situation gathers what the pace depends on. confirm says that the link's
+// primary target shows a queue.
+func (t *target) situation(now time.Duration, fast, confirm bool) situation {
+	return situation{
+		fast: fast, primary: t.primary, high: t.high || confirm, heard: t.history.heard, tries: t.tries,
+		sprint:  t.sprinted && now-t.sprintAt < sprintFor,
+		silence: t.history.silence(now),
+		slowest: t.history.slowest(),
+	}
+}
+
+// due tells whether it is time for a single request.
+func (t *target) due(now time.Duration, every time.Duration) bool {
+	return t.singles < mostSingles && (t.tries == 0 || now+slack >= t.asked+every)
+}
+
+// answered takes a reply that came at now.
+func (t *target) answered(id requestID, idle bool, now time.Duration) {
+	rtt, ok := t.history.answered(id, now)
+	if !ok {
+		return
+	}
+	t.base.learn(rtt, idle, now)
+	if t.why == watchdog.TargetGateway && t.base.trusted() {
+		t.worth.see(rtt-t.base.rtt, idle)
+	}
+}
+
+// reroute starts anew when packets leave by another way: what was learnt is
+// of another path.
+func (t *target) reroute(r Route) {
+	t.link = r.Link
+	if t.way == (Way{}) || t.way.same(r.Way) {
+		if r.Way.MAC == "" {
+			r.Way.MAC = t.way.MAC
+		}
+		t.way = r.Way
+		return
+	}
+	t.way, t.history, t.base, t.worth, t.tries = r.Way, history{}, base{}, worth{}, 0
+	t.halt()
+}
+
+// recall takes what is remembered of this way.
+func (t *target) recall(m BaseMemory) {
+	t.base = base{rtt: m.Base}
+	t.worth.proven = m.Queues
+}
+
+// halt stops the stream; the caller forgets its requests when it has ended.
+func (t *target) halt() {
+	if t.stream != nil {
+		t.stream.cancel()
+		t.stream = nil
+	}
+}
+
+// counts tells whether the delay of its answers may be a queue of ours.
+func (t *target) counts(now time.Duration) bool {
+	return t.base.trusted() && t.worth.delays(t.why == watchdog.TargetGateway, now)
+}
+
+// path is the target as the core sees it. Only what was asked after from
+// counts, if it is above zero: a target that has only old answers neither
+// confirms nor denies a queue that was seen since.
+func (t *target) path(now, from time.Duration) watchdog.Path {
+	h := &t.history
+	p := watchdog.Path{
+		Target: t.addr, Why: t.why, Link: t.link,
+		Base: t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
+		Delay: t.counts(now),
+	}
+	rtt, ok := h.rtt(now, from)
+	if !ok {
+		rtt, ok = h.rtt(now, 0)
+		p.Delay = false
+	}
+	p.RTT = rtt
+	p.Known = ok && p.Silent == 0 && now-h.last <= 3*t.pace.every+patience
+	return p
+}

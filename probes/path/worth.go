@@ -1,0 +1,74 @@
+package path
+
+import "time"
+
+const (
+	queueSeen    = 5 * time.Millisecond // above the base; what the controller holds the queue to
+	proofs       = 5                    // answers under load in a row that show a queue
+	strongProofs = 10                   // the same, when the idle path is not known yet
+	idleTrials   = 10                   // idle answers that tell how steady a gateway is
+	unsteady     = 0.2                  // ratio of idle answers with delay above which nothing is proven
+	steady       = 0.05                 // and below which it can be
+	trialsKept   = 1000
+	disbelief    = 10 * time.Minute
+)
+
+// worth finds out whether a gateway's answers show queueing: they are late
+// under load, and not without. Many gateways answer when they please.
+type worth struct {
+	proven    bool
+	inARow    int     // late answers under load
+	idle      float64 // idle answers
+	idleLate  float64 // of which late
+	doubtedAt time.Duration
+	doubted   bool // the queue that it showed was not ours
+}
+
+// see takes the queueing delay of one answer over a trusted base.
+func (w *worth) see(queue time.Duration, idle bool) {
+	late := queue >= queueSeen
+	if idle {
+		w.seeIdle(late)
+		return
+	}
+	if !late {
+		w.inARow = 0
+		return
+	}
+	w.inARow++
+	need := proofs
+	if w.idle < idleTrials {
+		need = strongProofs
+	}
+	if w.inARow >= need && w.idleLate <= steady*max(w.idle, idleTrials) {
+		w.proven = true
+	}
+}
+
+func (w *worth) seeIdle(late bool) {
+	w.inARow = 0
+	w.idle++
+	if late {
+		w.idleLate++
+	}
+	if w.idle > trialsKept {
+		w.idle, w.idleLate = w.idle/2, w.idleLate/2
+	}
+	if w.idle >= idleTrials && w.idleLate > unsteady*w.idle {
+		w.proven = false
+	}
+}
+
+// doubt marks a target whose queue did not follow our transfers.
+func (w *worth) doubt(now time.Duration) {
+	w.doubted, w.doubtedAt, w.proven, w.inARow = true, now, false, 0
+}
+
+// delays tells whether the target's delay may count now. Only a gateway needs
+// proof.
+func (w *worth) delays(gateway bool, now time.Duration) bool {
+	if w.doubted && now-w.doubtedAt < disbelief {
+		return false
+	}
+	return w.proven || !gateway
+}
