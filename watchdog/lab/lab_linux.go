@@ -185,7 +185,7 @@ func (l *Lab) tearDown() error {
 // awaitPing waits until srv answers mgmt.
 func (l *Lab) awaitPing(ctx context.Context) error {
 	return poll(ctx, 20*time.Second, "srv to answer a ping from mgmt", func() (bool, error) {
-		p, err := l.Ping(ctx, Ping{Interval: 10 * time.Millisecond, Count: 3, Timeout: 100 * time.Millisecond})
+		p, err := l.Ping(ctx, Ping{Interval: 10 * time.Millisecond, Count: 3, Timeout: l.opts.BaseRTT + 100*time.Millisecond})
 		if err != nil {
 			return false, err
 		}

@@ -82,12 +82,17 @@ func fillAndVerify(t *testing.T, l *Lab, transfers Transfers) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	end := time.Since(p.Begin())
+	time.Sleep(2 * CalmWindow)
 	s := p.Stop()
-	busy := s.Between(b[0].Started.Sub(p.Begin()), Never)
+	busy := s.Between(b[0].Started.Sub(p.Begin()), end)
 	rate := GoodputBetween(a, z).Of(transfers.Dir)
 	t.Logf("idle median %v, busy p90 %v, %.1f Mbit/s", idle.Percentile(50), busy.Percentile(90), rate/1e6)
 	if idle.Percentile(50) > 20*time.Millisecond || busy.Percentile(90) < 30*time.Millisecond && l.opts.CC != "bbr" {
 		t.Error("the transfers do not show in the round-trip time")
+	}
+	if calm, ok := s.TimeToCalm(end, 20*time.Millisecond); !ok || calm > CalmWindow {
+		t.Errorf("the queue outlives the transfers: %v, %v", calm, ok)
 	}
 	if limit := float64(l.opts.Rate) * 1.1; rate > limit || rate < limit/10 {
 		t.Errorf("goodput %.1f Mbit/s does not fit the bottleneck", rate/1e6)
