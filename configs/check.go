@@ -75,12 +75,6 @@ func (c *Config) checkControl(bad report) {
 }
 
 func (c *Config) checkPath(bad report) {
-	if d := c.Path.Interval.Duration; d < 10*time.Millisecond || d > time.Second {
-		bad("path.interval", `%s is out of range: between "10ms" and "1s"`, d)
-	}
-	if d := c.Path.IdleInterval.Duration; d < 100*time.Millisecond || d > time.Minute {
-		bad("path.idle_interval", `%s is out of range: between "100ms" and "1m"`, d)
-	}
 	for _, t := range c.Path.Targets {
 		if t.IsUnspecified() || t.IsMulticast() || t.IsLoopback() {
 			bad("path.targets", "%s is no host that could be asked: name the address of a management host", t)

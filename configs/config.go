@@ -53,10 +53,8 @@ type Control struct {
 
 // Path is the table [path].
 type Path struct {
-	Targets      []netip.Addr `toml:"targets"`
-	Remember     bool         `toml:"remember"`
-	Interval     Duration     `toml:"interval"`
-	IdleInterval Duration     `toml:"idle_interval"`
+	Targets  []netip.Addr `toml:"targets"`
+	Remember bool         `toml:"remember"`
 }
 
 // Guard is the table [guard].
@@ -84,10 +82,7 @@ func Default() Config {
 			Share:       control.ShareEqual,
 			Pause:       true,
 		},
-		Path: Path{
-			Targets: []netip.Addr{}, Remember: true,
-			Interval: Duration{50 * time.Millisecond}, IdleInterval: Duration{time.Second},
-		},
+		Path:  Path{Targets: []netip.Addr{}, Remember: true},
 		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
 		Link:  map[string]Link{"default": defaultLink},
 	}

@@ -7,7 +7,7 @@ import (
 	"lifeline/watchdog/control"
 )
 
-// Sensor takes one sample of everything. Mono is the time since the loop began.
+// Sensor takes one sample of everything. Mono is the time since Loop.Origin.
 type Sensor interface {
 	Sample(mono time.Duration, wall time.Time, last Decision) Snapshot
 }
@@ -40,6 +40,7 @@ type Loop struct {
 	Tell   func(Report)    // called after each turn; must not wait
 	Wake   <-chan struct{} // a turn is wanted at once: a transfer appeared, a link changed
 	Pins   <-chan Pinning
+	Origin time.Time // of the monotonic time that the Sensor is given; the probes share it
 }
 
 // String names the task.
@@ -56,7 +57,6 @@ const (
 
 // Run turns until ctx ends. It leaves undoing to the Actor's owner.
 func (l *Loop) Run(ctx context.Context) error {
-	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last time.Time
@@ -77,7 +77,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := time.Now()
-		s := l.Sensor.Sample(now.Sub(start), now, decision)
+		s := l.Sensor.Sample(now.Sub(l.Origin), now, decision)
 		s.Gap = s.Gap || slipped(last, now)
 		last = now
 		decision = l.Engine.Step(s, stands)
