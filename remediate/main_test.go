@@ -22,7 +22,9 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func() error{
-	"trial": RunTrialChild,
+	"trial":  RunTrialChild,
+	"guard":  guardRole,
+	"daemon": daemonRole,
 }
 
 // play gives the command line of a role.

@@ -3,7 +3,6 @@ package remediate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"lifeline/watchdog"
@@ -36,22 +35,20 @@ func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	err := settleUndo(e.ledger, u.Undo(ctx, e.ledger.Live()))
+	results := u.Undo(ctx, e.ledger.Live())
+	err := errors.Join(Report{Results: results}.Err(), strike(e.ledger, results))
 	e.subjects = map[watchdog.TransferID]*subject{}
 	e.kernel.keep(func(watchdog.ProcID) bool { return false })
 	return err
 }
 
-// settleUndo strikes what was undone out of the ledger and joins the rest.
-func settleUndo(l *ledger.Ledger, results []Undone) error {
-	var errs []error
+// strike takes what was undone out of the ledger.
+func strike(l *ledger.Ledger, results []Undone) error {
 	var done []string
 	for _, r := range results {
-		if r.Err != nil {
-			errs = append(errs, fmt.Errorf("undo %v: %w", r.Entry, r.Err))
-			continue
+		if r.Err == nil {
+			done = append(done, r.Entry.Key())
 		}
-		done = append(done, r.Entry.Key())
 	}
-	return errors.Join(append(errs, l.Done(done...))...)
+	return l.Done(done...)
 }

@@ -1,0 +1,463 @@
+package remediate
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// undoneWithin is what is promised for a daemon that dies or hangs.
+const undoneWithin = 2 * time.Second
+
+func guardRole() error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	return RunGuard(os.Args[1], DefaultLease, Undoer{}, log)
+}
+
+// daemonRole is a small daemon: it limits and pauses the transfers that are
+// listed in its directory until it is told to end.
+func daemonRole() error {
+	dir := os.Args[1]
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	start, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	lock, err := Acquire(start, dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	l, _, err := Reconcile(ctx, dir, Undoer{})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	g := &Guardian{Argv: play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	e := New(l, g, nil, Settings{})
+	for {
+		transfers, want, err := orders(dir)
+		if err != nil {
+			return err
+		}
+		o := e.Apply(ctx, want, transfers)
+		fmt.Println("limits", len(o.Limits), "stopped", len(o.Stopped), "guard", g.PID(), "failed", o.Failed)
+		select {
+		case <-ctx.Done():
+			err := e.ReleaseAll(context.Background(), Undoer{})
+			g.Close()
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// order is a transfer and what is wanted for it.
+type order struct {
+	Transfer watchdog.Transfer
+	Limit    watchdog.Limit
+}
+
+func orders(dir string) ([]watchdog.Transfer, watchdog.Desired, error) {
+	want := watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{}}
+	b, err := os.ReadFile(filepath.Join(dir, "orders"))
+	if err != nil {
+		return nil, want, err
+	}
+	var os []order
+	if err := json.Unmarshal(b, &os); err != nil {
+		return nil, want, err
+	}
+	var ts []watchdog.Transfer
+	for _, o := range os {
+		ts = append(ts, o.Transfer)
+		want.Limits[o.Transfer.ID] = o.Limit
+	}
+	return ts, want, nil
+}
+
+// testDaemon is a running daemonRole.
+type testDaemon struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	lines chan string
+}
+
+func startDaemon(t *testing.T, dir string) *testDaemon {
+	t.Helper()
+	d := &testDaemon{t: t, dir: dir, lines: make(chan string, 1000)}
+	argv := play("daemon", dir)
+	d.cmd = exec.Command(argv[0], argv[1:]...)
+	d.cmd.Stderr = os.Stderr
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(d.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			select {
+			case d.lines <- s.Text():
+			default:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		d.cmd.Process.Kill()
+		d.cmd.Wait()
+	})
+	return d
+}
+
+// await reads the daemon's lines until one satisfies cond.
+func (d *testDaemon) await(what string, cond func(line string) bool) {
+	d.t.Helper()
+	timeout := time.After(20 * time.Second)
+	var line string
+	for {
+		var ok bool
+		select {
+		case line, ok = <-d.lines:
+			if !ok {
+				d.t.Fatalf("daemon ended before: %s", what)
+			}
+			if cond(line) {
+				return
+			}
+		case <-timeout:
+			d.t.Fatalf("never: %s; the daemon says: %s", what, line)
+		}
+	}
+}
+
+func (d *testDaemon) signal(s syscall.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// guard reads the pid of the guard out of the daemon's next line.
+func (d *testDaemon) guard() int {
+	d.t.Helper()
+	var pid int
+	for len(d.lines) > 0 {
+		<-d.lines
+	}
+	d.await("a guard", func(line string) bool {
+		_, rest, _ := strings.Cut(line, " guard ")
+		fmt.Sscan(rest, &pid)
+		return pid > 0
+	})
+	return pid
+}
+
+// scene is a daemon with limited and paused transfers.
+type scene struct {
+	t      *testing.T
+	dir    string
+	trials []*trial
+	daemon *testDaemon
+}
+
+// newScene limits half of n transfers and pauses the other half.
+func newScene(t *testing.T, n int) *scene {
+	t.Helper()
+	s := &scene{t: t, dir: t.TempDir()}
+	var os []order
+	for i := range n {
+		tr := newTrial(t)
+		s.trials = append(s.trials, tr)
+		os = append(os, order{tr.transfer(), watchdog.Limit{Window: 8192, Pacing: 1e6, Pause: i%2 == 1}})
+	}
+	s.write(os)
+	s.daemon = startDaemon(t, s.dir)
+	s.daemon.await("limited and paused", func(line string) bool {
+		return strings.HasPrefix(line, fmt.Sprintf("limits %d stopped ", n)) && !strings.Contains(line, "stopped 0")
+	})
+	return s
+}
+
+func (s *scene) write(o []order) {
+	s.t.Helper()
+	b, err := json.Marshal(o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	tmp := filepath.Join(s.dir, "orders.new")
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(tmp, filepath.Join(s.dir, "orders")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// remains lists what is still limited or stopped.
+func (s *scene) remains() []string {
+	var out []string
+	for i, tr := range s.trials {
+		if st, err := statOf(tr.proc); err != nil || st.stopped() {
+			out = append(out, fmt.Sprintf("transfer %d: state %c, %v", i, st.state, err))
+		}
+		c, err := tr.inspect()
+		if err != nil || c.windowClamped != liftedWindow || c.pacing != liftedPacing {
+			out = append(out, fmt.Sprintf("transfer %d: window %d, pacing %d, %v", i, c.windowClamped, c.pacing, err))
+		}
+	}
+	return out
+}
+
+// free waits until nothing remains and gives the time that it took.
+func (s *scene) free() time.Duration {
+	s.t.Helper()
+	begin := time.Now()
+	for time.Since(begin) < 20*time.Second {
+		if len(s.remains()) == 0 {
+			took := time.Since(begin)
+			s.t.Logf("free after %v", took.Round(time.Millisecond))
+			return took
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.t.Fatalf("never free:\n%s", strings.Join(s.remains(), "\n"))
+	return 0
+}
+
+// flows says that each transfer works at full speed again.
+func (s *scene) flows() {
+	s.t.Helper()
+	for i, tr := range s.trials {
+		if w, err := tr.flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
+			s.t.Errorf("transfer %d offers %d bytes, %v; want a megabyte", i, w, err)
+		}
+	}
+}
+
+func (s *scene) emptyLedger() {
+	s.t.Helper()
+	eventually(s.t, "the ledger is empty", func() bool {
+		st, err := ledger.Read(s.dir)
+		return err == nil && st.Len() == 0
+	})
+}
+
+// inTime checks the promise. On a machine that is busy with other things a
+// single late run says nothing, so it takes three.
+func inTime(t *testing.T, n int, end func(s *scene)) *scene {
+	t.Helper()
+	for range 2 {
+		s := newScene(t, n)
+		end(s)
+		if s.free() <= undoneWithin {
+			return s
+		}
+	}
+	s := newScene(t, n)
+	end(s)
+	if d := s.free(); d > undoneWithin {
+		t.Errorf("took %v for the third time, promised are %v", d, undoneWithin)
+	}
+	return s
+}
+
+func TestDaemonKilled(t *testing.T) {
+	s := inTime(t, 16, func(s *scene) { s.daemon.signal(syscall.SIGKILL) })
+	s.emptyLedger()
+	s.flows()
+}
+
+func TestDaemonHangs(t *testing.T) {
+	s := inTime(t, 6, func(s *scene) { s.daemon.signal(syscall.SIGSTOP) })
+	// It was ended, and limits nothing when somebody wakes it up.
+	if err := s.daemon.cmd.Process.Signal(syscall.SIGCONT); err == nil {
+		time.Sleep(300 * time.Millisecond)
+	}
+	if left := s.remains(); len(left) > 0 {
+		t.Errorf("limited again:\n%s", strings.Join(left, "\n"))
+	}
+	if err := s.daemon.cmd.Wait(); err == nil {
+		t.Error("the daemon was not killed")
+	}
+	s.emptyLedger()
+}
+
+func TestDaemonTerminated(t *testing.T) {
+	s := newScene(t, 6)
+	guard := s.daemon.guard()
+	s.daemon.signal(syscall.SIGTERM)
+	if err := s.daemon.cmd.Wait(); err != nil {
+		t.Errorf("daemon: %v", err)
+	}
+	if left := s.remains(); len(left) > 0 {
+		t.Errorf("the daemon ended, and there remains:\n%s", strings.Join(left, "\n"))
+	}
+	if _, err := readStat(guard); err == nil {
+		t.Error("the guard is still there")
+	}
+	s.emptyLedger()
+}
+
+func TestDaemonAndGuardKilled(t *testing.T) {
+	s := newScene(t, 16)
+	guard := s.daemon.guard()
+	if err := unix.Kill(guard, unix.SIGSTOP); err != nil { // so that it cannot undo in between
+		t.Fatal(err)
+	}
+	s.daemon.signal(syscall.SIGKILL)
+	s.daemon.cmd.Wait()
+	if err := unix.Kill(guard, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if len(s.remains()) == 0 {
+		t.Fatal("nothing remains: nothing is tested")
+	}
+	r, err := Release(context.Background(), s.dir, Undoer{})
+	if err != nil || len(r.Results) < 16+8 {
+		t.Errorf("%d results, %v", len(r.Results), err)
+	}
+	if left := s.remains(); len(left) > 0 {
+		t.Errorf("remains:\n%s", strings.Join(left, "\n"))
+	}
+	s.emptyLedger()
+	if r, err := Release(context.Background(), s.dir, Undoer{}); err != nil || len(r.Results) > 0 {
+		t.Errorf("second release: %+v, %v", r, err)
+	}
+}
+
+func TestReleaseEndsALivingDaemon(t *testing.T) {
+	s := newScene(t, 4)
+	r, err := Release(context.Background(), s.dir, Undoer{})
+	if err != nil || r.Killed.PID != s.daemon.cmd.Process.Pid {
+		t.Errorf("killed %v, %v", r.Killed, err)
+	}
+	if left := s.remains(); len(left) > 0 {
+		t.Errorf("remains:\n%s", strings.Join(left, "\n"))
+	}
+	if len(r.Results) < 6 {
+		t.Errorf("only %d entries reported", len(r.Results))
+	}
+	s.emptyLedger()
+}
+
+func TestGuardKilledIsReplaced(t *testing.T) {
+	s := inTime(t, 4, func(s *scene) {
+		guard := s.daemon.guard()
+		if err := unix.Kill(guard, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "another guard", func() bool { return s.daemon.guard() != guard })
+		s.daemon.signal(syscall.SIGKILL)
+	})
+	s.emptyLedger()
+}
+
+func TestGuardTerminatedIsReplacedWithoutHarm(t *testing.T) {
+	s := newScene(t, 4)
+	guard := s.daemon.guard()
+	if err := unix.Kill(guard, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another guard", func() bool { return s.daemon.guard() != guard })
+	eventually(t, "the old one is gone", func() bool { _, err := readStat(guard); return err != nil })
+	time.Sleep(partingTime + 200*time.Millisecond)
+	if err := s.daemon.cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Fatalf("the daemon died of it: %v", err)
+	}
+	if len(s.remains()) == 0 {
+		t.Error("the limits were lifted")
+	}
+}
+
+// A guard that is told to end while its daemon hangs undoes; it does not just die.
+func TestGuardTerminatedWhileDaemonHangs(t *testing.T) {
+	inTime(t, 4, func(s *scene) {
+		guard := s.daemon.guard()
+		s.daemon.signal(syscall.SIGSTOP)
+		if err := unix.Kill(guard, unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestGuardThatHangsIsReplaced(t *testing.T) {
+	s := newScene(t, 2)
+	guard := s.daemon.guard()
+	if err := unix.Kill(guard, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another guard", func() bool { return s.daemon.guard() != guard })
+	s.daemon.signal(syscall.SIGKILL)
+	s.free()
+}
+
+func TestNextDaemonUndoesWhatTheLastOneLeft(t *testing.T) {
+	s := newScene(t, 4)
+	guard := s.daemon.guard()
+	if err := unix.Kill(guard, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.daemon.signal(syscall.SIGKILL)
+	s.daemon.cmd.Wait()
+	if err := unix.Kill(guard, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.write([]order{})
+	next := startDaemon(t, s.dir)
+	next.await("first turn", func(string) bool { return true })
+	if left := s.remains(); len(left) > 0 {
+		t.Errorf("remains:\n%s", strings.Join(left, "\n"))
+	}
+}
+
+func TestOneDaemonAtATime(t *testing.T) {
+	s := newScene(t, 2)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := Acquire(ctx, s.dir); err == nil {
+		t.Fatal("a second one got in")
+	} else if !strings.Contains(err.Error(), "another lifeline") {
+		t.Error(err)
+	}
+	s.daemon.signal(syscall.SIGKILL)
+	s.free()
+	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	lock, err := Acquire(ctx, s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Release()
+}
+
+func TestLedgerInTheWayMeansNoAction(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, ledger.File), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Reconcile(context.Background(), dir, Undoer{}); err == nil || !strings.Contains(err.Error(), "FIFO") {
+		t.Errorf("reconcile: %v", err)
+	}
+	if _, err := Release(context.Background(), dir, Undoer{}); err == nil || !strings.Contains(err.Error(), "FIFO") {
+		t.Errorf("release: %v", err)
+	}
+}

@@ -1,0 +1,279 @@
+package remediate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/ledger"
+)
+
+const (
+	renewEvery  = 250 * time.Millisecond // signs of life
+	answerTime  = 3 * time.Second        // a guard that does not answer for so long is replaced
+	writeTime   = 300 * time.Millisecond // a guard that does not read for so long is replaced
+	readyTime   = 3 * time.Second        // for a new guard to hold the ledger
+	restartWait = time.Second            // after a failed start
+)
+
+// Guardian is the daemon's side of its guard: it renews the lease and starts
+// another guard when the present one dies, hangs or leaves. It is used by one
+// goroutine.
+type Guardian struct {
+	Argv   []string // the guard's command line, which runs RunGuard
+	Ledger *ledger.Ledger
+	Log    *slog.Logger
+	Place  func(pid int) error // moves the guard out of reach of what kills the daemon; may be nil
+
+	guard    *guardProcess
+	tried    time.Time
+	lastFail error
+}
+
+// guardProcess is a running guard.
+type guardProcess struct {
+	cmd     *exec.Cmd
+	fd      int
+	heard   []byte // an unfinished line
+	odd     string // what is not as it should be
+	ready   bool
+	leaving bool
+	broken  error     // a write that failed: what the guard holds is not whole
+	said    time.Time // last sign of life
+	waiting time.Time // the first one without an answer; zero when all were answered
+}
+
+// Renew shows the guard that the daemon lives. When there is no guard, it
+// starts one; an error means that there is none still.
+func (g *Guardian) Renew() error {
+	now := time.Now()
+	if g.guard != nil {
+		if err := g.guard.attend(now); err != nil {
+			g.Log.Warn("guard is lost, starting another", "error", err)
+			g.drop()
+		}
+	}
+	if g.guard != nil && !g.guard.leaving {
+		return nil
+	}
+	if g.lastFail != nil && now.Sub(g.tried) < restartWait {
+		return g.lastFail
+	}
+	g.tried = now
+	g.lastFail = g.replace()
+	return g.lastFail
+}
+
+// replace starts a guard, hands the ledger over, and lets the old one go.
+func (g *Guardian) replace() error {
+	old := g.guard
+	p, err := startGuard(g.Argv)
+	if err == nil {
+		if err = errors.Join(g.Ledger.Tee(p), p.sync()); err != nil {
+			p.kill()
+		}
+	}
+	if err != nil {
+		if old != nil { // it will undo in a moment: be sure that it need not
+			g.drop()
+		}
+		return fmt.Errorf("start guard: %w", err)
+	}
+	if old != nil {
+		old.dismiss()
+	}
+	g.guard = p
+	if p.odd != "" {
+		g.Log.Warn("guard is less safe than it should be", "error", p.odd)
+	}
+	if g.Place != nil {
+		if err := g.Place(p.cmd.Process.Pid); err != nil {
+			g.Log.Warn("guard stays in the daemon's own control group", "error", err)
+		}
+	}
+	return nil
+}
+
+// drop ends a guard that is of no use any more.
+func (g *Guardian) drop() {
+	_ = g.Ledger.Tee(nil) // nothing is written, so nothing fails
+	g.guard.kill()
+	g.guard = nil
+}
+
+// Close lets the guard go without an undo: everything was undone, or stays in
+// the ledger for `lifeline release`.
+func (g *Guardian) Close() {
+	if g.guard == nil {
+		return
+	}
+	_ = g.Ledger.Tee(nil) // nothing is written, so nothing fails
+	g.guard.dismiss()
+	g.guard = nil
+}
+
+// PID is the guard's process; 0 when there is none.
+func (g *Guardian) PID() int {
+	if g.guard == nil {
+		return 0
+	}
+	return g.guard.cmd.Process.Pid
+}
+
+// startGuard runs argv in a session of its own with one end of a socket pair.
+func startGuard(argv []string) (*guardProcess, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket pair: %w", err)
+	}
+	far := os.NewFile(uintptr(fds[1]), "guard")
+	defer far.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=20")
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{far}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		unix.Close(fds[0])
+		return nil, err
+	}
+	return &guardProcess{cmd: cmd, fd: fds[0]}, nil
+}
+
+// Write sends to the guard, and fails when it does not read.
+func (p *guardProcess) Write(b []byte) (int, error) {
+	for n, end := 0, time.Now().Add(writeTime); ; {
+		m, err := unix.SendmsgN(p.fd, b[n:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		n += max(m, 0)
+		switch {
+		case n == len(b):
+			return n, nil
+		case err == nil, errors.Is(err, unix.EINTR):
+		case !errors.Is(err, unix.EAGAIN):
+			p.broken = fmt.Errorf("write to guard: %w", err)
+			return n, p.broken
+		case time.Now().After(end):
+			p.broken = errors.New("guard does not read")
+			return n, p.broken
+		default:
+			p.poll(unix.POLLOUT, time.Until(end))
+		}
+	}
+}
+
+// poll waits for the socket; what it is ready for shows in the next call.
+func (p *guardProcess) poll(events int16, d time.Duration) {
+	fds := []unix.PollFd{{Fd: int32(p.fd), Events: events}}
+	_, _ = unix.Poll(fds, max(1, int(d.Milliseconds())))
+}
+
+// sync waits until the guard holds the whole ledger.
+func (p *guardProcess) sync() error {
+	if _, err := io.WriteString(p, saySync+"\n"); err != nil {
+		return err
+	}
+	for end := time.Now().Add(readyTime); !p.ready; {
+		if err := p.hear(); err != nil {
+			return err
+		}
+		if p.ready {
+			break
+		}
+		if time.Now().After(end) {
+			return errors.New("guard is not ready in time")
+		}
+		p.poll(unix.POLLIN, time.Until(end))
+	}
+	p.said = time.Now()
+	return nil
+}
+
+// attend hears the guard and renews its lease.
+func (p *guardProcess) attend(now time.Time) error {
+	if err := errors.Join(p.broken, p.hear()); err != nil {
+		return err
+	}
+	if !p.waiting.IsZero() && now.Sub(p.waiting) > answerTime {
+		return fmt.Errorf("guard has not answered for %v", answerTime)
+	}
+	if now.Sub(p.said) < renewEvery {
+		return nil
+	}
+	p.said = now
+	if p.waiting.IsZero() {
+		p.waiting = now
+	}
+	_, err := io.WriteString(p, sayAlive+"\n")
+	return err
+}
+
+// hear reads what the guard has said, without waiting.
+func (p *guardProcess) hear() error {
+	var buf [512]byte
+	for {
+		n, err := unix.Read(p.fd, buf[:])
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read from guard: %w", err)
+		case n == 0:
+			return errors.New("guard is gone")
+		}
+		p.heard = append(p.heard, buf[:n]...)
+		for {
+			line, rest, whole := bytes.Cut(p.heard, []byte{'\n'})
+			if !whole {
+				break
+			}
+			p.note(string(line))
+			p.heard = rest
+		}
+	}
+}
+
+func (p *guardProcess) note(line string) {
+	switch line {
+	case sayReady:
+		p.ready = true
+	case sayAlive:
+		p.waiting = time.Time{}
+	case sayLeaving:
+		p.leaving = true
+	default:
+		p.odd, _ = strings.CutPrefix(line, sayOdd)
+	}
+}
+
+// dismiss lets the guard go; one that does not is killed.
+func (p *guardProcess) dismiss() {
+	if _, err := io.WriteString(p, sayBye+"\n"); err == nil {
+		for end := time.Now().Add(writeTime); time.Now().Before(end) && p.hear() == nil; {
+			p.poll(unix.POLLIN, time.Until(end))
+		}
+	}
+	p.kill()
+}
+
+// kill ends the guard. One that is held up inside the kernel is left behind.
+func (p *guardProcess) kill() {
+	unix.Close(p.fd)
+	pid := p.cmd.Process.Pid
+	_ = p.cmd.Process.Kill() // it may be gone already
+	for end := time.Now().Add(writeTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid || errors.Is(err, unix.ECHILD) {
+			break
+		}
+	}
+	_ = p.cmd.Process.Release() // frees what this side holds
+}

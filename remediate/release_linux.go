@@ -1,0 +1,167 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+const (
+	deathTime = 500 * time.Millisecond // for a killed daemon to be gone
+	guardTime = 3 * time.Second        // for its guard to have undone everything
+)
+
+// Report is what a clean-up found and did.
+type Report struct {
+	Killed  watchdog.ProcID // the daemon that was ended first; zero for none
+	Results []Undone
+	Damage  []string // lines of the ledger that could not be read
+}
+
+// Err joins what could not be undone.
+func (r Report) Err() error {
+	var errs []error
+	for _, u := range r.Results {
+		if u.Err != nil {
+			errs = append(errs, fmt.Errorf("undo %v: %w", u.Entry, u.Err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Release ends the daemon of a run directory, if it still runs, and undoes
+// everything that its ledger lists. A second call finds nothing to do. The
+// daemon is killed rather than asked: one that hangs must not wake up later and
+// limit again.
+func Release(ctx context.Context, dir string, u Undoer) (Report, error) {
+	s, err := ledger.Read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Report{}, nil
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	before := s.Live()
+	id, err := ledger.Self()
+	if err != nil {
+		return Report{}, err
+	}
+	var r Report
+	if r.Killed, err = endDaemon(s, id); err != nil {
+		return r, err
+	}
+	wait, cancel := context.WithTimeout(ctx, guardTime)
+	defer cancel()
+	lock, err := Acquire(wait, dir) // a guard holds it until it has undone everything
+	if err != nil {
+		// Whoever holds it does not let go: undo without writing.
+		r.Damage, r.Results = s.Damage, u.here(s, id).Undo(ctx, before)
+		return r, errors.Join(err, r.Err())
+	}
+	defer lock.Release()
+	l, rest, err := Reconcile(ctx, dir, u)
+	if err != nil {
+		return r, err
+	}
+	defer l.Close()
+	r.Damage, r.Results = rest.Damage, merge(before, rest.Results)
+	return r, r.Err()
+}
+
+// merge adds to results the entries that were there before and are undone
+// already, by a guard.
+func merge(before []ledger.Entry, results []Undone) []Undone {
+	left := map[string]bool{}
+	for _, r := range results {
+		left[r.Entry.Key()] = true
+	}
+	for _, e := range before {
+		if !left[e.Key()] {
+			results = append(results, Undone{Entry: e})
+		}
+	}
+	return results
+}
+
+// Reconcile opens the ledger of a run directory whose lock is held and undoes
+// what an earlier daemon left. Entries that could not be undone stay in the
+// ledger; they are in the report and no reason not to go on.
+func Reconcile(ctx context.Context, dir string, u Undoer) (*ledger.Ledger, Report, error) {
+	id, err := ledger.Self()
+	if err != nil {
+		return nil, Report{}, err
+	}
+	var r Report
+	old, err := ledger.Read(dir)
+	if err == nil {
+		r.Killed, err = endDaemon(old, id)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, r, err
+	}
+	l, damage, err := ledger.Open(dir, id)
+	if err != nil {
+		return nil, r, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	r.Damage, r.Results = damage, u.here(old, id).Undo(ctx, l.Live())
+	if err := strike(l, r.Results); err != nil {
+		l.Close()
+		return nil, r, err
+	}
+	return l, r, nil
+}
+
+// here keeps u from looking for the links of another network namespace in
+// this one.
+func (u Undoer) here(s ledger.State, id ledger.Identity) Undoer {
+	if s.Known && s.Identity.Netns != id.Netns {
+		u.RemoveTC = func(ledger.Entry) error {
+			return fmt.Errorf("made in network namespace %d, this is %d: run it there", s.Identity.Netns, id.Netns)
+		}
+	}
+	return u
+}
+
+// endDaemon kills the daemon that wrote s, if it is alive and not ourselves.
+func endDaemon(s ledger.State, self ledger.Identity) (watchdog.ProcID, error) {
+	d := s.Identity.Daemon
+	if !s.Known || s.Identity.Boot != self.Boot || d == self.Daemon {
+		return watchdog.ProcID{}, nil
+	}
+	var h Handles
+	defer h.Close()
+	err := h.end(d)
+	if errors.Is(err, ErrGone) {
+		return watchdog.ProcID{}, nil
+	}
+	if err != nil {
+		return watchdog.ProcID{}, fmt.Errorf("end the daemon: %w", err)
+	}
+	return d, nil
+}
+
+// end kills p and waits a moment for its death. After that it is dead or held
+// up inside the kernel, and never runs again either way.
+func (h *Handles) end(p watchdog.ProcID) error {
+	if _, err := statOf(p); err != nil {
+		return err // a zombie counts as gone
+	}
+	if err := h.signal(p, unix.SIGKILL); err != nil {
+		return err
+	}
+	for end := time.Now().Add(deathTime); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if _, err := statOf(p); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
