@@ -35,11 +35,15 @@ func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	results := u.Undo(ctx, e.ledger.Live())
-	err := errors.Join(Report{Results: results}.Err(), strike(e.ledger, results))
+	err := settleUndo(e.ledger, u.Undo(ctx, e.ledger.Live()))
 	e.subjects = map[watchdog.TransferID]*subject{}
 	e.kernel.keep(func(watchdog.ProcID) bool { return false })
 	return err
+}
+
+// settleUndo strikes what was undone out of the ledger and joins the rest.
+func settleUndo(l *ledger.Ledger, results []Undone) error {
+	return errors.Join(Report{Results: results}.Err(), strike(l, results))
 }
 
 // strike takes what was undone out of the ledger.

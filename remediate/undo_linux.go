@@ -27,7 +27,7 @@ type Undone struct {
 // Undoer undoes ledger entries.
 type Undoer struct {
 	// RemoveTC deletes a traffic-control object or link if it still is the one
-	// of the entry; nil without error when there is nothing to delete.
+	// of the entry, and finds nothing to delete no error; nil is RemoveShaper.
 	RemoveTC func(ledger.Entry) error
 	handles  *Handles // nil: of its own
 }
@@ -95,7 +95,7 @@ func (u Undoer) wake(parents []watchdog.ProcID) {
 
 func (u Undoer) removeTC(e ledger.Entry) error {
 	if u.RemoveTC == nil {
-		return fmt.Errorf("%v: traffic control cannot be undone here", e)
+		return RemoveShaper(e)
 	}
 	return u.RemoveTC(e)
 }
