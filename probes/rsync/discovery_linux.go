@@ -13,6 +13,7 @@ import (
 type batch struct {
 	events []event
 	lost   bool
+	broken error // there will be no more
 }
 
 // discovery is the state of Probe.Run, of one goroutine.
@@ -22,12 +23,23 @@ type discovery struct {
 	configs *configs
 	pids    pidWatch
 	batches chan batch
-	recent  []newcomer // polling: pids that may still become an rsync
-	due     time.Time  // next pass over what is young
-	settled time.Time  // last pass over everything
-	full    time.Time  // last look at all pids
-	cost    time.Duration
+	recent  []newcomer    // polling: pids that may still become an rsync
+	dirty   bool          // something happened since the last pass
+	due     time.Time     // next pass over what is young; zero for none
+	rest    time.Time     // no pass before
+	settled time.Time     // last pass over everything
+	full    time.Time     // last look at all pids
+	cost    time.Duration // of the last look at all pids
 	sshds   map[int]struct{}
+	listed  time.Time // when the sessions were listed last
+	moved   bool      // an sshd came or went since
+}
+
+func newDiscovery(p *Probe) *discovery {
+	return &discovery{
+		probe: p, scan: newScanner(p.proc, p.sockets), batches: make(chan batch, 16),
+		configs: newConfigs(p.proc), pids: pidWatch{proc: p.proc}, sshds: map[int]struct{}{},
+	}
 }
 
 // newcomer is a process that was not rsync when it was first seen; most
@@ -35,35 +47,50 @@ type discovery struct {
 type newcomer struct {
 	pid   int
 	since time.Time
-	looks int
+	look  time.Time // next
 }
 
 // Intervals of discovery.
 const (
 	settledEvery  = time.Second      // pass over transfers that are understood
+	sessionsEvery = 5 * time.Second  // list of ssh sessions, when nothing was seen to happen
+	sessionsSoon  = time.Second      // else
 	fullWithin    = 60 * time.Second // look at all pids, with events
 	fullPolling   = 5 * time.Second  // without
 	fullCostRatio = 200              // but never more than this part of the time
-	passCostRatio = 10               // likewise for passes over young ones
+	passCostRatio = 10               // likewise for passes
 
 	pollEverything = 100 * time.Millisecond // at most that often when new pids cannot be told
 	pollCostRatio  = 20
 )
 
-// lookAgain is when a newcomer is looked at again, counted from its birth.
-var lookAgain = []time.Duration{
-	0, 15 * time.Millisecond, 50 * time.Millisecond, 150 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second,
+// newcomerFor is how long a new process is watched for becoming an rsync; the
+// look at all pids finds later ones.
+const newcomerFor = 10 * time.Second
+
+// lookEvery is how often. A crowd of them is looked at less often.
+func lookEvery(age time.Duration, crowd int) time.Duration {
+	every := 40 * time.Millisecond
+	if age > time.Second {
+		every = 400 * time.Millisecond
+	}
+	return every * time.Duration(1+crowd/256)
 }
 
 // listen passes the connector's events on.
-func (d *discovery) listen(ctx context.Context, conn *connector) error {
-	return conn.run(ctx, func(events []event, lost bool) {
-		b := batch{events: slices.Clone(events), lost: lost}
+func (d *discovery) listen(ctx context.Context, conn *connector) {
+	send := func(b batch) {
 		select {
 		case d.batches <- b:
 		case <-ctx.Done():
 		}
+	}
+	err := conn.run(ctx, func(events []event, lost bool) {
+		send(batch{events: slices.Clone(events), lost: lost})
 	})
+	if err != nil {
+		send(batch{broken: err})
+	}
 }
 
 // run is the loop of discovery.
@@ -84,34 +111,58 @@ func (d *discovery) run(ctx context.Context) error {
 			changed = true
 		case <-timer.C:
 		}
-		now := time.Now()
-		if now.Sub(d.full) >= d.fullInterval() {
-			changed = d.everything(now) || changed
-		}
-		if !d.scan.events {
-			changed = d.poll(now) || changed
-		}
-		if changed || !now.Before(d.next()) {
-			d.pass(now)
-		}
+		d.step(time.Now(), changed)
 		timer.Reset(d.wait(time.Now()))
 	}
 }
 
-// next is when the next pass is due without an event.
+// step does what is due.
+func (d *discovery) step(now time.Time, changed bool) {
+	d.dirty = d.dirty || changed
+	if now.Sub(d.full) >= d.fullInterval() {
+		d.everything(now)
+	}
+	if !d.scan.events && d.poll(now) {
+		d.dirty = true
+	}
+	if !now.Before(d.next()) {
+		d.pass(now)
+	}
+	if !now.Before(d.nextList()) {
+		d.listSessions(now)
+	}
+	d.probe.mu.Lock()
+	d.probe.alive = now
+	d.probe.mu.Unlock()
+}
+
+// next is when the next pass is due.
 func (d *discovery) next() time.Time {
 	next := d.settled.Add(settledEvery)
-	if !d.due.IsZero() && d.due.Before(next) {
-		return d.due
+	switch {
+	case d.dirty:
+		next = d.rest
+	case len(d.scan.rsyncs) == 0:
+		next = next.Add(stalledAfter)
+	case !d.due.IsZero() && d.due.Before(next):
+		next = d.due
 	}
-	return next
+	return later(next, d.rest)
+}
+
+// nextList is when the next list of sessions is due.
+func (d *discovery) nextList() time.Time {
+	if d.moved {
+		return d.listed.Add(sessionsSoon)
+	}
+	return d.listed.Add(sessionsEvery)
 }
 
 // wait is how long to sleep.
 func (d *discovery) wait(now time.Time) time.Duration {
-	until := d.full.Add(d.fullInterval()).Sub(now)
-	if len(d.scan.rsyncs) > 0 || len(d.sshds) > 0 {
-		until = min(until, d.next().Sub(now))
+	until := stalledAfter / 2
+	for _, t := range []time.Time{d.full.Add(d.fullInterval()), d.nextList(), d.next()} {
+		until = min(until, t.Sub(now))
 	}
 	if !d.scan.events {
 		until = min(until, d.probe.opts.Poll)
@@ -129,7 +180,12 @@ func (d *discovery) fullInterval() time.Duration {
 
 // take sorts events, and says whether any concerns a transfer.
 func (d *discovery) take(b batch) bool {
-	if b.lost {
+	if b.broken != nil {
+		d.scan.events = false
+		d.probe.setCapability(b.broken)
+		d.probe.opts.Log.Warn("proc connector lost", "error", b.broken)
+	}
+	if b.lost || b.broken != nil {
 		d.full = time.Time{}
 		return true
 	}
@@ -148,6 +204,7 @@ func (d *discovery) take(b batch) bool {
 }
 
 // forked: the child of an rsync is an rsync, the child of sshd may lead to one.
+// An sshd that opens a session has changed otherwise, too.
 func (d *discovery) forked(e event) bool {
 	_, known := d.scan.procs[e.Parent]
 	if _, ok := d.scan.rsyncs[e.Parent]; ok {
@@ -156,6 +213,8 @@ func (d *discovery) forked(e event) bool {
 	}
 	if _, ok := d.sshds[e.Parent]; ok {
 		d.sshds[e.PID] = struct{}{}
+		d.moved = true
+		d.scan.forget(e.Parent)
 	}
 	return known
 }
@@ -171,7 +230,10 @@ func (d *discovery) exited(pid int) bool {
 	_, known := d.scan.procs[pid]
 	delete(d.scan.rsyncs, pid)
 	delete(d.scan.procs, pid)
-	delete(d.sshds, pid)
+	if _, ok := d.sshds[pid]; ok {
+		delete(d.sshds, pid)
+		d.moved = true
+	}
 	return known
 }
 
@@ -190,62 +252,56 @@ func (d *discovery) adopt(pid int) bool {
 	if !isRsync(exe) {
 		return false
 	}
-	_, known := d.scan.rsyncs[pid]
+	if _, known := d.scan.rsyncs[pid]; known {
+		return false
+	}
 	d.scan.rsyncs[pid] = struct{}{}
-	return !known
+	d.scan.forget(pid)
+	return true
 }
 
 // everything looks at all pids, as at the start and after lost events.
-func (d *discovery) everything(now time.Time) bool {
+func (d *discovery) everything(now time.Time) {
 	pids, err := d.probe.proc.pids()
 	d.probe.setFailure("list processes", err)
+	d.full, d.dirty = now, true
 	if err != nil {
-		d.full = now
-		return false
+		return
 	}
-	if d.sshds == nil {
-		d.sshds = map[int]struct{}{}
-	}
+	clear(d.sshds)
 	for _, pid := range pids {
 		d.adopt(pid)
-	}
-	for pid := range d.sshds {
-		if _, ok := slices.BinarySearch(pids, pid); !ok && !slices.Contains(pids, pid) {
-			delete(d.sshds, pid)
-		}
 	}
 	for pid := range d.scan.procs {
 		d.scan.forget(pid)
 	}
-	d.full, d.cost = now, time.Since(now)
-	return true
+	d.cost = time.Since(now)
 }
 
-// poll looks for new pids where there are no events.
+// poll looks for new pids where there are no events, and says whether any
+// concerns a transfer.
 func (d *discovery) poll(now time.Time) bool {
 	fresh, all := d.pids.since()
 	if all && now.Sub(d.full) >= max(pollEverything, d.cost*pollCostRatio) {
-		return d.everything(now)
+		d.everything(now)
 	}
 	for _, pid := range fresh {
 		d.recent = append(d.recent, newcomer{pid: pid, since: now})
 	}
 	changed := false
-	d.recent = slices.DeleteFunc(d.recent, func(n newcomer) bool { return n.looks >= len(lookAgain) })
-	for i := range d.recent {
-		n := &d.recent[i]
-		if now.Sub(n.since) < lookAgain[n.looks] {
-			continue
+	crowd := len(d.recent)
+	kept := d.recent[:0]
+	for _, n := range d.recent {
+		if !now.Before(n.look) {
+			if now.Sub(n.since) > newcomerFor || !d.probe.proc.exists(n.pid) {
+				continue
+			}
+			changed = d.adopt(n.pid) || changed || (n.look.IsZero() && d.childOfKnown(n.pid))
+			n.look = now.Add(lookEvery(now.Sub(n.since), crowd))
 		}
-		n.looks++
-		before := d.scan.procs[n.pid]
-		d.scan.forget(n.pid)
-		found := d.adopt(n.pid)
-		if _, err := d.probe.proc.stat(n.pid); err != nil || found {
-			n.looks = len(lookAgain)
-		}
-		changed = changed || found || before != nil || d.childOfKnown(n.pid)
+		kept = append(kept, n)
 	}
+	d.recent = kept
 	return changed
 }
 
@@ -264,38 +320,52 @@ func (d *discovery) pass(now time.Time) {
 	if now.Sub(d.settled) >= settledEvery {
 		d.settled = now
 		d.scan.sweep()
-		d.probe.sockets.keep(d.scan.holds)
-		defer d.listSessions(now)
+		d.probe.sockets.keep(d.scan.knows)
 	}
+	d.dirty, d.due = false, time.Time{}
 	d.scan.begin(now)
-	transfers, unfinished := group(d.scan, d.scan.running())
-	d.due = time.Time{}
+	transfers, unfinished := d.group()
 	for _, p := range unfinished {
 		d.again(now, p)
 	}
-	published := map[watchdog.TransferID]bool{}
-	fresh := false
+	live := map[watchdog.TransferID]bool{}
+	wake := false
 	for _, f := range transfers {
-		published[f.id] = true
-		new, sure := d.publish(f, now)
-		fresh = fresh || new
-		if !sure || f.young {
+		live[f.id] = true
+		fresh, settled := d.publish(f, now)
+		wake = wake || fresh
+		for _, p := range f.others {
+			d.scan.expire(p, now.Add(sharedFor))
+		}
+		if !settled {
 			for _, p := range f.members {
 				d.again(now, p)
 			}
 		}
 	}
-	d.probe.retain(published)
-	if fresh {
+	d.probe.retain(live)
+	d.probe.setFailure("processes", d.scan.trouble)
+	if wake {
 		d.probe.wake()
 	}
-	if spent := time.Since(now); !d.due.IsZero() {
-		d.due = later(d.due, now.Add(passCostRatio*spent))
+	d.rest = now.Add(passCostRatio * time.Since(now))
+}
+
+// group groups all rsyncs. On the way up and down the process tree it may meet
+// some that were not known: then it has to be done again.
+func (d *discovery) group() ([]*found, []*process) {
+	known := d.scan.running()
+	transfers, unfinished := group(d.scan, known)
+	if len(d.scan.rsyncs) != len(known) {
+		transfers, unfinished = group(d.scan, d.scan.running())
 	}
+	return transfers, unfinished
 }
 
 // listSessions publishes the ssh sessions without rsync.
 func (d *discovery) listSessions(now time.Time) {
+	d.listed, d.moved = now, false
+	d.scan.begin(now)
 	var sshds []*process
 	for _, pid := range slices.Sorted(maps.Keys(d.sshds)) {
 		if p := d.scan.process(pid); p != nil && isSSHD(p.Exe) {
@@ -308,7 +378,7 @@ func (d *discovery) listSessions(now time.Time) {
 	up := uptime()
 	d.probe.sessions = nil
 	for _, s := range sessionsOf(d.scan, sshds, busy) {
-		age := up - time.Duration(d.scan.procs[s.FD].ID.Start)*time.Second/ticks
+		age := up - sinceBoot(d.scan.procs[s.FD].ID)
 		d.probe.sessions = append(d.probe.sessions, Session{
 			Peer: s.Remote.Addr(), Local: s.Local, Since: now.Add(-age), Authenticated: true,
 		})

@@ -15,7 +15,14 @@ import (
 type world interface {
 	process(pid int) *process
 	children(pid int) []*process
-	sockets(p *process) []held
+	holds(p *process) *holding
+}
+
+// holding is what a process has open.
+type holding struct {
+	sockets []held // by descriptor
+	files   []fd
+	err     error // why it may be incomplete
 }
 
 // found is one transfer as its processes and sockets show it.
@@ -24,13 +31,13 @@ type found struct {
 	via     watchdog.Via
 	members []*process // the rsync processes, oldest first
 	parents []*process // between them and sshd, the listener or init
+	others  []*process // that hold the socket for them: sshd, ssh
 	socket  watchdog.Socket
 	tcp     bool   // socket is known
 	argv    *bool  // by the command line: true when this end sends
+	pair    bool   // a member holds one end of a socketpair of its own
 	shared  string // why the connection is not rsync's alone
 	lost    string // why there is no socket
-	young   bool   // something is still missing that may come within moments
-	pair    bool   // a member holds one end of a socketpair: generator and receiver
 }
 
 // maxDepth bounds every walk up or down the process tree.
@@ -129,19 +136,20 @@ func connected(sockets []held) (tcp []held, listens bool) {
 // connection, unless it listens: then it is the daemon, or was forked this
 // moment.
 func (g *grouping) daemonChild(p *process) {
-	tcp, listens := connected(g.world.sockets(p))
+	h := g.world.holds(p)
+	tcp, listens := connected(h.sockets)
 	switch {
 	case listens:
 		if len(tcp) > 0 {
 			g.wait(p)
 		}
 	case len(tcp) > 0:
-		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemon, p)
-		f.connect(tcp[0])
-	case p.FDErr != nil:
+		g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemon, p).connect(tcp[0])
+	case h.err != nil:
 		if top := g.served(p); top != nil {
-			f := g.add(byPID(top), watchdog.ViaDaemon, p)
-			f.lost = fmt.Sprintf("the connection of pid %d may not be looked at: %v", p.ID.PID, p.FDErr)
+			f := g.add(byPID(top), watchdog.ViaDaemon, top)
+			g.add(f.id, f.via, p)
+			f.lost = fmt.Sprintf("the connection of pid %d may not be looked at: %v", top.ID.PID, h.err)
 		}
 	case g.tunnelled(p):
 		f := g.add(byPID(g.root(p)), watchdog.ViaDaemon, p)
@@ -177,19 +185,18 @@ func (g *grouping) tunnelled(p *process) bool {
 // client takes an rsync that a person or a job started here.
 func (g *grouping) client(p, root *process) {
 	far := root.Cmd.remote()
-	tcp, _ := connected(g.world.sockets(p))
+	h := g.world.holds(p)
+	tcp, _ := connected(h.sockets)
 	if len(tcp) == 0 && p != root {
-		tcp, _ = connected(g.world.sockets(root))
+		tcp, _ = connected(g.world.holds(root).sockets)
 	}
 	if len(tcp) > 0 {
 		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemonClient, p)
 		f.sends(far)
-		for _, s := range tcp {
-			f.connect(s)
-		}
+		f.connect(tcp[0])
 		return
 	}
-	if far == isLocal && p.FDErr == nil {
+	if far == isLocal {
 		return
 	}
 	g.remoteShell(p, root, far)
@@ -208,30 +215,33 @@ func (g *grouping) remoteShell(p, root *process, far remoteness) {
 		via = watchdog.ViaDaemonClient
 	}
 	for _, d := range below {
-		tcp, listens := connected(g.world.sockets(d))
+		tcp, listens := connected(g.world.holds(d).sockets)
 		if len(tcp) == 0 {
 			continue
 		}
 		f := g.add(bySocket(tcp[0].Inode), via, p)
 		f.sends(far)
-		for _, s := range tcp {
-			f.connect(s)
-		}
-		f.held(d, tcp)
+		f.connect(tcp[0])
+		f.holder(g.world, d)
 		if len(tcp) > 1 || listens || g.multiplexer(d) {
-			f.shared = fmt.Sprintf("%s (pid %d) carries other connections too", d.Exe, d.ID.PID)
+			f.shared = fmt.Sprintf("%s (pid %d) carries other connections too", d.name(), d.ID.PID)
 		}
 		return
 	}
 	f := g.add(byPID(root), via, p)
 	f.sends(far)
-	f.young = true
-	f.lost = fmt.Sprintf("no connection found below %s (pid %d): a multiplexer that it does not own?", below[0].Exe, below[0].ID.PID)
+	f.lost = fmt.Sprintf("no connection found below %s (pid %d): it uses that of another process", below[0].name(), below[0].ID.PID)
+	for _, d := range below {
+		g.wait(d)
+		if err := g.world.holds(d).err; err != nil {
+			f.lost = fmt.Sprintf("the connection of %s (pid %d) may not be looked at: %v", d.name(), d.ID.PID, err)
+		}
+	}
 }
 
 // multiplexer says whether an ssh accepts sessions of other processes.
 func (g *grouping) multiplexer(p *process) bool {
-	return slices.ContainsFunc(g.world.sockets(p), func(s held) bool {
+	return slices.ContainsFunc(g.world.holds(p).sockets, func(s held) bool {
 		return s.Kind == unixListening && !agentSocket(s.Path)
 	})
 }
@@ -279,9 +289,12 @@ func (f *found) connect(s held) {
 	f.socket = watchdog.Socket{Inode: s.Inode, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
 }
 
-// held notes who holds the connection.
-func (f *found) held(p *process, sockets []held) {
-	for _, s := range sockets {
+// holder notes a process that holds the connection.
+func (f *found) holder(w world, p *process) {
+	if !p.rsync() && !slices.Contains(f.others, p) {
+		f.others = append(f.others, p)
+	}
+	for _, s := range w.holds(p).sockets {
 		ref := watchdog.FDRef{Proc: p.id(), FD: s.FD}
 		if s.Inode == f.socket.Inode && !slices.Contains(f.socket.Refs, ref) {
 			f.socket.Refs = append(f.socket.Refs, ref)
@@ -298,13 +311,8 @@ func older(a, b *process) int {
 func (f *found) finish(w world) {
 	slices.SortFunc(f.members, older)
 	for _, p := range f.members {
-		sockets := w.sockets(p)
-		f.held(p, sockets)
-		for _, s := range sockets {
-			if s.Kind == unixStream && s.Path == "" && s.Peer == "" {
-				f.pair = true
-			}
-		}
+		f.holder(w, p)
+		f.pair = f.pair || pairs(w, p)
 		if f.socket.Netns == 0 {
 			f.socket.Netns = p.Netns
 		}
@@ -312,6 +320,18 @@ func (f *found) finish(w world) {
 	if f.via == watchdog.ViaDaemon {
 		f.parents = between(w, f.members[0], func(p *process) bool { return p.rsync() })
 	}
+}
+
+// pairs says whether a process holds one end of a socketpair that is neither
+// its standard input or output, nor inherited from whoever started rsync.
+func pairs(w world, p *process) bool {
+	return slices.ContainsFunc(w.holds(p).sockets, func(s held) bool {
+		if s.Kind != unixStream || s.Path != "" || s.Peer != "" || s.FD <= 2 {
+			return false
+		}
+		parent := w.process(p.PPID)
+		return parent == nil || !slices.ContainsFunc(w.holds(parent).sockets, func(o held) bool { return o.Inode == s.Inode })
+	})
 }
 
 // between lists the ancestors of a process up to, and without, the first that

@@ -33,13 +33,16 @@ type Probe struct {
 	routes   *routes
 	netns    uint64 // ours
 	appeared chan struct{}
-	recheck  chan int // pids that Sample found changed
+	recheck  chan int         // pids that Sample found changed
+	files    chan fileRequest // for lookUpFiles
 
 	mu         sync.Mutex
 	transfers  map[watchdog.TransferID]*transfer
 	capability watchdog.Capability
 	failures   []watchdog.ProbeError // of discovery
 	sessions   []Session
+	turns      []watchdog.TransferID // whose state is read next
+	alive      time.Time             // of discovery: its last sign of life
 }
 
 // New makes a probe. It fails when procfs cannot be read at all.
@@ -58,6 +61,7 @@ func New(opts Options) (*Probe, error) {
 		proc:      procFS{root: opts.Proc},
 		appeared:  make(chan struct{}, 1),
 		recheck:   make(chan int, 256),
+		files:     make(chan fileRequest, filesPerSample),
 		transfers: map[watchdog.TransferID]*transfer{},
 		routes:    newRoutes(),
 		capability: watchdog.Capability{
@@ -90,21 +94,21 @@ func (p *Probe) Capability() watchdog.Capability {
 	return p.capability
 }
 
-// Run discovers transfers until the context ends.
+// Run discovers transfers until the context ends. Where the proc connector
+// fails, at the start or later, it goes on by looking for new pids.
 func (p *Probe) Run(ctx context.Context) error {
 	defer p.sockets.keep(func(watchdog.ProcID) bool { return false })
-	d := &discovery{
-		probe: p, scan: newScanner(p.proc, p.sockets), batches: make(chan batch, 16),
-		configs: newConfigs(p.proc), pids: pidWatch{proc: p.proc},
-	}
+	d := newDiscovery(p)
 	tasks, ctx := errgroup.WithContext(ctx)
 	conn, err := p.connect()
 	if err == nil {
 		d.scan.events = true
-		tasks.Go(func() error { return d.listen(ctx, conn) })
+		tasks.Go(func() error { d.listen(ctx, conn); return nil })
 	}
 	p.setCapability(err)
 	tasks.Go(func() error { return d.run(ctx) })
+	tasks.Go(func() error { return p.lookUpFiles(ctx) })
+	tasks.Go(func() error { return d.configs.run(ctx, func() { p.look(0) }) })
 	return tasks.Wait()
 }
 

@@ -130,43 +130,44 @@ func (f procFS) fdInfo(pid, num int) (fdInfo, error) {
 	return parseFDInfo(b)
 }
 
-// process is what is known of one process.
+// process is what identifies one process.
 type process struct {
 	stat
-	Exe   string // base name; "" when it may not be known
-	Argv  []string
-	Cmd   command // of an rsync
-	FDs   []fd
-	FDErr error  // why FDs may be incomplete
-	Netns uint64 // inode of its network namespace; 0 when unknown
-	CWD   string // of an rsync
-	Root  string // of an rsync; "/" when it is not in a chroot
+	Exe   string   // base name; "" when it may not be known
+	Argv  []string // of an rsync or sshd
+	Cmd   command  // of an rsync
+	Netns uint64   // of an rsync: inode of its network namespace; 0 when unknown
+	CWD   string   // of an rsync; "" when unknown
 }
 
 // errReused says that the pid belongs to another process by now.
 var errReused = errors.New("process changed while it was read")
 
-// read collects what is known of a process. A pid that was given to another
-// process in between is an error.
+// read identifies a process. A pid that was given to another process in
+// between is an error. The command line lies in the memory of the process, and
+// reading it can be made to hang: only those of interest are asked.
 func (f procFS) read(pid int) (*process, error) {
 	st, err := f.stat(pid)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{stat: st, Exe: f.exe(pid)}
-	cmdline, err := readFile(f.path(pid, "cmdline"), maxCmdline)
-	if err != nil {
-		return nil, err
+	if p.Exe == "" && st.State == 'Z' {
+		return p, nil
 	}
-	p.Argv = parseCmdline(cmdline)
-	p.FDs, p.FDErr = f.fds(pid)
-	if target, err := os.Readlink(f.path(pid, "ns/net")); err == nil {
-		p.Netns, _ = bracketed(target, "net:[")
+	if isRsync(p.name()) || isSSHD(p.name()) {
+		cmdline, err := readFile(f.path(pid, "cmdline"), maxCmdline)
+		if err != nil {
+			return nil, err
+		}
+		p.Argv = parseCmdline(cmdline)
 	}
 	if p.rsync() {
 		p.Cmd = parseCommand(p.Argv)
 		p.CWD, _ = os.Readlink(f.path(pid, "cwd"))
-		p.Root, _ = os.Readlink(f.path(pid, "root"))
+		if target, err := os.Readlink(f.path(pid, "ns/net")); err == nil {
+			p.Netns, _ = bracketed(target, "net:[")
+		}
 	}
 	again, err := f.stat(pid)
 	if err != nil {
@@ -179,15 +180,19 @@ func (f procFS) read(pid int) (*process, error) {
 	return p, nil
 }
 
+// name is what a process is called: what it executes, or its command name
+// where that may not be known.
+func (p *process) name() string {
+	if p.Exe != "" {
+		return p.Exe
+	}
+	return p.Comm
+}
+
 // rsync says whether the process executes rsync. Where the executable may not
 // be known, its command name and arguments have to do: such a transfer is
-// reported, but can hardly be touched.
-func (p *process) rsync() bool {
-	if p.Exe != "" {
-		return isRsync(p.Exe)
-	}
-	return isRsync(p.Comm) && len(p.Argv) > 0
-}
+// reported, but can hardly be touched. A kernel thread has no arguments.
+func (p *process) rsync() bool { return isRsync(p.name()) && len(p.Argv) > 0 }
 
 // id names the process for its whole life.
 func (p *process) id() watchdog.ProcID { return p.stat.ID }

@@ -178,20 +178,25 @@ func (m *module) set(key, value string) {
 	}
 }
 
-// override applies --dparam to the global part and to what inherited it.
-func (c *daemonConfig) override(params []string) {
+// with applies a daemon's --dparam options: they are global defaults, so they
+// hold for every module that says nothing else.
+func (c daemonConfig) with(params []string) daemonConfig {
 	for _, p := range params {
 		key, value, ok := strings.Cut(p, "=")
 		if !ok {
 			continue
 		}
-		c.Global.set(key, value)
+		over := module{}
+		over.set(key, value)
+		if over.Timeout == 0 {
+			continue
+		}
+		c.Modules = slices.Clone(c.Modules)
 		for i := range c.Modules {
-			if strings.TrimSpace(strings.ToLower(key)) == "timeout" && c.Modules[i].Timeout == 0 {
-				c.Modules[i].set(key, value)
-			}
+			c.Modules[i].Timeout = shorter(c.Modules[i].Timeout, over.Timeout)
 		}
 	}
+	return c
 }
 
 func parseBool(s string, otherwise bool) bool {

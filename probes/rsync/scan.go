@@ -2,9 +2,11 @@ package rsync
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"lifeline/watchdog"
@@ -13,9 +15,9 @@ import (
 // How long what was read of a process is taken as still true, when no event
 // says otherwise. A connection that is not understood yet is looked at often.
 const (
-	settledFor = 10 * time.Second // an rsync whose transfer is understood
-	sharedFor  = time.Second      // sshd and ssh: a new forward makes no event
-	polledFor  = 2 * time.Second  // likewise, where there are no events at all
+	settledFor = 10 * time.Second // with events
+	polledFor  = 2 * time.Second  // without
+	sharedFor  = time.Second      // an sshd or ssh: a new forward makes no event
 )
 
 // youngFor is how long to wait before a process that is not understood is
@@ -40,7 +42,7 @@ type cached struct {
 	*process
 	since   time.Time // known
 	expires time.Time // read it again from then on
-	sockets []held    // nil until asked for
+	holding *holding  // nil until asked for
 }
 
 // scanner keeps what was read of the processes that matter: rsyncs, and those
@@ -49,12 +51,13 @@ type scanner struct {
 	proc    procFS
 	look    inspector
 	now     time.Time
-	events  bool // a process that changes is told by forget
-	rsyncs  map[int]struct{}
+	events  bool             // a process that changes is told by forget
+	rsyncs  map[int]struct{} // known to be one
 	procs   map[int]*cached
 	known   map[uint64]socketInfo // by inode
 	kids    map[int][]int         // of this pass
 	parents map[int][]int         // of this pass, when the kernel lists no children
+	trouble error                 // of this pass: a process that lives could not be read
 }
 
 func newScanner(proc procFS, look inspector) *scanner {
@@ -71,9 +74,14 @@ func (s *scanner) forget(pid int) {
 	}
 }
 
+// vanished says that a process ended while it was looked at.
+func vanished(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, errReused)
+}
+
 // begin starts a pass.
 func (s *scanner) begin(now time.Time) {
-	s.now = now
+	s.now, s.trouble = now, nil
 	s.kids, s.parents = map[int][]int{}, nil
 }
 
@@ -102,26 +110,29 @@ func (s *scanner) process(pid int) *process {
 	}
 	p, err := s.proc.read(pid)
 	if err != nil {
+		if !vanished(err) {
+			s.trouble = fmt.Errorf("pid %d: %w", pid, err)
+		}
 		delete(s.procs, pid)
 		return nil
 	}
-	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime(p))}
+	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime())}
 	if old != nil && old.id() == p.id() {
 		c.since = old.since
 	}
 	s.procs[pid] = c
+	if p.rsync() {
+		s.rsyncs[pid] = struct{}{}
+	}
 	return p
 }
 
 // lifetime is how long a process is trusted at first.
-func (s *scanner) lifetime(p *process) time.Duration {
-	switch {
-	case !s.events:
-		return polledFor
-	case p.rsync():
+func (s *scanner) lifetime() time.Duration {
+	if s.events {
 		return settledFor
 	}
-	return sharedFor
+	return polledFor
 }
 
 // expire makes the next pass that begins at t or later read a process again.
@@ -184,31 +195,40 @@ func (s *scanner) tree() map[int][]int {
 	return tree
 }
 
-// sockets implements world.
-func (s *scanner) sockets(p *process) []held {
+// holds implements world.
+func (s *scanner) holds(p *process) *holding {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.process != p {
-		return nil
+		return &holding{}
 	}
-	if c.sockets != nil {
-		return c.sockets
+	if c.holding == nil {
+		c.holding = s.holding(p)
 	}
-	c.sockets = []held{}
-	for _, f := range p.FDs {
-		if f.Kind != fdSocket {
-			continue
-		}
-		info, err := s.socket(p, f)
-		if err != nil {
-			if !errors.Is(err, errGone) && p.FDErr == nil {
-				p.FDErr = err
+	return c.holding
+}
+
+// holding lists what a process holds open.
+func (s *scanner) holding(p *process) *holding {
+	fds, err := s.proc.fds(p.ID.PID)
+	if vanished(err) {
+		return &holding{}
+	}
+	h := &holding{err: err}
+	for _, f := range fds {
+		switch f.Kind {
+		case fdFile:
+			h.files = append(h.files, f)
+		case fdSocket:
+			info, err := s.socket(p, f)
+			if err == nil {
+				h.sockets = append(h.sockets, held{FD: f.Num, Inode: f.Inode, socketInfo: info})
+			} else if h.err == nil && !errors.Is(err, errGone) {
+				h.err = err
 			}
-			continue
 		}
-		c.sockets = append(c.sockets, held{FD: f.Num, Inode: f.Inode, socketInfo: info})
 	}
-	slices.SortFunc(c.sockets, func(a, b held) int { return a.FD - b.FD })
-	return c.sockets
+	slices.SortFunc(h.sockets, func(a, b held) int { return a.FD - b.FD })
+	return h
 }
 
 // socket looks at one socket, once: what it is does not change after it is
@@ -236,17 +256,18 @@ func (s *scanner) sweep() {
 			delete(s.procs, pid)
 			continue
 		}
-		for _, f := range c.FDs {
-			if f.Kind == fdSocket {
-				inodes[f.Inode] = true
-			}
+		if c.holding == nil {
+			continue
+		}
+		for _, h := range c.holding.sockets {
+			inodes[h.Inode] = true
 		}
 	}
 	maps.DeleteFunc(s.known, func(inode uint64, _ socketInfo) bool { return !inodes[inode] })
 }
 
-// holds says whether a process is still of interest.
-func (s *scanner) holds(id watchdog.ProcID) bool {
+// knows says whether a process is still of interest.
+func (s *scanner) knows(id watchdog.ProcID) bool {
 	c := s.procs[id.PID]
 	return c != nil && c.id() == id
 }

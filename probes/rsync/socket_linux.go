@@ -18,8 +18,10 @@ import (
 // and never a duplicate: that would keep a dead connection open.
 type duplicator struct {
 	proc procFS
-	mu   sync.Mutex
-	held map[watchdog.ProcID]int
+
+	using sync.RWMutex // held for reading while a pidfd is in use
+	mu    sync.Mutex
+	held  map[watchdog.ProcID]int
 }
 
 // pidfd gives the process's pidfd, opened once and checked by start time after
@@ -48,8 +50,8 @@ func (d *duplicator) pidfd(id watchdog.ProcID) (int, error) {
 
 // keep closes the pidfds of all processes that are not wanted any more.
 func (d *duplicator) keep(wanted func(watchdog.ProcID) bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.using.Lock()
+	defer d.using.Unlock()
 	for id, fd := range d.held {
 		if !wanted(id) {
 			unix.Close(fd)
@@ -62,6 +64,8 @@ func (d *duplicator) keep(wanted func(watchdog.ProcID) bool) {
 // returns. The inode is checked first: the descriptor may mean another socket
 // by now.
 func (d *duplicator) with(ref watchdog.FDRef, inode uint64, use func(sock int) error) error {
+	d.using.RLock()
+	defer d.using.RUnlock()
 	pidfd, err := d.pidfd(ref.Proc)
 	if err != nil {
 		return err
@@ -169,8 +173,10 @@ func describeUnix(sock int, listening bool) (socketInfo, error) {
 	return info, nil
 }
 
+// unixName is the address of a unix socket, "" for one without: x/sys writes
+// the leading NUL of an abstract name as '@', and also the one of no name.
 func unixName(a unix.Sockaddr) string {
-	if u, ok := a.(*unix.SockaddrUnix); ok {
+	if u, ok := a.(*unix.SockaddrUnix); ok && u.Name != "@" {
 		return u.Name
 	}
 	return ""

@@ -3,7 +3,6 @@ package rsync
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"lifeline/watchdog"
 )
@@ -38,7 +37,7 @@ func (g *grouping) server(p, root *process) {
 	}
 	f.connect(c.socket)
 	for _, q := range c.procs {
-		f.held(q, g.world.sockets(q))
+		f.holder(g.world, q)
 	}
 	f.shared = g.carries(c)
 }
@@ -70,11 +69,12 @@ type connection struct {
 // sshd belongs to, and the processes that hold it.
 func (g *grouping) connection(session *process) connection {
 	var c connection
-	tcp, listens := connected(g.world.sockets(session))
+	h := g.world.holds(session)
+	tcp, listens := connected(h.sockets)
 	if len(tcp) == 0 {
-		c.why = fmt.Sprintf("%s (pid %d) holds no TCP connection", session.Exe, session.ID.PID)
-		if session.FDErr != nil {
-			c.why = fmt.Sprintf("descriptors of %s (pid %d) may not be read: %v", session.Exe, session.ID.PID, session.FDErr)
+		c.why = fmt.Sprintf("%s (pid %d) holds no TCP connection", session.name(), session.ID.PID)
+		if h.err != nil {
+			c.why = fmt.Sprintf("the connection of %s (pid %d) may not be looked at: %v", session.name(), session.ID.PID, h.err)
 		}
 		return c
 	}
@@ -85,12 +85,11 @@ func (g *grouping) connection(session *process) connection {
 	if monitor == nil || !isSSHD(monitor.Exe) {
 		return c
 	}
-	above, listener := connected(g.world.sockets(monitor))
+	own := g.world.holds(monitor).sockets
+	above, listener := connected(own)
 	for _, s := range tcp {
 		switch {
-		case listener && slices.ContainsFunc(g.world.sockets(monitor), func(l held) bool {
-			return l.Kind == tcpListening && l.Local.Port() == s.Local.Port()
-		}):
+		case listener && slices.ContainsFunc(own, s.acceptedBy):
 			c.socket = s
 		case !listener && slices.ContainsFunc(above, func(o held) bool { return o.Inode == s.Inode }):
 			c.socket = s
@@ -98,6 +97,12 @@ func (g *grouping) connection(session *process) connection {
 		}
 	}
 	return c
+}
+
+// acceptedBy says whether a connection came in at a listening socket: it has
+// that one's port.
+func (s held) acceptedBy(l held) bool {
+	return l.Kind == tcpListening && l.Local.Port() == s.Local.Port()
 }
 
 // carries says what else than rsync an ssh connection serves, "" for nothing:
@@ -125,7 +130,8 @@ func (g *grouping) carries(c connection) string {
 
 // carriesItself looks at what one process of sshd holds.
 func (g *grouping) carriesItself(p *process) string {
-	for _, f := range p.FDs {
+	h := g.world.holds(p)
+	for _, f := range h.files {
 		switch f.Path {
 		case "/dev/ptmx", "/dev/pts/ptmx":
 			return "its ssh connection also has a terminal"
@@ -133,7 +139,7 @@ func (g *grouping) carriesItself(p *process) string {
 			return "its ssh connection also carries a tunnel"
 		}
 	}
-	for _, s := range g.world.sockets(p) {
+	for _, s := range h.sockets {
 		listens := s.Kind == unixListening && !agentSocket(s.Path)
 		reaches := s.Kind == unixStream && s.Peer != "" && !systemSocket(s.Peer)
 		if listens || reaches {
@@ -154,12 +160,4 @@ func (g *grouping) leadsToRsync(p *process, depth int) bool {
 	return slices.ContainsFunc(g.world.children(p.ID.PID), func(c *process) bool {
 		return g.leadsToRsync(c, depth+1)
 	})
-}
-
-// name is how a process is told to people.
-func (p *process) name() string {
-	if p.Exe != "" {
-		return p.Exe
-	}
-	return strings.ToValidUTF8(p.Comm, "?")
 }

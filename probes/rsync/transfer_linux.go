@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lifeline/watchdog"
 )
 
@@ -14,15 +12,13 @@ import (
 type transfer struct {
 	watchdog.Transfer
 	proof   evidence
-	sure    bool
+	sure    bool // the direction is certain
 	visible bool
-	born    uint64    // start time of its oldest process, in ticks since boot
 	since   time.Time // first seen
 	meter   meter
-	turn    int // whose state is read next
-	stopped []bool
-	looked  time.Time // when its file was looked for last
-	members []*process
+	turn    int    // whose state is read next
+	stopped []bool // by Procs
+	looked  time.Time
 }
 
 // guessAfter is how long a transfer whose direction does not show is kept
@@ -30,50 +26,52 @@ type transfer struct {
 // no limit.
 const guessAfter = 50 * time.Millisecond
 
-// ticks is USER_HZ, the unit of start times, which Linux fixes at 100 on all
-// architectures that Go knows.
-const ticks = 100
-
 // publish makes a found transfer known or renews it. fresh says that the
-// caller should hear of it now, sure that its direction is certain.
-func (d *discovery) publish(f *found, now time.Time) (fresh, sure bool) {
+// caller should hear of it now, settled that nothing more is to be found out.
+func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
 	next := d.describe(f)
-	proof := d.evidence(f)
 	p := d.probe
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.transfers[f.id]
-	if t == nil || t.born != f.members[0].ID.Start {
-		t = &transfer{since: now, born: f.members[0].ID.Start}
+	if t == nil {
+		t = &transfer{since: now}
+		t.File = watchdog.File{Pos: -1, Size: -1}
 		p.transfers[f.id] = t
 	}
 	changed := t.replace(next)
-	t.members = f.members
-	t.proof = proof
-	if f.tcp {
-		if err := p.measure(t); err != nil && t.TCP.Known {
-			t.TCP = watchdog.TCP{}
+	if !t.sure {
+		t.proof = d.evidence(f)
+		if f.tcp {
+			p.measure(t)
 		}
+		changed = t.judge() || changed
 	}
+	visible := t.visible
+	t.visible = visible || t.ready(f.tcp, now)
+	return t.visible && (!visible || changed), t.visible && t.sure
+}
+
+// judge decides on the direction anew and says whether it turned.
+func (t *transfer) judge() bool {
 	was := t.Direction
 	t.Direction, t.sure = judge(t.proof)
-	visible := t.visible
-	t.visible = visible || t.ready(f, now)
-	fresh = t.visible && (!visible || changed || was != t.Direction)
-	return fresh, t.visible && (t.sure || !f.tcp)
+	if was == t.Direction {
+		return false
+	}
+	t.meter = meter{}
+	return true
 }
 
 // ready says whether a transfer may be shown. A connection to a daemon that
 // has not chosen a module moves no files yet.
-func (t *transfer) ready(f *found, now time.Time) bool {
-	if !f.tcp {
-		return now.Sub(t.since) >= lostAfter
+func (t *transfer) ready(tcp bool, now time.Time) bool {
+	known := now.Sub(t.since)
+	if !tcp {
+		return known >= lostAfter
 	}
-	if t.sure {
-		return true
-	}
-	busy := t.Module != "" || t.Path != "" || max(t.TCP.BytesReceived, t.TCP.BytesAcked) >= someBytes
-	return busy && now.Sub(t.since) >= guessAfter
+	busy := t.Path != "" || max(t.TCP.BytesReceived, t.TCP.BytesAcked) >= someBytes
+	return t.sure || (busy && known >= guessAfter)
 }
 
 // lostAfter is how long a connection may stay unfound before its transfer is
@@ -113,9 +111,10 @@ func (d *discovery) place(f *found, t *watchdog.Transfer) {
 	first := f.members[0]
 	switch f.via {
 	case watchdog.ViaDaemon:
-		if m, ok := d.module(f); ok {
-			t.Module, t.Path = m.Name, first.CWD
-			t.Timeout = ownTimeout(m.Timeout)
+		m, ok := d.module(first)
+		t.Module, t.Timeout = m.Name, ownTimeout(m.Timeout)
+		if ok || first.CWD != "/" {
+			t.Path = first.CWD
 		}
 	case watchdog.ViaSSHServer:
 		if n := len(first.Cmd.Paths); n > 0 {
@@ -148,13 +147,9 @@ func ownTimeout(own time.Duration) time.Duration {
 const assumedTimeout = 4 * time.Second
 
 // module finds the module that a daemon's child serves.
-func (d *discovery) module(f *found) (module, bool) {
-	p := f.members[0]
-	if p.CWD == "" {
-		return module{}, false
-	}
-	config, err := d.configs.of(p)
-	if err != nil {
+func (d *discovery) module(p *process) (module, bool) {
+	config, ok := d.configs.of(p)
+	if !ok || p.CWD == "" {
 		return module{}, false
 	}
 	return config.moduleAt(p.CWD)
@@ -163,141 +158,17 @@ func (d *discovery) module(f *found) (module, bool) {
 // evidence collects what shows the direction.
 func (d *discovery) evidence(f *found) evidence {
 	e := evidence{Sends: f.argv, Pair: f.pair}
-	if f.via != watchdog.ViaDaemon && f.argv != nil {
+	if f.argv != nil {
 		return e
 	}
-	if m, ok := d.module(f); ok && f.via == watchdog.ViaDaemon {
+	if f.via == watchdog.ViaDaemon {
+		m, _ := d.module(f.members[0])
 		e.ReadOnly, e.WriteOnly = m.ReadOnly, m.WriteOnly
 	}
-	if !f.pair {
-		_, e.Writes, e.Reads = d.probe.openFile(f.members)
+	pids := make([]int, 0, len(f.members))
+	for _, p := range f.members {
+		pids = append(pids, p.ID.PID)
 	}
+	_, e.Writes, e.Reads = d.probe.proc.openFile(pids, firstFD(f.via), noSize)
 	return e
-}
-
-// Sample measures all transfers. now is the monotonic time of the daemon. It
-// costs about ten microseconds per transfer.
-func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.ProbeError) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	wall, up := time.Now(), uptime()
-	failures := slices.Clone(p.failures)
-	out := make([]watchdog.Transfer, 0, len(p.transfers))
-	for _, t := range p.transfers {
-		if p.sample(t, now, wall, up) {
-			out = append(out, t.Transfer)
-		}
-	}
-	slices.SortFunc(out, func(a, b watchdog.Transfer) int {
-		return older(&process{stat: stat{ID: a.Procs[0]}}, &process{stat: stat{ID: b.Procs[0]}})
-	})
-	return out, failures
-}
-
-// sample measures one transfer and says whether it is to be shown.
-func (p *Probe) sample(t *transfer, now time.Duration, wall time.Time, up time.Duration) bool {
-	if t.Socket.Inode != 0 {
-		if err := p.measure(t); err != nil {
-			t.TCP = watchdog.TCP{}
-			p.lookAgain(t)
-			if !p.alive(t) {
-				return false
-			}
-		}
-		t.Direction, t.sure = judge(t.proof)
-		t.Bytes = t.TCP.BytesReceived
-		if t.Direction == watchdog.Tx {
-			t.Bytes = t.TCP.BytesAcked
-		}
-		t.Rate = t.meter.add(now, t.Bytes)
-	}
-	t.Age = max(0, up-time.Duration(t.born)*time.Second/ticks)
-	p.states(t)
-	if t.visible && wall.Sub(t.looked) >= time.Second {
-		t.looked = wall
-		t.File, _, _ = p.openFile(t.members)
-	}
-	return t.visible
-}
-
-// alive says whether any process of a transfer still runs.
-func (p *Probe) alive(t *transfer) bool {
-	return slices.ContainsFunc(t.Procs, func(id watchdog.ProcID) bool {
-		st, err := p.proc.stat(id.PID)
-		return err == nil && st.ID == id && st.State != 'Z' && st.State != 'X'
-	})
-}
-
-// lookAgain has discovery read a transfer's processes.
-func (p *Probe) lookAgain(t *transfer) {
-	for _, id := range t.Procs {
-		select {
-		case p.recheck <- id.PID:
-		default:
-		}
-	}
-	for _, ref := range t.Socket.Refs {
-		select {
-		case p.recheck <- ref.Proc.PID:
-		default:
-		}
-	}
-}
-
-// states reads whether a transfer's processes are stopped, one per sample:
-// /proc/PID/stat is the most expensive file that is read regularly.
-func (p *Probe) states(t *transfer) {
-	if len(t.stopped) != len(t.Procs) {
-		t.stopped, t.turn = make([]bool, len(t.Procs)), 0
-	}
-	t.turn = (t.turn + 1) % len(t.Procs)
-	st, err := p.proc.stat(t.Procs[t.turn].PID)
-	t.stopped[t.turn] = err == nil && st.ID == t.Procs[t.turn] && st.State == 'T'
-	t.Stopped = slices.Contains(t.stopped, true)
-}
-
-// measure reads the connection's struct tcp_info through the first holder
-// that still has it.
-func (p *Probe) measure(t *transfer) error {
-	err := error(errGone)
-	for _, ref := range t.Socket.Refs {
-		err = p.sockets.with(ref, t.Socket.Inode, func(sock int) error {
-			info, scales, err := tcpInfo(sock)
-			if err == nil {
-				t.take(&info, scales)
-			}
-			return err
-		})
-		if err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-// take converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and
-// segments.
-func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
-	mss := info.Advmss
-	if t.Direction == watchdog.Tx {
-		mss = info.Snd_mss
-	}
-	t.TCP = watchdog.TCP{
-		Known:         true,
-		RTT:           time.Duration(info.Rtt) * time.Microsecond,
-		MinRTT:        time.Duration(info.Min_rtt) * time.Microsecond,
-		MSS:           int(mss),
-		RcvWscale:     scales >> 4,
-		BytesReceived: info.Bytes_received,
-		BytesAcked:    info.Bytes_acked,
-		Retrans:       uint64(info.Total_retrans),
-		DeliveryRate:  info.Delivery_rate,
-		LastRecv:      time.Duration(info.Last_data_recv) * time.Millisecond,
-		LastSend:      time.Duration(info.Last_data_sent) * time.Millisecond,
-		Unacked:       info.Unacked,
-	}
-	if info.Min_rtt == ^uint32(0) {
-		t.TCP.MinRTT = 0
-	}
-	t.proof.Received, t.proof.Acked = info.Bytes_received, info.Bytes_acked
 }

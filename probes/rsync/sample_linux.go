@@ -1,0 +1,249 @@
+package rsync
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// Bounds on what one Sample does beside measuring, so that it always takes
+// about as long: the rest has its turn in the next ones.
+const (
+	statesPerSample = 8  // or one in statesPart
+	statesPart      = 16 // of the transfers
+	filesPerSample  = 4
+	fileEvery       = time.Second
+	stalledAfter    = 5 * time.Second // without a sign of life from discovery
+)
+
+// Sample measures all transfers, the oldest first. now is the monotonic time
+// of the daemon. What could not be looked at is in the errors.
+func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.ProbeError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	up := uptime()
+	p.readStates()
+	out := make([]watchdog.Transfer, 0, len(p.transfers))
+	for _, t := range p.transfers {
+		if p.sample(t, now, up) {
+			out = append(out, t.Transfer)
+		}
+	}
+	slices.SortFunc(out, func(a, b watchdog.Transfer) int {
+		return cmp.Or(cmp.Compare(a.Procs[0].Start, b.Procs[0].Start), cmp.Compare(a.ID, b.ID))
+	})
+	p.askForFiles(time.Now())
+	return out, p.errors(time.Now())
+}
+
+// errors lists what discovery could not do.
+func (p *Probe) errors(now time.Time) []watchdog.ProbeError {
+	failures := slices.Clone(p.failures)
+	if quiet := now.Sub(p.alive); !p.alive.IsZero() && quiet > stalledAfter {
+		failures = append(failures, watchdog.ProbeError{
+			Probe: "rsync: discovery", Err: "no sign of life for " + quiet.Round(time.Second).String(),
+		})
+	}
+	return failures
+}
+
+// sample measures one transfer and says whether it is to be shown.
+func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
+	t.Age = max(0, up-sinceBoot(t.Procs[0]))
+	if t.Socket.Inode == 0 {
+		return t.visible
+	}
+	if !p.measure(t) {
+		p.lookAgain(t)
+		return t.visible && p.runs(t)
+	}
+	if !t.sure {
+		t.judge()
+	}
+	t.Bytes = t.TCP.BytesReceived
+	if t.Direction == watchdog.Tx {
+		t.Bytes = t.TCP.BytesAcked
+	}
+	t.Rate = t.meter.add(now, t.Bytes)
+	return t.visible
+}
+
+// ticks is USER_HZ, the unit of start times, which is 100 on all
+// architectures that Go knows.
+const ticks = 100
+
+// sinceBoot is when a process was started.
+func sinceBoot(id watchdog.ProcID) time.Duration {
+	return time.Duration(id.Start) * (time.Second / ticks)
+}
+
+// runs says whether any process of a transfer still runs.
+func (p *Probe) runs(t *transfer) bool {
+	return slices.ContainsFunc(t.Procs, func(id watchdog.ProcID) bool {
+		st, err := p.proc.stat(id.PID)
+		return err == nil && st.ID == id && st.State != 'Z' && st.State != 'X'
+	})
+}
+
+// lookAgain has discovery read a transfer's processes.
+func (p *Probe) lookAgain(t *transfer) {
+	for _, id := range t.Procs {
+		p.look(id.PID)
+	}
+	for _, ref := range t.Socket.Refs {
+		p.look(ref.Proc.PID)
+	}
+}
+
+// look has discovery read a process again.
+func (p *Probe) look(pid int) {
+	select {
+	case p.recheck <- pid:
+	default: // it has much to do already
+	}
+}
+
+// readStates reads of some transfers whether a process of them is stopped, in
+// turns: /proc/PID/stat is the dearest of all that is read regularly.
+func (p *Probe) readStates() {
+	for range min(len(p.transfers), max(statesPerSample, len(p.transfers)/statesPart)) {
+		if len(p.turns) == 0 {
+			for id := range p.transfers {
+				p.turns = append(p.turns, id)
+			}
+		}
+		last := len(p.turns) - 1
+		t := p.transfers[p.turns[last]]
+		p.turns = p.turns[:last]
+		if t != nil {
+			p.readState(t)
+		}
+	}
+}
+
+func (p *Probe) readState(t *transfer) {
+	if len(t.stopped) != len(t.Procs) {
+		t.stopped = make([]bool, len(t.Procs))
+	}
+	t.turn = (t.turn + 1) % len(t.Procs)
+	id := t.Procs[t.turn]
+	st, err := p.proc.stat(id.PID)
+	t.stopped[t.turn] = err == nil && st.ID == id && st.State == 'T'
+	t.Stopped = slices.Contains(t.stopped, true)
+}
+
+// measure reads the connection's struct tcp_info through the first holder
+// that still has it. Without any, nothing is known.
+func (p *Probe) measure(t *transfer) bool {
+	for _, ref := range t.Socket.Refs {
+		err := p.sockets.with(ref, t.Socket.Inode, func(sock int) error {
+			info, scales, err := tcpInfo(sock)
+			if err == nil {
+				t.take(&info, scales)
+			}
+			return err
+		})
+		if err == nil {
+			return true
+		}
+	}
+	t.TCP = watchdog.TCP{}
+	return false
+}
+
+// take converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and
+// segments.
+func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
+	mss := info.Advmss
+	if t.Direction == watchdog.Tx {
+		mss = info.Snd_mss
+	}
+	t.TCP = watchdog.TCP{
+		Known:         true,
+		RTT:           time.Duration(info.Rtt) * time.Microsecond,
+		MinRTT:        time.Duration(info.Min_rtt) * time.Microsecond,
+		MSS:           int(mss),
+		RcvWscale:     scales >> 4,
+		BytesReceived: info.Bytes_received,
+		BytesAcked:    info.Bytes_acked,
+		Retrans:       uint64(info.Total_retrans),
+		DeliveryRate:  info.Delivery_rate,
+		LastRecv:      time.Duration(info.Last_data_recv) * time.Millisecond,
+		LastSend:      time.Duration(info.Last_data_sent) * time.Millisecond,
+		Unacked:       info.Unacked,
+	}
+	if info.Min_rtt == ^uint32(0) { // no sample yet
+		t.TCP.MinRTT = 0
+	}
+	t.proof.Received, t.proof.Acked = info.Bytes_received, info.Bytes_acked
+}
+
+// fileRequest asks for the file that a transfer is at.
+type fileRequest struct {
+	id    watchdog.TransferID
+	procs []watchdog.ProcID
+	first int // descriptor
+}
+
+// askForFiles has some transfers' files looked up, those first that waited
+// longest.
+func (p *Probe) askForFiles(now time.Time) {
+	if len(p.files) > 0 {
+		return // not done with the last ones
+	}
+	var due []*transfer
+	for _, t := range p.transfers {
+		if t.visible && now.Sub(t.looked) >= fileEvery {
+			due = append(due, t)
+		}
+	}
+	slices.SortFunc(due, func(a, b *transfer) int { return a.looked.Compare(b.looked) })
+	for _, t := range due[:min(len(due), filesPerSample)] {
+		t.looked = now
+		select {
+		case p.files <- fileRequest{id: t.ID, procs: t.Procs, first: firstFD(t.Via)}:
+		default:
+		}
+	}
+}
+
+// lookUpFiles answers until the context ends, apart from everything else: a
+// dead file system can hang whoever asks it.
+func (p *Probe) lookUpFiles(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-p.files:
+			file, ok := patiently(ctx, func() watchdog.File { return p.fileOf(r) })
+			if !ok {
+				return nil
+			}
+			p.mu.Lock()
+			if t := p.transfers[r.id]; t != nil {
+				t.File = file
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// fileOf looks one up. A pid that changed hands meanwhile shows nothing.
+func (p *Probe) fileOf(r fileRequest) watchdog.File {
+	pids := make([]int, 0, len(r.procs))
+	for _, id := range r.procs {
+		pids = append(pids, id.PID)
+	}
+	file, _, _ := p.proc.openFile(pids, r.first, p.proc.fileSize)
+	for _, id := range r.procs {
+		if st, err := p.proc.stat(id.PID); err == nil && st.ID != id {
+			return watchdog.File{Pos: -1, Size: -1}
+		}
+	}
+	return file
+}
