@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"lifeline/configs"
+	"lifeline/remediate"
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// lockWait is how long another Lifeline's guard may take to clean up.
+const lockWait = 5 * time.Second
+
+// acting is everything that touches the kernel: the enforcer, its ledger and
+// its guard; in a dry run, what only says so.
+type acting struct {
+	watchdog.Actor
+	capabilities []watchdog.Capability
+	dryRun       bool
+
+	enforcer *remediate.Enforcer
+	shaper   *remediate.LinkShaper
+	guard    *remediate.Guardian
+	ledger   *ledger.Ledger
+	lock     *remediate.Lock
+	log      *slog.Logger
+}
+
+// undoer takes back every kind of change that Lifeline makes.
+func undoer() remediate.Undoer { return remediate.Undoer{} }
+
+// newActing takes the lock, undoes what an earlier daemon left, finds out what
+// this host allows, and starts the guard.
+func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (a *acting, err error) {
+	a = &acting{log: log, dryRun: dryRun}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if dryRun {
+		a.Actor = &remediate.DryRun{Log: log}
+		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}, nil).Capabilities
+		return a, nil
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.release())
+		}
+	}()
+	if err := a.takeLedger(ctx, cfg.RunDir); err != nil {
+		return nil, err
+	}
+	trials := remediate.Try(ctx, []string{self, trialCommand}, nil)
+	var shaperCaps []watchdog.Capability
+	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{}); err != nil {
+		return nil, fmt.Errorf("shaper: %w", err)
+	}
+	a.capabilities = append(trials.Capabilities, shaperCaps...)
+	place, alone := remediate.Outlives()
+	a.capabilities = append(a.capabilities, remediate.GuardCapability(alone))
+	a.guard = &remediate.Guardian{
+		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
+		Ledger: a.ledger, Log: log, Place: place,
+	}
+	settings := remediate.Settings{FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone}
+	if alone == "" && !remediate.Available(a.capabilities, "pause") {
+		settings.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
+	}
+	a.enforcer = remediate.New(a.ledger, a.guard, a.shaper, settings)
+	a.Actor = a.enforcer
+	return a, nil
+}
+
+// takeLedger locks the run directory and undoes what its ledger lists.
+func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	a.lock, err = remediate.Acquire(wait, dir)
+	switch {
+	case errors.Is(err, remediate.ErrLocked):
+		return fmt.Errorf("%w: `lifeline status` shows it; one daemon serves a host", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
+	case err != nil:
+		return err
+	}
+	var rest remediate.Report
+	if a.ledger, rest, err = remediate.Reconcile(ctx, dir, undoer()); err != nil {
+		return err
+	}
+	for _, line := range rest.Damage {
+		a.log.Warn("a line of the ledger could not be read", "line", line)
+	}
+	if n := len(rest.Results); n > 0 {
+		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", rest.Err())
+	}
+	return nil
+}
+
+// shapeable tells whether a shaper can be had or stands.
+func (a *acting) shapeable(k watchdog.ShaperKey) bool {
+	if a.shaper == nil {
+		return false
+	}
+	ok, _ := a.shaper.Can(k)
+	return ok
+}
+
+// guardPID is the guard's; 0 without one.
+func (a *acting) guardPID() int {
+	if a.guard == nil {
+		return 0
+	}
+	return a.guard.PID()
+}
+
+// release undoes everything and lets go of the guard and the lock. It may be
+// called on a half-made acting.
+func (a *acting) release() error {
+	var errs []error
+	if a.enforcer != nil {
+		errs = append(errs, a.enforcer.ReleaseAll(context.Background(), undoer()))
+	}
+	if a.guard != nil {
+		a.guard.Close()
+	}
+	if a.ledger != nil {
+		errs = append(errs, a.ledger.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Release())
+	}
+	a.enforcer, a.guard, a.ledger, a.lock = nil, nil, nil, nil
+	return errors.Join(errs...)
+}

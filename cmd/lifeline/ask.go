@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lifeline/configs"
+	"lifeline/watchdog"
+	"lifeline/watchdog/web"
+)
+
+// exists tells whether something stands at path, readable or not.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// clientFlags are the options of every command that talks to the daemon.
+type clientFlags struct{ config, socket string }
+
+func (f *clientFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE` that names the socket (default "+configs.DefaultFile+" where it exists)")
+	cmd.Flags().StringVar(&f.socket, "socket", "", "control socket at `PATH`")
+}
+
+func (f *clientFlags) client() (*web.Client, error) {
+	if f.socket != "" {
+		return web.NewClient(f.socket), nil
+	}
+	c, _, err := loadConfig(f.config)
+	if err != nil {
+		return nil, err
+	}
+	return web.NewClient(c.SocketPath()), nil
+}
+
+// newPinCommand makes a command that sets one wish for one transfer.
+func newPinCommand(use, short, done string, pin web.PinRequest) *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: use + " TRANSFER", Short: short, Args: exactly("TRANSFER"),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.pin(cmd, args[0], pin, done) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, done string) error {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	if err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin); err != nil {
+		return fmt.Errorf("transfer %s: %w", id, err)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", id, done)
+	return err
+}
+
+func newPauseCommand() *cobra.Command {
+	return newPinCommand("pause", "Pause one transfer until it is resumed", "is paused; short runs keep its connection alive", web.PinRequest{Pause: true})
+}
+
+func newResumeCommand() *cobra.Command {
+	return newPinCommand("resume", "Take back what pause or limit asked for one transfer", "is back in the watchdog's hands", web.PinRequest{})
+}
+
+func newLimitCommand() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: "limit TRANSFER RATE", Short: "Hold one transfer at a rate, as 20Mbit, until it is resumed",
+		Args: exactly("TRANSFER", "RATE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var r configs.Rate
+			if err := r.UnmarshalText([]byte(args[1])); err != nil {
+				return usage(err)
+			}
+			if r.BytesPerSecond == 0 {
+				return usage(errors.New(`the rate is empty: write it as "20Mbit"`))
+			}
+			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, "is held at "+watchdog.Mbit(r.BytesPerSecond))
+		},
+	}
+	f.add(cmd)
+	return cmd
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+	"lifeline/watchdog/journal"
+	"lifeline/watchdog/web"
+)
+
+// board takes each turn of the loop and passes it on: to the status, the log
+// and the journal. It never waits.
+type board struct {
+	log     *slog.Logger
+	journal *journal.Journal
+	acts    *acting
+	senses  *senses
+	started time.Time
+	first   chan struct{} // closed by the first turn
+
+	mu     sync.Mutex
+	last   watchdog.Report
+	guard  int
+	phases map[watchdog.ShaperKey]control.Phase
+	saved  time.Time
+}
+
+// saveEvery is how often learnt capacities go to the journal.
+const saveEvery = 30 * time.Second
+
+func newBoard(log *slog.Logger, j *journal.Journal, a *acting, s *senses) *board {
+	return &board{log: log, journal: j, acts: a, senses: s, started: time.Now(),
+		first: make(chan struct{}), phases: map[watchdog.ShaperKey]control.Phase{}}
+}
+
+// tell takes one turn.
+func (b *board) tell(r watchdog.Report) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.last.Snapshot.Wall.IsZero() {
+		defer close(b.first)
+	}
+	b.last, b.guard = r, b.acts.guardPID()
+	for _, c := range r.Decision.Changes {
+		b.change(r.Snapshot.Wall, c)
+	}
+	for _, l := range r.Decision.Links {
+		b.phase(r.Snapshot.Wall, l)
+	}
+	if b.journal != nil && r.Snapshot.Wall.Sub(b.saved) > saveEvery && len(r.Learnt) > 0 {
+		b.saved = r.Snapshot.Wall
+		if err := b.journal.Put(learntFact, writeLearnt(r.Learnt)); err != nil {
+			b.log.Warn("capacities are not remembered", "error", err)
+		}
+	}
+}
+
+// change tells of a condition that was raised or cleared.
+func (b *board) change(at time.Time, c watchdog.Change) {
+	word, level := "cleared", slog.LevelInfo
+	if c.Raised {
+		word, level = "raised", slog.LevelWarn
+	}
+	b.log.Log(context.Background(), level, "condition "+word, "condition", c.Condition.Name,
+		"subject", c.Condition.Subject, "severity", c.Condition.Severity, "evidence", c.Condition.Evidence)
+	b.note(at, "condition", fmt.Sprintf("%s %s: %s", c.Condition.Name, word, c.Condition.Subject), map[string]any{
+		"severity": c.Condition.Severity, "evidence": c.Condition.Evidence, "since": c.Condition.Since})
+}
+
+// phase tells when a link's controller moves on.
+func (b *board) phase(at time.Time, l watchdog.LinkState) {
+	k := watchdog.ShaperKey{Link: l.Link, Direction: l.Direction}
+	if b.phases[k] == l.Phase {
+		return
+	}
+	b.phases[k] = l.Phase
+	b.log.Info("control", "link", l.Name, "direction", l.Direction, "phase", l.Phase, "transfers", l.Transfers,
+		"limited", l.Limited, "paused", l.Paused, "capacity", watchdog.Mbit(l.Capacity), "why", l.Why)
+	b.note(at, "control", fmt.Sprintf("%s %s: %s", l.Name, l.Direction, l.Phase), map[string]any{"why": l.Why, "transfers": l.Transfers})
+}
+
+func (b *board) note(at time.Time, kind, text string, data map[string]any) {
+	if b.journal != nil {
+		b.journal.Add(journal.Event{At: at, Kind: kind, Text: text, Data: data})
+	}
+}
+
+// status is the latest turn in full.
+func (b *board) status() web.Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := web.Status{
+		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dryRun,
+		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
+		Capabilities: append(b.senses.capabilities(), b.acts.capabilities...),
+	}
+	switch {
+	case b.acts.dryRun:
+		st.Guard = "not needed in a dry run"
+	case b.guard != 0:
+		st.Guard = fmt.Sprintf("pid %d", b.guard)
+	}
+	if b.journal != nil {
+		st.Journal = b.journal.Health()
+	} else {
+		st.Journal.Err = "not open: nothing is remembered"
+	}
+	st.Fill(b.last)
+	return st
+}
+
+// pinner passes an operator's wish to the loop, for a transfer that exists.
+func (b *board) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) error {
+	return func(id watchdog.TransferID, p control.Pin) error {
+		b.mu.Lock()
+		err := pinnable(b.last.Snapshot.Transfers, id, p)
+		b.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case to <- watchdog.Pinning{ID: id, Pin: p}:
+			poke(wake)
+			return nil
+		case <-time.After(time.Second):
+			return fmt.Errorf("the watchdog does not take it: see its log")
+		}
+	}
+}
+
+// pinnable tells why a wish cannot be granted.
+func pinnable(ts []watchdog.Transfer, id watchdog.TransferID, p control.Pin) error {
+	for _, t := range ts {
+		if t.ID != id {
+			continue
+		}
+		limits := t.Control == watchdog.ControlFull || t.Control == watchdog.ControlLimitOnly
+		pauses := t.Control == watchdog.ControlFull || t.Control == watchdog.ControlPauseOnly
+		if p.Pause && !pauses {
+			return fmt.Errorf("it is never paused: %s", t.Why)
+		}
+		if p.Rate > 0 && !limits {
+			return fmt.Errorf("it is never limited: %s", t.Why)
+		}
+		return nil
+	}
+	return web.ErrNoTransfer
+}
+
+// greetTime lets the first echo requests be answered before the first status
+// is shown.
+const greetTime = 2 * time.Second
+
+// greet shows what was found, once, after the first turns.
+func (b *board) greet(ctx context.Context, w io.Writer) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-b.first:
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(greetTime):
+		if err := b.status().Text(w); err != nil {
+			b.log.Warn("the first status could not be shown", "error", err)
+		}
+		fmt.Fprintf(w, "\nwatching over %s; Ctrl-C ends it and undoes everything\n", hostname())
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeline/configs"
+	"lifeline/probes/host"
+	"lifeline/probes/nic"
+	"lifeline/probes/path"
+	"lifeline/probes/rsync"
+	"lifeline/watchdog"
+	"lifeline/watchdog/journal"
+	"lifeline/watchdog/web"
+)
+
+// Memory settings: the live heap is a few MB, and a backup server's memory
+// belongs to its page cache.
+const (
+	gcPercent   = 50
+	memoryLimit = 48 << 20
+)
+
+// task is something long-lived; all of them run in one errgroup.
+type task interface {
+	Run(context.Context) error
+	String() string
+}
+
+// daemon is all parts, wired.
+type daemon struct {
+	cfg     configs.Config
+	log     *slog.Logger
+	acts    *acting
+	journal *journal.Journal // nil when it could not be opened
+	loop    *watchdog.Loop
+	board   *board
+	tasks   []task
+	greet   io.Writer // shown the first status
+	wake    chan struct{}
+}
+
+// newDaemon wires the parts. What it opened is closed again when it fails.
+func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (d *daemon, err error) {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+	d = &daemon{cfg: cfg, log: log, wake: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil && d.acts != nil {
+			err = errors.Join(err, d.acts.release())
+		}
+	}()
+	if d.acts, err = newActing(ctx, cfg, log, dryRun); err != nil {
+		return nil, err
+	}
+	d.openJournal()
+	s, err := d.newSenses()
+	if err != nil {
+		return nil, err
+	}
+	d.board = newBoard(log, d.journal, d.acts, s)
+	pins := make(chan watchdog.Pinning, 16)
+	d.loop = &watchdog.Loop{
+		Engine: watchdog.NewEngine(cfg.Engine(), d.learnt()),
+		Sensor: s, Actor: d.acts, Tell: d.board.tell, Wake: d.wake, Pins: pins, Origin: s.origin,
+	}
+	d.tasks = append(d.tasks, d.loop)
+	return d, d.listen(pins)
+}
+
+// openJournal opens what is kept on disk. Without it control goes on.
+func (d *daemon) openJournal() {
+	j, err := journal.Open(d.cfg.StateDir)
+	if err != nil {
+		d.log.Warn("nothing will be remembered", "error", err)
+		return
+	}
+	if p := j.PutAside(); p != "" {
+		d.log.Warn("the journal was damaged; it is put aside and a new one begun", "old", p)
+	}
+	d.journal = j
+	d.tasks = append(d.tasks, j)
+}
+
+// newSenses makes the probes and their tasks.
+func (d *daemon) newSenses() (*senses, error) {
+	links, err := nic.New(d.log)
+	if err != nil {
+		return nil, fmt.Errorf("links: %w", err)
+	}
+	transfers, err := rsync.New(rsync.Options{Log: d.log})
+	if err != nil {
+		return nil, err
+	}
+	softnet, err := host.NewSoftnet("/proc")
+	if err != nil {
+		return nil, err
+	}
+	icmp := path.NewICMP()
+	origin := time.Now()
+	paths := path.New(path.Config{
+		Pinger: icmp, Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
+		Clock: func() time.Duration { return time.Since(origin) }, Wall: time.Now, Log: d.log,
+	})
+	d.tasks = append(d.tasks, links, transfers, paths,
+		relay{"transfers", transfers.Appeared(), d.wake}, relay{"link events", links.Wake(), d.wake})
+	return &senses{
+		nic: links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet,
+		shapeable: d.acts.shapeable, configured: d.cfg.Path.Targets, origin: origin,
+	}, nil
+}
+
+// listen opens the control socket.
+func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
+	gid := -1
+	if g := d.cfg.SocketGroup; g != "" {
+		found, err := user.LookupGroup(g)
+		if err != nil {
+			return fmt.Errorf("socket_group: %w", err)
+		}
+		if gid, err = strconv.Atoi(found.Gid); err != nil {
+			return fmt.Errorf("socket_group %q: %w", g, err)
+		}
+	}
+	l, err := web.Listen(d.cfg.SocketPath(), gid)
+	if err != nil {
+		return err
+	}
+	api := web.API{Status: d.board.status, Pin: d.board.pinner(pins, d.wake)}
+	d.tasks = append(d.tasks, &web.Server{Path: d.cfg.SocketPath(), Listener: l, Handler: api.Handler()})
+	return nil
+}
+
+// run runs all tasks until ctx ends or one of them fails, and then undoes
+// everything.
+func (d *daemon) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range d.tasks {
+		g.Go(func() error {
+			if err := t.Run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return d.board.greet(ctx, d.greet) })
+	err := g.Wait()
+	return errors.Join(err, d.acts.release())
+}
+
+// relay wakes the loop.
+type relay struct {
+	name string
+	from <-chan struct{}
+	to   chan<- struct{}
+}
+
+func (r relay) String() string { return "waking by " + r.name }
+
+func (r relay) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.from:
+			poke(r.to)
+		}
+	}
+}
+
+// poke wakes whoever listens, once.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// hostname is for people; a host without one is "this host".
+func hostname() string {
+	if h, err := os.Hostname(); err == nil {
+		return h
+	}
+	return "this host"
+}

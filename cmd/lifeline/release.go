@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeline/configs"
+	"lifeline/remediate"
+)
+
+// Hidden commands: the daemon runs itself under these names.
+const (
+	guardCommand = "guard"
+	trialCommand = "trial-child"
+)
+
+func newReleaseCommand() *cobra.Command {
+	var config, dir string
+	cmd := &cobra.Command{
+		Use:   "release",
+		Short: "End the daemon, if it still runs, and undo everything it did",
+		Long: "Kills the daemon of this host if it still runs, resumes every transfer, lifts every\n" +
+			"limit and removes every shaper that its ledger lists. Calling it again does nothing.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" {
+				c, _, err := loadConfig(config)
+				if err != nil {
+					return err
+				}
+				dir = c.RunDir
+			}
+			r, err := remediate.Release(cmd.Context(), dir, undoer())
+			return errors.Join(tellRelease(cmd, dir, r), err)
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE` that names the run directory (default "+configs.DefaultFile+" where it exists)")
+	cmd.Flags().StringVar(&dir, "run-dir", "", "run directory `DIR` that holds the ledger")
+	return cmd
+}
+
+// tellRelease says what was found and done, entry by entry.
+func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
+	w := cmd.OutOrStdout()
+	if r.Killed.PID != 0 {
+		fmt.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
+	}
+	for _, line := range r.Damage {
+		fmt.Fprintf(w, "unreadable line of the ledger: %s\n", line)
+	}
+	for _, u := range r.Results {
+		if u.Err != nil {
+			fmt.Fprintf(w, "NOT undone: %s: %v\n", u.Entry, u.Err)
+		} else {
+			fmt.Fprintf(w, "undone: %s\n", u.Entry)
+		}
+	}
+	_, err := fmt.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
+	return err
+}
+
+func newGuardCommand() *cobra.Command {
+	var dir string
+	var lease time.Duration
+	cmd := &cobra.Command{
+		Use: guardCommand, Short: "Undo everything when the daemon is gone", Hidden: true, Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return remediate.RunGuard(dir, lease, undoer(), newLogger(configs.Default().Log, cmd.ErrOrStderr()))
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "run directory")
+	cmd.Flags().DurationVar(&lease, "lease", remediate.DefaultLease, "longest silence of the daemon")
+	return cmd
+}
+
+func newTrialCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: trialCommand, Short: "Be the process on which mechanisms are tried", Hidden: true, Args: exactly(),
+		RunE: func(*cobra.Command, []string) error { return remediate.RunTrialChild() },
+	}
+}

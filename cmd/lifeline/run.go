@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"lifeline/configs"
+)
+
+type runOptions struct {
+	config, state, socket string
+	dryRun                bool
+}
+
+func newRunCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Watch over this host in the foreground and keep its line alive",
+		Long: "Watches over this host until SIGTERM or Ctrl-C, and undoes everything before it ends.\n" +
+			"Without a configuration file everything is found out or has a default.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (default "+configs.DefaultFile+" where it exists)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "decide and say what would be done, and do nothing")
+	f.StringVar(&o.state, "state", "", "state directory `DIR` (state_dir)")
+	f.StringVar(&o.socket, "socket", "", "control socket at `PATH` (socket)")
+	return cmd
+}
+
+// load reads the configuration; the options of the command line go first.
+func (o runOptions) load() (c configs.Config, from string, err error) {
+	c, from, err = loadConfig(o.config)
+	if err != nil {
+		return c, from, err
+	}
+	for _, p := range []struct {
+		flag, value string
+		to          *string
+	}{{"--state", o.state, &c.StateDir}, {"--socket", o.socket, &c.Socket}} {
+		if p.value == "" {
+			continue
+		}
+		if !filepath.IsAbs(p.value) {
+			return c, from, usage(fmt.Errorf("%s %q is not an absolute path: begin it with \"/\"", p.flag, p.value))
+		}
+		*p.to = p.value
+	}
+	return c, from, nil
+}
+
+func (o runOptions) run(ctx context.Context, out io.Writer) error {
+	cfg, from, err := o.load()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, os.Stderr)
+	log.Info("starting", "version", version(), "config", from, "dry_run", o.dryRun)
+	d, err := newDaemon(ctx, cfg, log, o.dryRun)
+	if err != nil {
+		return err
+	}
+	d.greet = out
+	err = d.run(ctx)
+	log.Info("ended", "error", err)
+	return err
+}
+
+// newLogger logs as configured.
+func newLogger(c configs.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"lifeline/probes/host"
+	"lifeline/probes/nic"
+	"lifeline/probes/path"
+	"lifeline/probes/rsync"
+	"lifeline/watchdog"
+)
+
+// idleRate is the rate of a link below which the paths over it count as empty, so that base RTTs may be learnt.
+const idleRate = 125e3 // bytes/s, 1 Mbit/s
+
+// sessionsEvery is how often the ssh sessions are looked through for targets.
+const sessionsEvery = time.Second
+
+// senses joins the probes into one sample.
+type senses struct {
+	nic        *nic.Probe
+	path       *path.Probe
+	icmp       *path.ICMP
+	origin     time.Time // of the monotonic time
+	rsync      *rsync.Probe
+	softnet    *host.Softnet
+	shapeable  func(watchdog.ShaperKey) bool
+	configured []netip.Addr
+	sessionsAt time.Duration
+	before     []watchdog.Transfer // of the sample before
+	beforeAt   time.Duration
+}
+
+// Sample takes one sample of everything.
+func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decision) watchdog.Snapshot {
+	snap := watchdog.Snapshot{Mono: mono, Wall: wall}
+	note := func(errs []watchdog.ProbeError) { snap.Errors = append(snap.Errors, errs...) }
+
+	var errs []watchdog.ProbeError
+	snap.Links, errs = s.nic.Sample(mono)
+	note(errs)
+	snap.Transfers, errs = s.rsync.Sample(mono)
+	note(errs)
+	snap.Softnet, errs = s.softnet.Sample(mono)
+	note(errs)
+	s.aim(mono, &snap)
+	snap.Paths, errs = s.path.Sample(mono)
+	note(errs)
+	snap.Management = path.Reach(snap.Paths)
+	for i := range snap.Links {
+		l := &snap.Links[i]
+		for _, d := range []watchdog.Direction{watchdog.Rx, watchdog.Tx} {
+			heard := path.Listen(l.Index, d, snap.Transfers, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
+			l.Delay[d] = path.LinkDelay(l.Index, snap.Paths, heard)
+			l.ShaperOK[d] = s.shapeable(watchdog.ShaperKey{Link: l.Index, Direction: d})
+		}
+	}
+	s.before, s.beforeAt = snap.Transfers, mono
+	return snap
+}
+
+// aim tells the path probe whom to ask, how often, and which links are idle.
+func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot) {
+	mode := path.Idle
+	if len(snap.Transfers) > 0 {
+		mode = path.Fast
+	}
+	s.path.SetMode(mode)
+	var idle []int
+	for _, l := range snap.Links {
+		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]
+		if rx.Known && tx.Known && rx.Bytes < idleRate && tx.Bytes < idleRate {
+			idle = append(idle, l.Index)
+		}
+	}
+	s.path.SetIdle(idle...)
+	if s.sessionsAt != 0 && mono-s.sessionsAt < sessionsEvery {
+		return
+	}
+	s.sessionsAt = max(mono, 1)
+	var sessions []path.Session
+	for _, x := range s.rsync.Sessions() {
+		sessions = append(sessions, path.Session{Peer: x.Peer})
+	}
+	s.path.SetTargets(s.configured, sessions)
+}
+
+// shaped tells whether a shaper of ours stands on a link and direction: its
+// queue shows in the transfers' own RTT, which is then no evidence.
+func shaped(d watchdog.Decision, link int, dir watchdog.Direction) bool {
+	for _, l := range d.Links {
+		if l.Link == link && l.Direction == dir && l.Shaper > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// capabilities are what the probes found out about this host.
+func (s *senses) capabilities() []watchdog.Capability {
+	return []watchdog.Capability{s.rsync.Capability(), s.icmp.Capability()}
+}
+
+// pingWay tells how echo requests are sent, by family.
+func (s *senses) pingWay() string { return strings.TrimSpace(s.icmp.Capability().Left) }

@@ -1,0 +1,183 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/lab"
+	"lifeline/watchdog/web"
+)
+
+// Daemon says how to run Lifeline in a lab.
+type Daemon struct {
+	Binary string
+	Config string    // text of its configuration file; the defaults when empty
+	Log    io.Writer // also gets what the daemon writes; may be nil
+}
+
+// Running is a daemon in a lab.
+type Running struct {
+	cmd    *lab.Cmd
+	done   chan error
+	client *web.Client
+	out    *output
+	Dir    string // holds its state, its run directory and its socket
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	also io.Writer // may be nil
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.also != nil {
+		_, _ = o.also.Write(b) // a spectator who left is no reason to stop
+	}
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// Start runs the daemon on the lab's server and waits until it answers.
+func (d *Daemon) Start(ctx context.Context, l *lab.Lab) (*Running, error) {
+	dir, err := os.MkdirTemp(l.Dir(), "lifeline-")
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("state_dir = %q\nrun_dir = %q\n%s", filepath.Join(dir, "state"), filepath.Join(dir, "run"), d.Config)
+	file := filepath.Join(dir, "lifeline.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	r := &Running{
+		cmd: l.Srv.Command(context.WithoutCancel(ctx), d.Binary, "run", "--config", file),
+		out: &output{also: d.Log}, done: make(chan error, 1), Dir: dir,
+		client: web.NewClient(filepath.Join(dir, "run", "control.sock")),
+	}
+	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
+	if err := r.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { r.done <- r.cmd.Wait() }()
+	if err := r.ready(ctx); err != nil {
+		r.Stop()
+		return nil, fmt.Errorf("daemon: %w\n%s", err, r.out)
+	}
+	return r, nil
+}
+
+// ready waits for the first turn.
+func (r *Running) ready(ctx context.Context) error {
+	for range 300 {
+		st, err := r.client.Status(ctx)
+		if err == nil && !st.At.IsZero() {
+			return nil
+		}
+		select {
+		case err := <-r.done:
+			r.done <- err
+			return fmt.Errorf("ended: %v", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("does not answer")
+}
+
+// Status asks the daemon.
+func (r *Running) Status(ctx context.Context) (web.Status, error) { return r.client.Status(ctx) }
+
+// Pid is the daemon's.
+func (r *Running) Pid() int { return r.cmd.Process.Pid }
+
+// Log is what the daemon wrote so far.
+func (r *Running) Log() string { return r.out.String() }
+
+// Stop ends the daemon by SIGTERM and waits until it has undone everything.
+func (r *Running) Stop() {
+	_ = r.cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
+	select {
+	case <-r.done:
+	case <-time.After(15 * time.Second):
+		_ = r.cmd.Process.Kill()
+		<-r.done
+	}
+}
+
+// Usage is what the daemon and its guard cost.
+type Usage struct {
+	CPU float64 // of one core, ratio, over the measurement
+	RSS int64   // bytes, both together, at its end
+}
+
+type usage struct {
+	at  time.Time
+	cpu time.Duration
+	rss int64
+}
+
+func (u usage) since(before usage) Usage {
+	if u.at.IsZero() {
+		return Usage{}
+	}
+	return Usage{CPU: float64(u.cpu-before.cpu) / float64(u.at.Sub(before.at)), RSS: u.rss}
+}
+
+// usage reads what both processes have used so far; it is zero without them.
+func (r *Running) usage() (u usage, err error) {
+	if r == nil {
+		return u, nil
+	}
+	st, err := r.client.Status(context.Background())
+	if err != nil {
+		return u, err
+	}
+	u.at = time.Now()
+	for _, pid := range []int{st.PID, st.GuardPID} {
+		cpu, rss, err := processUsage(pid)
+		if err != nil {
+			return u, err
+		}
+		u.cpu += cpu
+		u.rss += rss
+	}
+	return u, nil
+}
+
+// processUsage reads proc(5): utime and stime in ticks of 10 ms, rss in pages.
+func processUsage(pid int) (cpu time.Duration, rss int64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(f) < 22 {
+		return 0, 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(f))
+	}
+	var n [3]int64
+	for i, at := range []int{11, 12, 21} {
+		if n[i], err = strconv.ParseInt(f[at], 10, 64); err != nil {
+			return 0, 0, err
+		}
+	}
+	return time.Duration(n[0]+n[1]) * 10 * time.Millisecond, n[2] * int64(os.Getpagesize()), nil
+}
