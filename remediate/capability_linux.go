@@ -82,15 +82,19 @@ func (t *trial) tryWindow() error {
 		return err
 	}
 	var floor int64
-	err = t.visit(func(fd int) error {
-		c, err := inspect(fd)
-		floor = c.floor()
-		return errors.Join(err, setWindow(fd, floor))
-	})
-	if err != nil {
+	clamp := func() error {
+		return t.visit(func(fd int) error {
+			c, err := inspect(fd)
+			floor = c.floor()
+			return errors.Join(err, setWindow(fd, floor))
+		})
+	}
+	if err := clamp(); err != nil {
 		return err
 	}
-	if w, err := t.flow(trialTime, func(w int64) bool { return w <= 2*floor }); err != nil || w > 2*floor {
+	// Autotuning raises the clamp again, so it is set with every look, as in use.
+	shrunk := func(w int64) bool { return w <= 2*floor || clamp() != nil }
+	if w, err := t.flow(trialTime, shrunk); err != nil || w > 2*floor {
 		return errors.Join(fmt.Errorf("clamped to %d bytes, the window stands at %d", floor, w), err, t.lift())
 	}
 	if err := t.lift(); err != nil {

@@ -71,8 +71,25 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
+// initialPIDNamespace is the inode of the host's first pid namespace
+// (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+const initialPIDNamespace = 0xEFFFFFFC
+
+// ownsHost says whether this process shares the pid namespace and the root
+// directory of the machine's first process: then no container engine ends it,
+// whatever files an image that the machine was made of has left.
+func ownsHost() bool {
+	var ns, root, first unix.Stat_t
+	return unix.Stat("/proc/self/ns/pid", &ns) == nil && ns.Ino == initialPIDNamespace &&
+		unix.Stat("/", &root) == nil && unix.Stat("/proc/1/root", &first) == nil &&
+		root.Dev == first.Dev && root.Ino == first.Ino
+}
+
 // containerKind names the container that we run in; "" outside of one.
 func containerKind() string {
+	if ownsHost() {
+		return ""
+	}
 	for path, kind := range map[string]string{"/.dockerenv": "docker", "/run/.containerenv": "podman"} {
 		if _, err := os.Stat(path); err == nil {
 			return kind
