@@ -6,20 +6,21 @@ import "math"
 // pacing rates; receiving, into windows of rate x (path RTT + target), so that
 // a budget equal to the capacity makes a queue of about the target.
 type budget struct {
-	rate    float64 // bytes/s
-	top     float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
-	sure    bool    // top was found at a crawl and not in a fast ramp
-	age     float64 // s of use since then
-	again   float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
-	depth   float64 // of top: the rate while draining
-	before  float64 // s of queue when draining was last checked
-	drained float64 // when the queue should be gone
-	settled float64 // when the last change should be visible
-	quiet   float64 // when the limits last bound
+	rate     float64 // bytes/s
+	top      float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
+	sure     bool    // top was found at a crawl and not in a fast ramp
+	age      float64 // s of use since then
+	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
+	depth    float64 // of top: the rate while draining
+	before   float64 // s of queue when draining was last checked
+	checked  float64 // when that was
+	patience float64 // until when the queue may still grow
+	settled  float64 // when the last change should be visible
+	quiet    float64 // when the limits last bound
 }
 
 func (b *budget) shift(by float64) {
-	b.drained, b.settled, b.quiet = b.drained+by, b.settled+by, b.quiet+by
+	b.checked, b.patience, b.settled, b.quiet = b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
 // windowed says that windows are what limits, so that the queue follows the
@@ -46,8 +47,8 @@ func (c *Controller) begin(in *Input, s *signal) {
 		c.mode, b.top, b.rate = cruising, s.paid, s.paid
 		b.settled = s.now + s.loop
 	case s.paid > 2*b.rate:
-		b.top = s.paid
-		c.sink(s, 0.75, s.fresh)
+		b.top, b.rate = s.paid, s.paid
+		c.sink(s, 0.75)
 	}
 	b.rate = max(b.rate, c.least(in))
 }
@@ -73,9 +74,13 @@ func (c *Controller) steer(in *Input, s *signal) {
 	c.bound(in, s)
 }
 
+// excuseEvery is the time in seconds within which new transfers excuse a queue
+// only once.
+const excuseEvery = 3.0
+
 // excused says that a queue may be the burst of new transfers, which no limit
 // has met yet: it says nothing of what the link bears.
-func (c *Controller) excused(s *signal) bool { return s.now-c.newest < 0.4+s.loop }
+func (c *Controller) excused(s *signal) bool { return s.now-c.excuse < 0.4+s.loop }
 
 // ramped is the queue in seconds that ends a ramp.
 func (c *Controller) ramped() float64 { return 0.6 * c.target }
@@ -87,9 +92,10 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	long := s.sees && s.fresh > c.ramped()
 	switch {
 	case long && c.excused(s):
-		if !c.windowed() && s.fresh > c.engage && b.top > 0 {
-			c.sink(s, 0.75, s.fresh)
-		}
+		return
+	case long && !c.windowed() && s.now-c.newest < 0.4+s.loop:
+		b.top = 0
+		c.sink(s, 0.75)
 		return
 	case long && c.windowed():
 		c.mode, b.top, b.settled = cruising, b.rate, s.now
@@ -117,10 +123,12 @@ func (c *Controller) ramp(in *Input, s *signal) {
 func (c *Controller) gain(s *signal) float64 {
 	most := min(math.Log(1.1)/0.02, math.Log(1.25)/max(s.rtt, 1e-3))
 	switch {
+	case c.cause.foreign: // stepping back is no experiment
+		return min(most, 1)
 	case c.windowed():
 		return min(most, 0.7/s.loop)
 	case c.budget.again > 0:
-		most = min(most, 0.2+0.5*c.budget.again)
+		return min(most, (1+c.budget.again)*2*0.003/(s.loop*s.loop), 2*0.02/(s.loop*s.loop))
 	}
 	return min(most, 2*(0.025+s.rtt/2)/(s.loop*s.loop))
 }

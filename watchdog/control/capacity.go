@@ -46,7 +46,7 @@ func (c *Controller) learn(in *Input, s *signal) {
 	if !s.rateKnown {
 		return
 	}
-	if c.cap.seen > 0 && c.meter.mean > c.cap.seen {
+	if c.cap.seen > 0 && c.meter.mean > c.cap.seen && s.fresh < 0.2*c.target {
 		c.cap.seen = c.meter.mean
 	}
 	standing := 0.4 * c.target // windows hold a queue, rates avoid one

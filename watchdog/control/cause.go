@@ -7,7 +7,7 @@ type cause struct {
 	testing bool
 	rate    float64 // bytes/s of ours before we gave way
 	delay   float64 // s of raw delay then
-	least   float64 // s, the smallest raw delay since the rate fell
+	meant   delay   // what the delay is like since the rate fell
 	low     float64 // s for which the rate has been low
 	lastLow float64 // s, when the delay last was too long
 	until   float64 // end of the back-off
@@ -32,27 +32,29 @@ func (k *cause) shift(by float64) {
 
 func (k *cause) rest() { *k = cause{until: k.until, wait: k.wait} }
 
-// backing says that limits are lifted because the queue is not ours.
-func (k *cause) backing(s *signal) bool { return k.foreign && s.now < k.until }
-
 // judge runs the test.
 func (k *cause) judge(c *Controller, in *Input, s *signal) {
-	if k.foreign && s.now >= k.until {
-		k.foreign = false
-	}
-	if k.backing(s) {
-		k.endEarly(c, in, s)
+	k.foreign = k.foreign && s.now < k.until
+	if k.foreign {
+		k.tolerate(c, s)
 		return
 	}
-	if c.mode == lifted {
-		c.resume(in, s)
-	}
 	k.tryOut(c, in, s)
-	if !s.sees || !s.rateKnown || c.mode == lifted {
+	if !s.sees || !s.rateKnown {
 		k.testing = false
 		return
 	}
 	k.test(c, s)
+}
+
+// tolerate overlooks a queue while we step back, unless so much came on top of
+// what was set aside that some of it must be ours.
+func (k *cause) tolerate(c *Controller, s *signal) {
+	if s.queue > c.engage {
+		k.foreign = false
+		return
+	}
+	s.queue, s.fresh = 0, 0
 }
 
 // test follows one episode of a long queue.
@@ -62,65 +64,39 @@ func (k *cause) test(c *Controller, s *signal) {
 	}
 	switch {
 	case !k.testing && s.queue > c.target && c.mode != ramping:
-		*k = cause{testing: true, rate: s.peak, delay: s.raw, least: s.raw, lastLow: s.now,
+		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now,
 			until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
-		return
 	case !k.testing:
-		return
 	case s.now-k.lastLow > 1:
 		k.testing = false
-		return
 	case s.raw < causeStays*k.delay: // it reacts
-		k.rate, k.delay, k.least, k.low = s.ours, s.raw, s.raw, 0
-		return
+		k.rate, k.delay, k.low = s.ours, s.raw, 0
 	case s.ours > causeFell*k.rate || s.ours < 0.6*c.budget.rate: // we did not give way, or it is not our doing
-		k.delay, k.least, k.low = max(k.delay, s.raw), s.raw, 0
-		return
-	}
-	k.low += s.dt
-	k.least = min(k.least, s.raw)
-	if k.low >= causeFor {
-		k.acquit(c, s)
+		k.delay, k.low = max(k.delay, s.raw), 0
+	default:
+		if k.low == 0 {
+			k.meant = delay{foreign: s.raw}
+		}
+		k.low += s.dt
+		k.meant.innocent(s, max(k.low, s.dt), 10)
+		if k.low >= causeFor {
+			k.acquit(c, s)
+		}
 	}
 }
 
-// acquit lifts, and sets aside the delay that did not react.
+// acquit sets aside the delay that did not react, and lets the budget grow again.
 func (k *cause) acquit(c *Controller, s *signal) {
 	wait := clamp(2*k.wait, backFirst, backMost)
 	if s.now-k.until > 3*backMost {
 		wait = backFirst
 	}
+	d := &c.delay
+	d.foreign, d.noise, d.noiseRecent = k.meant.foreign, k.meant.noise, k.meant.noiseRecent
 	*k = cause{foreign: true, until: s.now + wait, wait: wait}
-	c.delay.foreign = k.leastOr(s.raw)
 	s.queue, s.fresh = 0, 0
-	c.mode = ramping
-	c.shaper.wanted, c.shaper.stands = false, false
-	c.crisis.allowed = everyone
-}
-
-func (k *cause) leastOr(raw float64) float64 {
-	if k.least > 0 {
-		return k.least
-	}
-	return raw
-}
-
-// endEarly ends the back-off when lifting made the delay much longer: some of
-// it is ours after all.
-func (k *cause) endEarly(c *Controller, in *Input, s *signal) {
-	if s.queue > max(c.engage, c.delay.foreign) && c.carries(in, s) {
-		k.foreign = false
-		if c.mode == lifted {
-			c.begin(in, s)
-			c.budget.rate = max(c.budget.rate, s.ours)
-		}
-		return
-	}
-	s.queue, s.fresh = 0, 0
-	if c.mode != lifted && s.now-c.budget.quiet > 2 {
-		c.mode = lifted
-		c.budget.top = s.peak
-	}
+	c.mode, c.budget.again = ramping, 0
+	c.crisis = crisis{allowed: everyone}
 }
 
 // tryOut cuts a direction that does not seem to carry the load after a while

@@ -10,7 +10,7 @@ const (
 	ramping              // the budget grows until the link answers
 	draining             // below capacity until the queue is gone
 	cruising             // around what the link bears
-	lifted               // no limits: the queue is not ours, or they did not bind for long
+	lifted               // no limits: there is nothing to steer by
 )
 
 // Controller steers one direction of one link. It keeps what it learnt between
@@ -42,13 +42,14 @@ type Controller struct {
 	roster roster
 	left   []int64 // scratch
 	newest float64 // s, when the newest transfer was first seen
+	excuse float64 // s, when new transfers last began to excuse a queue
 }
 
 // member is one transfer in one step.
 type member struct {
 	flow  *Flow
 	state *state
-	share float64 // bytes/s of the budget
+	share float64 // bytes/s of the budget; of the last step until it is divided anew
 }
 
 // state is what is remembered of a transfer between steps.
@@ -77,6 +78,7 @@ func New(set Settings) *Controller {
 		engage: seconds(set.Engage),
 		states: map[string]*state{},
 		crisis: crisis{allowed: everyone},
+		newest: -excuseEvery, excuse: -excuseEvery,
 	}
 }
 
@@ -117,8 +119,9 @@ func (c *Controller) rewind(by float64) {
 	for _, st := range c.states {
 		st.born, st.grown, st.since = st.born+by, st.grown+by, st.since+by
 	}
-	c.delay.seen += by
+	c.delay.seen, c.delay.changed = c.delay.seen+by, c.delay.changed+by
 	c.newest += by
+	c.excuse += by
 	c.budget.shift(by)
 	c.shaper.shift(by)
 	c.load.shift(by)
@@ -139,9 +142,12 @@ func (c *Controller) enrol(in *Input) {
 			st = &state{born: now, since: now, grown: now}
 			c.states[f.ID] = st
 			c.newest = now
+			if now-c.excuse > excuseEvery {
+				c.excuse = now
+			}
 		}
 		st.step = c.steps
-		c.members = append(c.members, member{flow: f, state: st})
+		c.members = append(c.members, member{flow: f, state: st, share: st.share})
 	}
 	if len(c.states) == len(c.members) {
 		return
@@ -169,6 +175,9 @@ func (c *Controller) decide(in *Input, s *signal) {
 	case c.mode == idle:
 		c.begin(in, s)
 	}
+	if c.mode == lifted {
+		c.begin(in, s)
+	}
 	c.cause.judge(c, in, s)
 	c.handover(in, s)
 	c.steer(in, s)
@@ -188,7 +197,7 @@ func (c *Controller) rest(s *signal) {
 		st.paused = false
 	}
 	if s.sees && len(c.members) == 0 { // jitter that is there without us is not ours
-		c.delay.foreign += (min(s.raw, c.engage) - c.delay.foreign) * blend(s.dt, 5)
+		c.delay.innocent(s, 5, c.engage)
 	}
 }
 

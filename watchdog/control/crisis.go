@@ -38,7 +38,7 @@ func (k *crisis) judge(c *Controller, in *Input, s *signal) {
 		k.allowed = 1
 	}
 	k.patience = max(k.patience, patienceMin)
-	if !c.set.Pause || c.mode == lifted && in.Management != Unreachable {
+	if !c.set.Pause {
 		k.all, k.allowed = false, everyone
 		return
 	}

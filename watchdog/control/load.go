@@ -17,7 +17,6 @@ const (
 	sampleEvery = 0.1 // s
 	coolAfter   = 3.0 // s without a sign of it until the link is not saturated
 	idleAfter   = 10. // s without binding until limits are no longer engaged
-	liftAfter   = 300 // s without binding until they are lifted
 )
 
 // watch takes one sample: three of six at 90 % of the capacity, or a queue.
@@ -50,22 +49,5 @@ func (c *Controller) settle(s *signal) {
 		l.engaged = true
 	case s.now-c.budget.quiet > idleAfter:
 		l.engaged = false
-	}
-	if !l.engaged && c.mode != idle && c.mode != lifted && s.now-c.budget.quiet > liftAfter {
-		c.mode = lifted
-		c.budget.top = s.peak
-	}
-}
-
-// resume ends a lift for disuse: the transfers want more than when it began,
-// there are new ones, or there is a queue.
-func (c *Controller) resume(in *Input, s *signal) {
-	if c.mode != lifted || c.cause.backing(s) {
-		return
-	}
-	fresh := s.now-c.newest < 1
-	more := s.rateKnown && s.ours > max(startRate, 1.5*c.budget.top)
-	if fresh || more || c.load.saturated || s.sees && s.queue > c.target {
-		c.begin(in, s)
 	}
 }

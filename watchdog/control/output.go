@@ -8,7 +8,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 	out := Output{
 		Capacity:  c.remember(in),
 		Saturated: c.load.saturated,
-		NotOurs:   c.cause.backing(s),
+		NotOurs:   c.cause.foreign,
 		Phase:     c.phase(in, s),
 		Tick:      c.tick(s),
 	}
@@ -112,12 +112,10 @@ func (c *Controller) phase(in *Input, s *signal) Phase {
 		return PauseAll
 	case c.mode == idle:
 		return Free
-	case c.cause.backing(s):
+	case c.cause.foreign:
 		return Backoff
-	case c.mode == lifted && c.blind(in, s):
-		return Blind
 	case c.mode == lifted:
-		return Free
+		return Blind
 	case c.crisis.allowed < everyone:
 		return Fewer
 	case c.load.engaged:
@@ -160,9 +158,6 @@ func (c *Controller) why(out *Output, s *signal) string {
 	case Probing:
 		return "limits grow until the link answers"
 	case Free:
-		if c.mode == lifted {
-			return "limits were not needed for long"
-		}
 		if c.set.Off {
 			return "switched off"
 		}

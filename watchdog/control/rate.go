@@ -15,9 +15,9 @@ func (c *Controller) tuning() tuning {
 	t := tuning{head: 0.95, knee: c.target, period: 4}
 	switch {
 	case c.shaper.stands && c.set.Direction == Rx:
-		t = tuning{head: 0.96, knee: 0.5 * c.target, period: 20}
+		t = tuning{head: 0.96, knee: 0.3 * c.target, period: 20}
 	case c.shaper.stands:
-		t = tuning{head: 0.98, knee: 0.5 * c.target, period: 20}
+		t = tuning{head: 0.98, knee: 0.3 * c.target, period: 20}
 	}
 	if !c.budget.sure {
 		t.period = 3
@@ -31,7 +31,9 @@ func (c *Controller) tuning() tuning {
 func (c *Controller) cruiseRate(in *Input, s *signal) {
 	b, t := &c.budget, c.tuning()
 	switch {
-	case s.sees && s.queue > t.knee && s.now > b.settled:
+	case c.crowded(in, s):
+		return
+	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) && s.now > b.settled:
 		c.cutRate(in, s)
 		return
 	case s.sees && s.fresh > t.knee/2: // neither up nor down
@@ -42,9 +44,24 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	b.age += s.dt
 	x := (b.age - t.period) / t.period
 	b.rate = max(b.rate, b.top*(1+(1-t.head)*x*x*x))
-	if s.sees && b.rate > 1.01*b.top && !in.Configured {
+	if s.sees && b.rate > b.top*(1+0.6*(1-t.head)) && !in.Configured {
 		c.mode, b.again = ramping, s.dt
 	}
+}
+
+// crowded makes room at once when others begin to send much through our own
+// NIC: what it sends beyond the capacity is known before any delay shows it.
+func (c *Controller) crowded(in *Input, s *signal) bool {
+	b, best := &c.budget, c.best(in)
+	others := s.rate - b.rate
+	if c.set.Direction != Tx || !c.cap.full || !s.rateKnown || !s.busy || s.now < b.settled ||
+		s.rate < 1.05*best || others < s.others+0.05*best {
+		return false
+	}
+	b.top = max(best-others, c.least(in))
+	b.rate, b.sure = b.top, false
+	c.sink(s, 0.9)
+	return true
 }
 
 // cutRate goes below what the link bore when the queue began, long enough for
@@ -55,7 +72,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if ref == 0 || !c.excused(s) {
 		ref = c.borne(s)
 		c.note(ref + s.others)
-		b.sure = c.mode == cruising || b.again > 0
+		b.sure = (c.mode == cruising || b.again > 0) && ref > 0.9*b.rate
 	}
 	ref = max(ref, c.least(in))
 	queue := s.fresh + s.loop*clamp(b.rate/ref-1, 0, 1) // it grew since the probes saw it
@@ -63,19 +80,19 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
-	b.top = ref
-	c.sink(s, depth, queue)
+	b.top, b.rate = ref, ref
+	c.sink(s, depth)
 	b.rate = max(b.rate, c.least(in))
 }
 
-// sink drains a queue of so many seconds at a rate below the top.
-func (c *Controller) sink(s *signal, depth, queue float64) {
+// sink drains the queue at a rate below the top, or below the present rate when
+// no top is known.
+func (c *Controller) sink(s *signal, depth float64) {
 	b := &c.budget
-	b.rate = depth * b.top
+	b.rate = depth * max(b.top, b.rate)
 	b.age, b.again = 0, 0
-	b.depth, b.before = depth, queue
-	b.drained = s.now + 2*s.loop + min(queue/(1-depth), 3)
-	b.settled = b.drained + s.loop
+	b.depth, b.before = depth, s.fresh
+	b.checked, b.patience = s.now, s.now+2*s.loop
 	c.mode = draining
 }
 
@@ -95,25 +112,30 @@ func (c *Controller) borne(s *signal) float64 {
 	if s.rateKnown && past.at > before.at {
 		ref = min(ref, max(0, (past.bytes-before.bytes)/(past.at-before.at)-s.others))
 	}
-	if c.mode == ramping && s.now > past.at {
-		ref /= 1 + clamp((s.fresh-past.fresh)/(s.now-past.at), 0, 1)
+	if s.now > past.at {
+		ref /= 1 + clamp((s.fresh-past.fresh)/(s.now-past.at), 0, 4)
 	}
 	return ref
 }
 
-// drain waits for the queue to go, and cuts again when it does not shrink.
+// drain waits for the queue to go, and cuts again when it grows for long or
+// does not shrink by at least a third of what it should.
 func (c *Controller) drain(in *Input, s *signal) {
 	b := &c.budget
+	since := s.now - b.checked
 	switch {
+	case s.fresh < c.target/3 && b.top == 0:
+		c.mode = ramping
 	case s.fresh < c.target/3 || !s.sees:
 		c.mode = cruising
 		b.rate = max(c.tuning().head*b.top, c.least(in))
 		b.settled = s.now + s.loop
-	case s.now <= b.drained:
-	case s.fresh < 0.8*b.before:
-		b.before = s.fresh
-		b.drained = s.now + s.loop + min(s.fresh/(1-b.depth), 3)
-	default:
+	case s.fresh > b.before && s.now < b.patience: // the old rate still shows
+		b.before, b.checked = s.fresh, s.now
+	case since < max(0.1, s.loop):
+	case s.fresh > b.before-(1-b.depth)*since/3:
 		c.cutRate(in, s)
+	default:
+		b.before, b.checked = s.fresh, s.now
 	}
 }

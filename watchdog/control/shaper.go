@@ -11,6 +11,18 @@ type shaper struct {
 
 func (h *shaper) shift(by float64) { h.since, h.denied = h.since+by, h.denied+by }
 
+// shaperRTT is the longest path in seconds on which a shaper behind the
+// bottleneck is better than windows: it is felt only when the senders react.
+const shaperRTT = 0.030
+
+// slack is the factor by which a bound is wider for a shaper that is in use.
+func (h *shaper) slack() float64 {
+	if h.wanted {
+		return 2
+	}
+	return 1
+}
+
 // handover asks for the shaper once the capacity is known, and follows whether
 // it stands. The socket limits stay until it does.
 func (c *Controller) handover(in *Input, s *signal) {
@@ -41,9 +53,12 @@ func (c *Controller) handover(in *Input, s *signal) {
 // shows in the transfers' own RTT, so only probes can steer it.
 func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 	best := c.best(in)
+	if c.set.Direction == Rx && s.rtt > shaperRTT*c.shaper.slack() {
+		return false
+	}
 	return in.Shaper && !c.set.NoShaper && c.mode != lifted &&
 		(s.sees && !s.passive || c.shaper.stands && !s.passive) &&
-		best > 0 && best < shaperMost && c.trusted(in)
+		best > 0 && best < shaperMost*c.shaper.slack() && c.trusted(in)
 }
 
 // awaitsShaper says that a shaper will take over soon, which is better than to
@@ -56,8 +71,8 @@ func (c *Controller) awaitsShaper(in *Input, s *signal) bool {
 func (c *Controller) takeOver(in *Input, s *signal) {
 	b := &c.budget
 	b.top = max(c.best(in)-s.others, c.least(in))
-	b.sure = false
-	c.sink(s, 0.9, s.fresh)
+	b.rate, b.sure = b.top, false
+	c.sink(s, 0.9)
 }
 
 // takeBack returns to socket limits at the present budget.

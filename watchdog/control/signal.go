@@ -24,8 +24,9 @@ type signal struct {
 	sees    bool    // queue means something
 	passive bool    // and comes from the transfers' own TCP
 	raw     float64 // queueing delay as it was measured
+	recent  float64 // as raw, by the newest probes
 	queue   float64 // the part of raw that may be ours
-	fresh   float64 // as queue, by the newest probes
+	fresh   float64 // the part of recent that may be ours
 	base    float64 // RTT of the empty path
 	loop    float64 // time from a change of limits until queue shows it
 
@@ -97,10 +98,7 @@ func (c *Controller) senseRate(in *Input, s *signal, paid float64) {
 func (c *Controller) senseDelay(in *Input, s *signal) {
 	d := &c.delay
 	s.sees, s.passive = in.Delay.Known, in.Delay.Passive
-	lag := 0.1
-	if l := seconds(in.Delay.Lag); l > 0 {
-		lag = min(l, 2)
-	}
+	lag := d.age(in, s)
 	s.loop = lag + s.rtt
 	if !s.sees {
 		return
@@ -111,14 +109,49 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 		d.base = s.base
 	}
 	s.raw = seconds(in.Delay.Queue)
-	recent := s.raw
+	s.recent = s.raw
 	if in.Delay.RecentKnown {
-		recent = seconds(in.Delay.Recent)
-		s.loop = min(lag, 0.05) + s.rtt
+		s.recent = seconds(in.Delay.Recent)
+		lag = min(lag, 0.05)
 	}
-	d.foreign = min(d.foreign, s.raw)
-	s.queue = s.raw - d.foreign
-	s.fresh = max(0, recent-d.foreign)
+	s.loop = lag + s.rtt + s.recent
+	if s.raw < d.foreign {
+		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
+	}
+	s.queue = max(0, s.raw-d.foreign-noiseMargin*d.noise)
+	s.fresh = max(0, s.recent-d.foreign-noiseMargin*d.noiseRecent)
+}
+
+// age is how old the delay is in seconds: as told, else judged by how often it
+// changes, since the median of a few probes changes with nearly each of them.
+func (d *delay) age(in *Input, s *signal) float64 {
+	if l := seconds(in.Delay.Lag); l > 0 {
+		return clamp(l, leastLag, 2)
+	}
+	if q := in.Delay.Queue; q != d.queue {
+		d.every += (min(s.now-d.changed, 1) - d.every) / 2
+		d.queue, d.changed = q, s.now
+	}
+	return clamp(1.2*max(d.every, s.now-d.changed), guessLeast, guessMost)
+}
+
+// Bounds of the age of a delay in seconds, where it is told and where not.
+const (
+	leastLag   = 0.05
+	guessLeast = 0.15
+	guessMost  = 0.5
+)
+
+// noiseMargin is how many deviations of the noise a delay must exceed to count.
+const noiseMargin = 1.5
+
+// innocent learns the delay and its noise from samples taken while no queue can
+// be ours.
+func (d *delay) innocent(s *signal, tau, most float64) {
+	w := blend(s.dt, tau)
+	d.foreign += (min(s.raw, most) - d.foreign) * w
+	d.noise += (min(math.Abs(s.raw-d.foreign), most) - d.noise) * w
+	d.noiseRecent += (min(math.Abs(s.recent-d.foreign), most) - d.noiseRecent) * w
 }
 
 // meter holds smoothed rates in bytes/s.
@@ -134,6 +167,12 @@ type delay struct {
 	foreign float64 // s of delay that did not react when we gave way
 	seen    float64 // when a delay was last known
 	ever    bool
+
+	queue   time.Duration // as it was told last
+	changed float64       // when that changed
+	every   float64       // s between changes
+
+	noise, noiseRecent float64 // s, mean deviation of delay without a queue of ours
 }
 
 // moment is one step's record.

@@ -138,7 +138,7 @@ func (t *transfer) window(bytes float64) float64 {
 	if w := t.limit.Window; w > 0 && !t.theirs {
 		return float64(w) * wire
 	}
-	t.auto = min(t.auto+2*bytes, 6<<20)
+	t.auto = min(t.auto+2*bytes, 64<<20)
 	return t.auto
 }
 

@@ -24,8 +24,7 @@ type world struct {
 	buffer    float64 // bytes of the bottleneck's FIFO
 	rtt       float64 // s, of the probes' empty path
 	noise     float64 // s, mean of the probes' jitter
-	probe     float64 // s between probes
-	window    int     // probes in the median
+	probe     prober
 	upstream  bool    // sending: the bottleneck is behind our NIC, which counts what it cannot carry
 	shaper    bool    // one can be had
 	known     float64 // configured capacity
@@ -43,23 +42,19 @@ type world struct {
 	input     func(now float64, in *Input) // a last word on each input
 	each      func(now float64, o Output)  // sees each decision
 
-	rng     *rand.Rand
-	dt      float64
-	link    *fifo
-	own     *fifo
-	ctl     *end
-	farCtl  *end
-	rtts    []sample // answered probes
-	pending []sample
-	result  result
-	series  []float64 // s of queue, each ms or step
-	stamps  []float64
-	goodAt  []float64
+	rng    *rand.Rand
+	dt     float64
+	link   *fifo
+	own    *fifo
+	ctl    *end
+	farCtl *end
+	result result
+	series []float64 // s of queue, each ms or step
+	stamps []float64
+	goodAt []float64
 }
 
 var trace = os.Getenv("TRACE") != ""
-
-type sample struct{ at, rtt float64 }
 
 // end is one Lifeline.
 type end struct {
@@ -98,7 +93,7 @@ func (r result) String() string {
 func lab(dir Direction) *world {
 	return &world{
 		set: Settings{Direction: dir, Pause: true}, capacity: 100 * mbit, buffer: 2e6, rtt: 0.2 * ms,
-		noise: 0.05 * ms, probe: 0.02, window: 10, upstream: true, length: 20, calmFrom: 3,
+		noise: 0.05 * ms, probe: prober{sent: -1, sprint: -100}, upstream: true, length: 20, calmFrom: 3,
 	}
 }
 
@@ -123,6 +118,7 @@ func (w *world) run(tb testing.TB) result {
 
 func (w *world) setUp() {
 	w.rng = rand.New(rand.NewPCG(1, uint64(len(w.transfers))))
+	w.probe.rng, w.probe.noise = w.rng, w.noise
 	w.dt = clamp(w.rtt/2, 0.25*ms, 1*ms)
 	if len(w.transfers) > 32 {
 		w.dt = clamp(w.rtt/2, 0.5*ms, 1*ms)
@@ -161,7 +157,9 @@ func (w *world) step(now float64) {
 	}
 	shaping := w.ctl.shaped > 0 && now-w.ctl.shaped > 0.05 && w.ctl.out.Shaper > 0
 	if shaping {
-		w.own.rate = w.ctl.out.Shaper
+		if r := w.ctl.out.Shaper; math.Abs(r-w.own.rate) > 0.01*w.own.rate {
+			w.own.rate = r
+		}
 	} else {
 		w.own.rate = 1e12
 	}
@@ -174,9 +172,9 @@ func (w *world) step(now float64) {
 	}
 	queued := 0.0
 	if w.set.Direction == Tx {
+		w.past(in, own)
 		w.own.arrive(in, lost)
 		w.own.serve(w.dt, own)
-		before := w.link.lost
 		w.link.arrive(own, lost)
 		w.link.serve(w.dt, out)
 		if w.upstream {
@@ -184,12 +182,12 @@ func (w *world) step(now float64) {
 		} else {
 			w.count(out)
 		}
-		_ = before
 		queued = w.own.delay()
 	} else {
 		w.link.arrive(in, lost)
 		w.link.serve(w.dt, own)
 		w.count(own)
+		w.past(own, out)
 		w.own.arrive(own, lost)
 		w.own.serve(w.dt, out)
 		queued = w.own.delay()
@@ -207,6 +205,16 @@ func (w *world) step(now float64) {
 	w.stamps = append(w.stamps, now)
 	w.probing(now)
 	w.control(now)
+}
+
+// past moves what does not go through our shaper from in to out.
+func (w *world) past(in, out []float64) {
+	for i, t := range w.transfers {
+		if t.theirs || !t.limit.Shape {
+			out[i] += in[i]
+			in[i] = 0
+		}
+	}
 }
 
 func (w *world) births(now float64) {
@@ -232,41 +240,25 @@ func (w *world) count(bytes []float64) {
 	}
 }
 
-// probing sends a probe now and then; its answer counts when it is back.
+// probing sends a probe now and then over the path as it is.
 func (w *world) probing(now float64) {
-	if len(w.pending) == 0 || now-w.pending[len(w.pending)-1].at >= w.probe {
-		rtt := w.rtt + w.link.delay() + w.rng.ExpFloat64()*w.noise
-		if w.foreign != nil {
-			rtt += w.foreign(now)
-		}
-		if w.route != nil {
-			rtt += w.route(now)
-		}
-		w.pending = append(w.pending, sample{now, rtt})
+	rtt := w.rtt + w.link.delay()
+	if w.foreign != nil {
+		rtt += w.foreign(now)
 	}
-	for len(w.pending) > 1 && now >= w.pending[0].at+w.pending[0].rtt {
-		w.rtts = append(w.rtts, w.pending[0])
-		w.pending = w.pending[1:]
-		if len(w.rtts) > w.window {
-			w.rtts = w.rtts[1:]
-		}
+	if w.route != nil {
+		rtt += w.route(now)
 	}
+	w.probe.step(now, rtt, len(w.ctl.born) > 0)
 }
 
-func (w *world) delay() Delay {
-	if len(w.rtts) == 0 || w.noDelay {
+func (w *world) delay(now float64) Delay {
+	if w.noDelay {
 		return Delay{}
 	}
-	v := make([]float64, 0, 16)
-	for _, s := range w.rtts {
-		v = append(v, s.rtt)
-	}
-	recent := slices.Clone(v[max(0, len(v)-3):])
-	slices.Sort(recent)
-	slices.Sort(v)
-	d := func(rtt float64) time.Duration { return time.Duration(max(0, rtt-w.rtt) * 1e9) }
-	return Delay{Known: true, Queue: d(v[len(v)/2]), Base: time.Duration(w.rtt * 1e9),
-		Recent: d(recent[len(recent)/2]), RecentKnown: true, Lag: time.Duration(float64(w.window) * w.probe / 2 * 1e9)}
+	d := w.probe.delay(now, w.rtt)
+	w.probe.look(now, d.Queue)
+	return d
 }
 
 // control lets the controllers act when they want to.
@@ -303,8 +295,8 @@ func (w *world) act(e *end, now float64) {
 	w.apply(e, now)
 	if trace && e == w.ctl {
 		c := e.c
-		fmt.Printf("%.3f mode %d R %.2fM top %.2fM q %.2f fresh %.2f link %.2fms own %.1fms rate %.2fM ours %.2fM oth %.2fM peak %.2fM phase %v sh %v shaper %.2fM allowed %d cap %.2fM foreign %.2f tick %v\n", now, c.mode, c.budget.rate/mbit, c.budget.top/mbit,
-			in.Delay.Queue.Seconds()*1e3, in.Delay.Recent.Seconds()*1e3, w.link.delay()*1e3, w.own.delay()*1e3, in.Rate/mbit, c.meter.ours/mbit, c.meter.others/mbit, c.meter.peak/mbit, e.out.Phase, c.shaper.stands, e.out.Shaper/mbit, c.crisis.allowed, e.out.Capacity/mbit, c.delay.foreign*1e3, e.out.Tick)
+		fmt.Printf("%.3f mode %d R %.2fM top %.2fM q %.2f fresh %.2f link %.2fms own %.1fms rate %.2fM ours %.2fM oth %.2fM peak %.2fM phase %v sh %v shaper %.2fM all %d cap %.2fM foreign %.2f tick %v\n", now, c.mode, c.budget.rate/mbit, c.budget.top/mbit,
+			in.Delay.Queue.Seconds()*1e3, in.Delay.Recent.Seconds()*1e3, w.link.delay()*1e3, w.own.delay()*1e3, in.Rate/mbit, c.meter.ours/mbit, c.meter.others/mbit, c.meter.peak/mbit, e.out.Phase, c.shaper.stands, e.out.Shaper/mbit, min(c.crisis.allowed, 999), e.out.Capacity/mbit, c.delay.foreign*1e3, e.out.Tick)
 	}
 	if w.each != nil && e == w.ctl {
 		w.each(now, e.out)
@@ -313,7 +305,7 @@ func (w *world) act(e *end, now float64) {
 
 func (w *world) sample(e *end, now float64) Input {
 	in := Input{
-		Now: time.Duration(now * 1e9), Delay: w.delay(), Capacity: w.known, Learnt: w.learnt, Configured: w.known > 0,
+		Now: time.Duration(now * 1e9), Delay: w.delay(now), Capacity: w.known, Learnt: w.learnt, Configured: w.known > 0,
 		Shaper: w.shaper, ShaperOn: e.shaped > 0 && now-e.shaped > 0.05, Management: Reachable,
 	}
 	if now > e.last {

@@ -12,8 +12,19 @@ func (c *Controller) cruiseWindow(in *Input, s *signal) {
 	case s.sees && s.queue > c.target:
 		c.cutWindow(in, s)
 	case s.busy && (!s.sees || s.fresh < 0.5*c.target):
-		b.rate *= math.Exp(min(0.3, 0.1/max(s.rtt, 1e-3)) * s.dt)
+		b.rate *= math.Exp(c.windowGain(in, s) * s.dt)
 	}
+}
+
+// windowGain is the growth per second of the windows: fast where the link is
+// known to bear more, else so slow that within one loop the queue grows by a
+// quarter of the target.
+func (c *Controller) windowGain(in *Input, s *signal) float64 {
+	most := min(0.3, 0.1/max(s.rtt, 1e-3))
+	if c.cap.full && c.budget.rate < 0.95*(c.best(in)-s.others) {
+		return most
+	}
+	return min(most, 0.25*c.target/(s.loop*(s.rtt+c.target)))
 }
 
 // cutWindow shrinks the windows in proportion to the delay that they make.
@@ -34,7 +45,7 @@ func (c *Controller) floors() float64 {
 	for i := range c.members {
 		m := &c.members[i]
 		if m.flow.Limitable && runs(m) {
-			sum += float64(m.flow.Floor) / (pathRTT(m.flow, c.delay.base) + c.target)
+			sum += float64(m.flow.Floor) * wire / (pathRTT(m.flow, c.delay.base) + c.delay.foreign + c.target)
 		}
 	}
 	return sum
@@ -63,17 +74,11 @@ func (c *Controller) atFloor() bool {
 // there on a limit is none.
 const mostWindow = 1 << 30
 
-// shaperQueue is the delay in seconds that windows allow inside our own shaper.
-const shaperQueue = 0.020
-
 // window is the receive window of a transfer in bytes: its share over its own
-// path's RTT and the queue that we tolerate. Behind a shaper the queue is in
-// the shaper, so that there is room for more.
+// path's RTT and the queue that we tolerate. With a shaper that queue is in the
+// shaper, and should its rate be wrong the windows still bound what can stand in
+// the bottleneck.
 func (c *Controller) window(m *member) int64 {
-	queue := c.target
-	if c.shaper.stands {
-		queue = shaperQueue
-	}
-	w := m.share * (pathRTT(m.flow, c.delay.base) + queue)
+	w := m.share / wire * (pathRTT(m.flow, c.delay.base) + c.delay.foreign + c.target)
 	return max(m.flow.Floor, int64(min(w, mostWindow)))
 }
