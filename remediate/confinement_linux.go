@@ -71,18 +71,23 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// initialPIDNamespace is the inode of the host's first pid namespace
-// (PROC_PID_INIT_INO in include/linux/proc_ns.h).
-const initialPIDNamespace = 0xEFFFFFFC
+// Inodes of the namespaces that the kernel makes first: include/linux/proc_ns.h
+// and, for mounts before they had a fixed one, the first that is given out.
+const (
+	initialPIDNamespace = 0xEFFFFFFC
+	initialMounts       = 0xEFFFFFF8
+	initialMountsOld    = 0xF0000000
+)
 
-// ownsHost says whether this process shares the pid namespace and the root
-// directory of the machine's first process: then no container engine ends it,
-// whatever files an image that the machine was made of has left.
+// ownsHost says whether this process is in the machine's first pid and mount
+// namespaces: then no container engine ends it, whatever files an image that
+// the machine was made of has left.
 func ownsHost() bool {
-	var ns, root, first unix.Stat_t
-	return unix.Stat("/proc/self/ns/pid", &ns) == nil && ns.Ino == initialPIDNamespace &&
-		unix.Stat("/", &root) == nil && unix.Stat("/proc/1/root", &first) == nil &&
-		root.Dev == first.Dev && root.Ino == first.Ino
+	var pids, mounts unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &pids) != nil || unix.Stat("/proc/self/ns/mnt", &mounts) != nil {
+		return false
+	}
+	return pids.Ino == initialPIDNamespace && (mounts.Ino == initialMounts || mounts.Ino == initialMountsOld)
 }
 
 // containerKind names the container that we run in; "" outside of one.
