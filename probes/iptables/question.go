@@ -156,7 +156,9 @@ type TraceStep struct {
 	File string `json:"file"`
 	// Line is 1-based; 0 where no line of the file says it (a policy that
 	// was never set, the routing decision).
-	Line  int    `json:"line,omitempty"`
+	Line int `json:"line,omitempty"`
+	// Leg is the packet of the flow, as in Packet.
+	Leg   string `json:"leg"`
 	Hook  string `json:"hook"`
 	Table string `json:"table"`
 	Chain string `json:"chain"`

@@ -1,0 +1,196 @@
+package iptables
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Analyse answers a question from the files that the boot loads. It never
+// fails: what it cannot know becomes an assumption.
+func Analyse(q Question, in Inputs) Result {
+	l := loadAll(q, in)
+	a := newAnalysis(q, l.sets, l.stack())
+	r := a.result(a.find())
+	r.Load, r.LoadError = l.load, l.loadError
+	if !q.Family.valid() || !q.Backend.valid() {
+		r = Result{Load: LoadUnknown, Verdict: Conditional,
+			Assumptions: []Assumption{{Name: "question", Why: fmt.Sprintf("family %d or back end %q is not known", q.Family, q.Backend)}}}
+	}
+	for _, x := range l.assumed {
+		r.assume(x)
+	}
+	l.beside(q, in, &r)
+	r.Warnings = append(r.Warnings, l.warnings...)
+	if q.Family.valid() {
+		r.Warnings = append(r.Warnings, a.warnings()...)
+	}
+	return r
+}
+
+func (f Family) valid() bool  { return f == IPv4 || f == IPv6 }
+func (b Backend) valid() bool { return b == NFT || b == Legacy }
+
+// assume adds an assumption: an answer that was firmly Allowed no longer is.
+func (r *Result) assume(x Assumption) {
+	if r.Verdict == Blocked {
+		return // blocked all the same
+	}
+	r.Verdict, r.Scope = Conditional, ScopeNone
+	r.Assumptions = append(r.Assumptions, x)
+}
+
+// loading is what becomes of all files of a question.
+type loading struct {
+	sets      *IPSets
+	main      map[string]*Table
+	other     map[string]*Table
+	backend   Backend
+	load      Load
+	loadError string
+	assumed   []Assumption
+	warnings  []string
+}
+
+func (l *loading) stack() []backendTables {
+	return []backendTables{{l.backend, l.main}, {l.backend.Other(), l.other}}
+}
+
+func loadAll(q Question, in Inputs) *loading {
+	l := &loading{backend: q.Backend, load: LoadOK}
+	if in.IPSets != nil {
+		var err error
+		l.sets, err = ParseIPSets(in.IPSets.Name, in.IPSets.Text)
+		if err != nil {
+			l.assumed = append(l.assumed, Assumption{Name: "ipset", File: in.IPSets.Name, Why: err.Error()})
+		}
+	}
+	l.main = l.files(q, q.Backend, in.Rules, in.Names)
+	l.other = l.files(q, q.Backend.Other(), in.Other, in.Names)
+	l.orderMatters()
+	if len(in.Rules) == 0 {
+		l.warnings = append(l.warnings, fmt.Sprintf("no IPv%d rules are loaded: nothing is protected", q.Family))
+	}
+	return l
+}
+
+// files loads the files of one back end, one after the other.
+func (l *loading) files(q Question, b Backend, files []File, names Names) map[string]*Table {
+	tables := map[string]*Table{}
+	for _, f := range files {
+		opts := ParseOptions{Family: q.Family, Backend: b, NoFlush: f.NoFlush, Before: tables, Names: names, Sets: l.sets}
+		set, err := Parse(f.Name, f.Text, opts)
+		next := map[string]*Table{}
+		for n, t := range tables {
+			next[n] = t
+		}
+		for n, t := range set.Tables(l.judge(f, set, err)) {
+			next[n] = t
+		}
+		tables = next
+	}
+	return tables
+}
+
+// judge settles whether a file loads, and returns the line up to which its
+// tables count (0: all). The real tool's word stands before the parser's,
+// except where the parser knows that the tool ends early without an error.
+func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
+	parsed := set.Load
+	if set.doubt > 0 {
+		l.assumed = append(l.assumed, Assumption{Name: "parser", File: f.Name, Line: set.doubt,
+			Why: "a command that takes rules away is not understood"})
+	}
+	switch {
+	case f.Told.Load == LoadFails:
+		l.fails(f, f.Told.Error)
+		if f.Told.Line == 0 {
+			l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name, Why: "it is not known which tables were loaded before the error"})
+			return 1
+		}
+		return f.Told.Line
+	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err):
+		l.assumed = append(l.assumed, Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
+			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why})
+	case f.Told.Load == LoadOK && parsed == LoadUnknown:
+		// What could not be foretold has loaded, and the rules concerned are
+		// unknown to the analysis already.
+	case parsed == LoadFails:
+		l.fails(f, err.Error())
+	case f.Told.Load == LoadUnknown || parsed == LoadUnknown:
+		l.unknown(f, set.Why)
+	}
+	return 0
+}
+
+// endsEarly: the tool stops with success in the middle of the file.
+func endsEarly(err error) bool {
+	var p *ParseError
+	return errors.As(err, &p) && strings.HasPrefix(p.Why, toolEnds)
+}
+
+func (l *loading) fails(f File, why string) {
+	if l.load != LoadFails {
+		l.loadError = why
+	}
+	l.load = LoadFails
+	l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name,
+		Why: "the file does not load as a whole: what was not committed before the error stays open (policy ACCEPT)"})
+}
+
+func (l *loading) unknown(f File, why string) {
+	if l.load == LoadOK {
+		l.load, l.loadError = LoadUnknown, why
+	}
+	if why == "" {
+		why = "whether the file loads could not be found out"
+	}
+	l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name, Why: "whether the file loads depends on the machine: " + why})
+}
+
+// orderMatters notes where both back ends have rules on the same table whose
+// order is not known and may count: marks and translations.
+func (l *loading) orderMatters() {
+	for name, t := range l.main {
+		o := l.other[name]
+		if o == nil {
+			continue
+		}
+		if t.changesPackets() && o.looksAtPackets() || o.changesPackets() && t.looksAtPackets() {
+			l.assumed = append(l.assumed, Assumption{Name: "order", Why: fmt.Sprintf(
+				"both back ends have a %s table that changes packets, and which comes first is not known", name)})
+		}
+	}
+}
+
+func (t *Table) anyRule(f func(*Rule) bool) bool {
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			if f(r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (t *Table) changesPackets() bool {
+	return t.anyRule(func(r *Rule) bool {
+		switch r.target.kind {
+		case tgMark, tgConnmark, tgUnknownMark, tgNotrack, tgZone, tgDNAT, tgRedirect, tgNetmap, tgSNAT, tgUnknown:
+			return true
+		}
+		return false
+	})
+}
+
+func (t *Table) looksAtPackets() bool {
+	return t.changesPackets() || t.anyRule(func(r *Rule) bool {
+		for _, c := range r.conds {
+			if _, ok := c.(markCond); ok {
+				return true
+			}
+		}
+		return false
+	})
+}

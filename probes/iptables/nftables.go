@@ -1,0 +1,413 @@
+package iptables
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// nftFile is what is understood of a native nftables file: its chains and the
+// words of their rules.
+type nftFile struct {
+	name    string
+	chains  []*nftChain
+	flushes bool
+	// unread says what was not understood; then anything may be dropped.
+	unread string
+	where  TraceStep
+}
+
+// nftChain is a chain with its hook, if it has one.
+type nftChain struct {
+	family, table, name string
+	hook, policy        string
+	device              string
+	line                int
+	rules               []nftRule
+}
+
+type nftRule struct {
+	words []string
+	line  int
+}
+
+// nftToken is a word, a brace or the end of a statement (";").
+type nftToken struct {
+	text string
+	line int
+}
+
+// nftTokens cuts a file into tokens; a newline ends a statement.
+func nftTokens(text string) []nftToken {
+	var out []nftToken
+	line := 1
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '\n':
+			out = append(out, nftToken{";", line})
+			line++
+			i++
+		case c == '\\' && i+1 < len(text) && text[i+1] == '\n':
+			line++
+			i += 2
+		case c == '#':
+			for i < len(text) && text[i] != '\n' {
+				i++
+			}
+		case c == '{' || c == '}' || c == ';':
+			out = append(out, nftToken{string(c), line})
+			i++
+		case c == '"':
+			j := strings.IndexByte(text[i+1:], '"')
+			if j < 0 {
+				j = len(text) - i - 1
+			}
+			out = append(out, nftToken{text[i:min(i+j+2, len(text))], line})
+			line += strings.Count(text[i:min(i+j+2, len(text))], "\n")
+			i = min(i+j+2, len(text))
+		case c == ' ' || c == '\t' || c == '\r':
+			i++
+		default:
+			j := i
+			for j < len(text) && !strings.ContainsRune(" \t\r\n{};\"#", rune(text[j])) {
+				j++
+			}
+			out = append(out, nftToken{text[i:j], line})
+			i = j
+		}
+	}
+	return out
+}
+
+// nftReader walks the tokens.
+type nftReader struct {
+	f    *nftFile
+	toks []nftToken
+	i    int
+}
+
+func parseNFT(f File) *nftFile {
+	n := &nftFile{name: f.Name}
+	r := &nftReader{f: n, toks: nftTokens(string(f.Text))}
+	for r.i < len(r.toks) {
+		r.statement()
+	}
+	return n
+}
+
+// words reads up to the end of a statement or an opening brace, which is
+// consumed; a brace inside a rule is read over with its content.
+func (r *nftReader) words(inRule bool) (w []string, line int, open bool) {
+	for ; r.i < len(r.toks); r.i++ {
+		t := r.toks[r.i]
+		if line == 0 {
+			line = t.line
+		}
+		switch {
+		case t.text == ";":
+			r.i++
+			return w, line, false
+		case t.text == "}":
+			return w, line, false
+		case t.text == "{" && !inRule:
+			r.i++
+			return w, line, true
+		case t.text == "{":
+			w = append(w, r.braces()...)
+		default:
+			w = append(w, t.text)
+		}
+	}
+	return w, line, false
+}
+
+// braces reads a balanced group from its opening brace to its closing one.
+func (r *nftReader) braces() (w []string) {
+	depth := 0
+	for ; r.i < len(r.toks); r.i++ {
+		t := r.toks[r.i].text
+		switch t {
+		case "{":
+			depth++
+		case "}":
+			if depth--; depth == 0 {
+				return append(w, t)
+			}
+		case ";":
+			continue
+		}
+		w = append(w, t)
+	}
+	return w
+}
+
+func (r *nftReader) statement() {
+	w, _, open := r.words(false)
+	if len(w) == 0 && !open {
+		if r.i < len(r.toks) && r.toks[r.i].text == "}" {
+			r.i++
+		}
+		return
+	}
+	if len(w) > 0 && (w[0] == "add" || w[0] == "create" || w[0] == "insert") {
+		w = w[1:]
+	}
+	switch {
+	case len(w) > 0 && w[0] == "table":
+		fam, name := familyAndName(w[1:])
+		if open {
+			r.table(fam, name)
+		}
+	case len(w) > 0 && w[0] == "chain" && len(w) >= 3:
+		fam, table, name := familyTableName(w[1:])
+		c := r.f.chain(fam, table, name)
+		if open {
+			r.chain(c)
+		}
+	case len(w) > 0 && w[0] == "rule" && len(w) >= 4:
+		r.rule(w[1:], open)
+	case len(w) >= 2 && w[0] == "flush" && w[1] == "ruleset":
+		r.f.flushes = true
+		r.f.chains = nil
+	case len(w) > 0 && (w[0] == "define" || w[0] == "set" || w[0] == "map" || w[0] == "element" || w[0] == "counter" ||
+		w[0] == "flush" || w[0] == "delete" || w[0] == "destroy" || w[0] == "flowtable" || w[0] == "redefine"):
+		r.skip(open)
+	default:
+		r.f.unread = strings.Join(w, " ")
+		r.skip(open)
+	}
+}
+
+// rule reads "rule [family] table chain ..." of the flat form.
+func (r *nftReader) rule(w []string, open bool) {
+	fam, table, name := familyTableName(w)
+	skip := 2
+	if isNFTFamily(w[0]) {
+		skip = 3
+	}
+	words := slices.Clone(w[min(skip, len(w)):])
+	if open { // a set in the rule
+		r.i--
+		rest, _, _ := r.words(true)
+		words = append(words, rest...)
+	}
+	c := r.f.chain(fam, table, name)
+	line := 0
+	if r.i > 0 {
+		line = r.toks[min(r.i, len(r.toks))-1].line
+	}
+	c.rules = append(c.rules, nftRule{words, line})
+}
+
+// skip reads over a block whose opening brace is consumed.
+func (r *nftReader) skip(open bool) {
+	if open {
+		r.i--
+		r.braces()
+		r.i++
+	}
+}
+
+func isNFTFamily(s string) bool { return isOneOf(s, "ip ip6 inet arp bridge netdev") }
+
+func familyAndName(w []string) (fam, name string) {
+	if len(w) > 0 && isNFTFamily(w[0]) {
+		fam, w = w[0], w[1:]
+	} else {
+		fam = "ip"
+	}
+	if len(w) > 0 {
+		name = w[0]
+	}
+	return fam, name
+}
+
+func familyTableName(w []string) (fam, table, name string) {
+	fam, table = familyAndName(w)
+	if isNFTFamily(w[0]) {
+		w = w[1:]
+	}
+	if len(w) > 1 {
+		name = w[1]
+	}
+	return fam, table, name
+}
+
+// table reads the body of a table.
+func (r *nftReader) table(fam, name string) {
+	for r.i < len(r.toks) {
+		if r.toks[r.i].text == "}" {
+			r.i++
+			return
+		}
+		w, line, open := r.words(false)
+		switch {
+		case len(w) == 2 && w[0] == "chain" && open:
+			c := r.f.chain(fam, name, w[1])
+			c.line = line
+			r.chain(c)
+		default:
+			r.skip(open)
+		}
+	}
+}
+
+// chain reads the body of a chain.
+func (r *nftReader) chain(c *nftChain) {
+	for r.i < len(r.toks) {
+		if r.toks[r.i].text == "}" {
+			r.i++
+			return
+		}
+		w, line, _ := r.words(true)
+		switch {
+		case len(w) == 0:
+		case w[0] == "type":
+			c.base(w)
+			if c.line == 0 {
+				c.line = line
+			}
+		case w[0] == "policy" && len(w) > 1:
+			c.policy = w[1]
+		case w[0] == "comment":
+		default:
+			c.rules = append(c.rules, nftRule{w, line})
+		}
+	}
+}
+
+// base reads "type T hook H [device D] priority P".
+func (c *nftChain) base(w []string) {
+	for i := 0; i+1 < len(w); i++ {
+		switch w[i] {
+		case "hook":
+			c.hook = w[i+1]
+		case "device":
+			c.device = strings.Trim(w[i+1], `"`)
+		case "devices":
+			c.device = "?"
+		}
+	}
+}
+
+func (n *nftFile) chain(fam, table, name string) *nftChain {
+	if c := n.find(fam, table, name); c != nil {
+		return c
+	}
+	c := &nftChain{family: fam, table: table, name: name}
+	n.chains = append(n.chains, c)
+	return c
+}
+
+func (n *nftFile) find(fam, table, name string) *nftChain {
+	for _, c := range n.chains {
+		if c.family == fam && c.table == table && c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// effect says whether the file drops all packets of a question, perhaps some,
+// or certainly none.
+func (n *nftFile) effect(q Question) tri {
+	worst := no
+	if n.unread != "" {
+		worst = maybe
+		n.where = TraceStep{File: n.name, Rule: n.unread}
+	}
+	for _, c := range n.chains {
+		if !c.meets(q) {
+			continue
+		}
+		t := n.drops(c, map[*nftChain]bool{})
+		if t == yes && (c.family == "bridge" || c.device == "?" || n.unread != "") {
+			t = maybe
+		}
+		if t == yes && worst != yes || t == maybe && worst == no {
+			worst = t
+			n.where = TraceStep{File: n.name, Line: c.line, Leg: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
+				Chain: c.name, Rule: "policy " + c.policy, Did: "drop"}
+		}
+	}
+	return worst
+}
+
+// meets reports whether a chain can see packets of the question.
+func (c *nftChain) meets(q Question) bool {
+	switch c.family {
+	case "ip":
+		if q.Family != IPv4 {
+			return false
+		}
+	case "ip6":
+		if q.Family != IPv6 {
+			return false
+		}
+	case "arp":
+		return q.Family == IPv4 && (c.hook == "input" || c.hook == "output")
+	case "netdev", "inet", "bridge":
+	default:
+		return true
+	}
+	switch c.hook {
+	case "ingress", "egress":
+		return c.device == q.Iface || c.device == "?" || c.device == ""
+	case "prerouting", "input", "output", "postrouting":
+		return true
+	}
+	return false
+}
+
+// nftHarmful are the words of statements that may stop or change a packet.
+const nftHarmful = "drop reject queue vmap dnat redirect snat masquerade tproxy notrack synproxy fwd dup set map"
+
+// drops judges a base chain by its words.
+func (n *nftFile) drops(c *nftChain, seen map[*nftChain]bool) tri {
+	harm, pass := c.policy == "drop", false
+	if len(c.rules) > 0 {
+		switch strings.Join(c.rules[0].words, " ") {
+		case "drop", "counter drop", "reject", "counter reject":
+			if c.hook != "" {
+				return yes
+			}
+		}
+	}
+	for _, r := range c.rules {
+		for i, w := range r.words {
+			switch {
+			case isOneOf(w, nftHarmful):
+				harm = true
+				pass = pass || w != "drop" && w != "reject"
+			case w == "jump" || w == "goto":
+				pass = true
+				if i+1 < len(r.words) && n.jumpHarms(c, r.words[i+1], seen) {
+					harm = true
+				}
+			case w == "accept" || w == "return":
+				pass = true
+			}
+		}
+	}
+	switch {
+	case c.policy == "drop" && !pass:
+		return yes
+	case harm:
+		return maybe
+	}
+	return no
+}
+
+func (n *nftFile) jumpHarms(c *nftChain, name string, seen map[*nftChain]bool) bool {
+	d := n.find(c.family, c.table, name)
+	if d == nil {
+		return true
+	}
+	if seen[d] {
+		return false
+	}
+	seen[d] = true
+	return n.drops(d, seen) != no
+}

@@ -1,0 +1,509 @@
+package iptables
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ParseOptions say how a file is loaded.
+type ParseOptions struct {
+	Family  Family
+	Backend Backend
+	// NoFlush loads on top of Before.
+	NoFlush bool
+	// Before is what the same back end holds already; its policies count
+	// with legacy even without NoFlush.
+	Before map[string]*Table
+	// Names are the machine's name tables.
+	Names Names
+	// Sets are the ipsets that exist when the file is loaded.
+	Sets *IPSets
+}
+
+// builtinChains lists the chains with a hook, by table.
+func builtinChains(table string) []string {
+	switch table {
+	case "filter", "security":
+		return []string{"INPUT", "FORWARD", "OUTPUT"}
+	case "nat":
+		return []string{"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
+	case "mangle":
+		return []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
+	case "raw":
+		return []string{"PREROUTING", "OUTPUT"}
+	}
+	return nil
+}
+
+// Parse reads a rules file as the restore tool of the given back end would.
+// The ruleset is never nil: on an error it holds the tables that were
+// committed before. The error is a *ParseError.
+func Parse(name string, text []byte, opts ParseOptions) (*Ruleset, error) {
+	l := &loader{
+		opts: opts, set: &Ruleset{File: name, Load: LoadOK}, tables: map[string]*Table{},
+		rule: ruleParser{file: name, family: opts.Family, backend: opts.Backend, names: opts.Names,
+			catalog: newCatalog(opts.Family), announced: map[string]bool{}},
+	}
+	for n, t := range opts.Before {
+		l.tables[n] = t
+	}
+	err := l.run(string(text))
+	switch {
+	case err != nil:
+		l.set.Load = LoadFails
+		l.set.Why = err.Error()
+		errors.As(err, &l.set.Err)
+	case len(l.uncertain) > 0:
+		l.set.Load = LoadUnknown
+		l.set.Why = l.uncertain[0]
+	}
+	return l.set, err
+}
+
+// Tables returns the tables that are loaded once the commits on lines before
+// the given one are done; line 0 means all of them.
+func (s *Ruleset) Tables(line int) map[string]*Table {
+	m := map[string]*Table{}
+	for _, c := range s.commits {
+		if line == 0 || c.line < line {
+			m[c.table.Name] = c.table
+		}
+	}
+	return m
+}
+
+// toolEnds begins the reason where the tool stops without an error.
+const toolEnds = "the tool prints and ends here"
+
+// loader applies the lines of a file to tables.
+type loader struct {
+	opts      ParseOptions
+	set       *Ruleset
+	tables    map[string]*Table // committed
+	cur       *Table            // open between * and COMMIT
+	jumps     []pendingJump
+	rule      ruleParser
+	words     []word
+	uncertain []string
+	line      int
+	text      string
+}
+
+// pendingJump is a rule whose -j or -g names a chain.
+type pendingJump struct {
+	rule *Rule
+	text string
+	line int
+}
+
+func (l *loader) fail(why string) error {
+	return &ParseError{File: l.set.File, Line: l.line, Text: strings.TrimRight(l.text, "\n"), Why: why}
+}
+
+func (l *loader) failAt(line int, text, why string) error {
+	return &ParseError{File: l.set.File, Line: line, Text: strings.TrimRight(text, "\n"), Why: why}
+}
+
+func (l *loader) run(text string) error {
+	r := lineReader{rest: text}
+	for {
+		s, ok := r.next()
+		if !ok {
+			break
+		}
+		l.line, l.text = r.line, s
+		stop, err := l.oneLine(s)
+		if err != nil || stop {
+			return err
+		}
+	}
+	if l.cur != nil {
+		l.line, l.text = r.line+1, ""
+		return l.fail("COMMIT expected")
+	}
+	return nil
+}
+
+func (l *loader) oneLine(s string) (stop bool, err error) {
+	switch {
+	case s == "\n" || s != "" && s[0] == '#':
+		return false, nil
+	case s == "":
+		// A line that begins with a NUL looks empty, but not to the tool.
+		return false, l.fail("no command specified")
+	case l.cur != nil && (s == "COMMIT\n" || l.opts.Backend == NFT && s == "COMMIT"):
+		return false, l.commit()
+	case s[0] == '*' && l.cur == nil:
+		return false, l.begin(s)
+	case s[0] == ':' && l.cur != nil:
+		return false, l.declare(s)
+	case l.cur != nil:
+		return l.command(s)
+	}
+	return false, l.fail("not in a table")
+}
+
+// begin opens a table: flushed, unless --noflush.
+func (l *loader) begin(s string) error {
+	f := fields(s[1:])
+	if len(f) == 0 {
+		return l.fail("table name invalid")
+	}
+	if builtinChains(f[0]) == nil {
+		return l.fail(fmt.Sprintf("table name '%s' invalid", f[0]))
+	}
+	l.cur = &Table{Name: f[0], byName: map[string]*Chain{}}
+	l.jumps = l.jumps[:0]
+	old := l.tables[f[0]]
+	for _, c := range builtinChains(f[0]) {
+		n := l.add(c)
+		n.Builtin, n.Policy = true, "ACCEPT"
+		if o := old.Chain(c); o != nil && (l.opts.Backend == Legacy || l.opts.NoFlush) {
+			n.Policy, n.PolicyLine, n.policyFile = o.Policy, o.PolicyLine, o.policyFile
+		}
+	}
+	if l.opts.NoFlush && old != nil {
+		l.copyFrom(old)
+	}
+	return nil
+}
+
+// copyFrom takes over the chains of an earlier load; their jumps are resolved
+// anew, for a chain may go.
+func (l *loader) copyFrom(old *Table) {
+	for _, o := range old.Chains {
+		c := l.cur.byName[o.Name]
+		if c == nil {
+			c = l.add(o.Name)
+		}
+		for _, r := range o.Rules {
+			n := *r
+			n.target.chain = nil
+			c.Rules = append(c.Rules, &n)
+			if n.target.kind == tgJump || n.target.kind == tgGoto {
+				l.jumps = append(l.jumps, pendingJump{&n, n.Text, 0})
+			}
+		}
+	}
+}
+
+func (l *loader) add(name string) *Chain {
+	c := &Chain{Name: name, id: len(l.cur.Chains)}
+	l.cur.Chains = append(l.cur.Chains, c)
+	l.cur.byName[name] = c
+	return c
+}
+
+// declare handles ":chain policy [counters]".
+func (l *loader) declare(s string) error {
+	f := fields(s[1:])
+	if len(f) == 0 {
+		return l.fail("chain name invalid")
+	}
+	name := f[0]
+	if len(name) >= maxName {
+		return l.fail(fmt.Sprintf("invalid chain name `%s' (%d chars max)", name, maxName-1))
+	}
+	l.rule.announced[name] = true
+	if why := l.badDeclared(name); why != "" {
+		return l.fail(why)
+	}
+	if len(f) < 2 {
+		return l.fail("policy invalid")
+	}
+	c := l.cur.byName[name]
+	if c != nil && c.Builtin {
+		return l.setPolicy(c, f[1])
+	}
+	if err := l.declareUser(name, c); err != nil {
+		return err
+	}
+	if f[1] != "-" && l.opts.Backend == Legacy {
+		return l.fail(fmt.Sprintf("can't set policy `%s' on `%s': bad built-in chain name", f[1], name))
+	}
+	return nil
+}
+
+// badDeclared says why a declared chain cannot have that name. Once declared,
+// a name is a chain's even if a target is called so.
+func (l *loader) badDeclared(name string) string {
+	if isOneOf(name, "ACCEPT DROP QUEUE RETURN") {
+		return "chain name may not clash with target name"
+	}
+	if l.opts.Backend == NFT && (name[0] == '-' || name[0] == '!') {
+		return fmt.Sprintf("chain name not allowed to start with `%c'", name[0])
+	}
+	return ""
+}
+
+// declareUser creates a chain, or empties the one that is there.
+func (l *loader) declareUser(name string, c *Chain) error {
+	if c == nil {
+		l.add(name)
+		return nil
+	}
+	if l.opts.Backend == Legacy && !l.opts.NoFlush {
+		return l.fail(fmt.Sprintf("error creating chain '%s': File exists", name))
+	}
+	l.flush(c)
+	return nil
+}
+
+func (l *loader) setPolicy(c *Chain, policy string) error {
+	switch policy {
+	case "ACCEPT", "DROP":
+		c.Policy, c.PolicyLine, c.policyFile = policy, l.line, l.set.File
+		return nil
+	case "-":
+		return nil
+	}
+	return l.fail("bad policy name")
+}
+
+// command runs one line of rule arguments.
+func (l *loader) command(s string) (stop bool, err error) {
+	rest, why := cutCounters(s)
+	if why != "" {
+		return false, l.fail(why)
+	}
+	if l.words, why = splitWords(l.words[:0], rest, 1+len(s)-len(rest)); why != "" {
+		return false, l.fail(why)
+	}
+	p := &l.rule
+	p.lineNo, p.line, p.table = l.line, s, l.cur.Name
+	if err := p.parse(l.words); err != nil {
+		return false, err
+	}
+	if p.modprobe {
+		l.set.Modprobe = append(l.set.Modprobe, l.line)
+	}
+	if p.stops {
+		return true, l.fail(toolEnds + ": nothing of this table or of later ones is loaded")
+	}
+	if !p.skip {
+		err = l.apply(p)
+	}
+	if len(p.uncertain) > 0 {
+		l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: %s", l.set.File, l.line, p.uncertain[0]))
+	}
+	return false, err
+}
+
+// apply does what the command says.
+func (l *loader) apply(p *ruleParser) error {
+	switch p.cmd {
+	case 'L', 'S':
+		return nil
+	case 'Z':
+		return l.zero(p)
+	case 'F', 'X':
+		return l.clear(p)
+	case 'N':
+		if l.cur.byName[p.chain] != nil {
+			return l.fail("chain already exists")
+		}
+		l.add(p.chain)
+		return nil
+	case 'E':
+		return l.rename(p)
+	}
+	c := l.cur.byName[p.chain]
+	if c == nil {
+		return l.fail("no chain by that name")
+	}
+	if p.cmd == 'P' {
+		if !c.Builtin {
+			return l.fail("bad built-in chain name")
+		}
+		return l.setPolicy(c, p.policy)
+	}
+	if p.cmd == 'd' {
+		if p.num > len(c.Rules) {
+			return l.fail("index of deletion too big")
+		}
+		c.Rules = slices.Delete(c.Rules, p.num-1, p.num)
+		return nil
+	}
+	return l.ruleCommand(p, c)
+}
+
+// ruleCommand adds, replaces, checks or deletes by specification.
+func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
+	rules, err := p.compile()
+	if err != nil {
+		return err
+	}
+	switch p.cmd {
+	case 'A':
+		c.Rules = append(c.Rules, rules...)
+	case 'I':
+		if p.num > len(c.Rules)+1 {
+			return l.fail("index of insertion too big")
+		}
+		c.Rules = slices.Insert(c.Rules, p.num-1, rules...)
+	case 'R':
+		if p.num > len(c.Rules) {
+			return l.fail("index of replacement too big")
+		}
+		c.Rules[p.num-1] = rules[0]
+	case 'D', 'C':
+		return l.deleteSpec(p, c, rules)
+	}
+	for _, r := range rules {
+		if err := l.note(r, p.line, l.line); err != nil {
+			return err
+		}
+		if err := l.checkSet(r); err != nil {
+			return err
+		}
+	}
+	if p.target != nil && (p.target.name == "IDLETIMER" || p.target.name == "LED") {
+		l.set.SideEffects = append(l.set.SideEffects, l.line)
+	}
+	return nil
+}
+
+// note remembers a jump; its chain must be there already.
+func (l *loader) note(r *Rule, text string, line int) error {
+	if r.target.kind != tgJump && r.target.kind != tgGoto {
+		return nil
+	}
+	if l.cur.byName[r.target.name] == nil {
+		return l.fail(fmt.Sprintf("`%s' is neither a chain nor a target", r.target.name))
+	}
+	l.jumps = append(l.jumps, pendingJump{r, text, line})
+	return nil
+}
+
+func (l *loader) deleteSpec(p *ruleParser, c *Chain, rules []*Rule) error {
+	for _, want := range rules {
+		i := slices.IndexFunc(c.Rules, func(r *Rule) bool { return r.sameAs(want) })
+		if i < 0 && slices.ContainsFunc(c.Rules, func(r *Rule) bool { return len(r.unknown) > 0 }) {
+			// A match that is kept as text may be the same in other words.
+			l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: rule to delete is not understood", l.set.File, l.line))
+			l.set.doubt = l.line
+			return nil
+		}
+		if i < 0 {
+			return l.fail("bad rule (does a matching rule exist in that chain?)")
+		}
+		if p.cmd == 'D' {
+			c.Rules = slices.Delete(c.Rules, i, i+1)
+		}
+	}
+	return nil
+}
+
+func (l *loader) zero(p *ruleParser) error {
+	if p.chain != "" && l.cur.byName[p.chain] == nil {
+		return l.fail("no chain by that name")
+	}
+	return nil
+}
+
+func (l *loader) clear(p *ruleParser) error {
+	if p.chain == "" {
+		for _, c := range slices.Clone(l.cur.Chains) {
+			if p.cmd == 'F' {
+				l.flush(c)
+			} else if !c.Builtin {
+				if err := l.remove(c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	c := l.cur.byName[p.chain]
+	switch {
+	case c == nil:
+		return l.fail("no chain by that name")
+	case p.cmd == 'F':
+		l.flush(c)
+		return nil
+	case c.Builtin:
+		return l.fail("can't delete built-in chain")
+	}
+	return l.remove(c)
+}
+
+func (l *loader) flush(c *Chain) {
+	c.Rules = nil
+}
+
+// remove deletes a chain that must be empty and not jumped to.
+func (l *loader) remove(c *Chain) error {
+	if len(c.Rules) > 0 {
+		return l.fail("the chain is not empty")
+	}
+	for _, o := range l.cur.Chains {
+		for _, r := range o.Rules {
+			if o != c && r.target.name == c.Name {
+				return l.fail("too many links: the chain is in use")
+			}
+		}
+	}
+	delete(l.cur.byName, c.Name)
+	l.cur.Chains = slices.DeleteFunc(l.cur.Chains, func(o *Chain) bool { return o == c })
+	return nil
+}
+
+func (l *loader) rename(p *ruleParser) error {
+	c := l.cur.byName[p.chain]
+	if c == nil || c.Builtin || l.cur.byName[p.newName] != nil {
+		return l.fail("cannot rename chain")
+	}
+	if why := l.rule.badChainName(p.newName); why != "" {
+		return l.fail(why)
+	}
+	if l.opts.Backend == NFT {
+		l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: chain renamed", l.set.File, l.line))
+	}
+	for _, o := range l.cur.Chains {
+		for _, r := range o.Rules {
+			if r.target.name == c.Name {
+				r.target.name = p.newName
+			}
+		}
+	}
+	delete(l.cur.byName, c.Name)
+	c.Name = p.newName
+	l.cur.byName[c.Name] = c
+	return nil
+}
+
+// checkSet refuses a rule whose ipset is not there.
+func (l *loader) checkSet(r *Rule) error {
+	for _, c := range r.conds {
+		name := ""
+		switch s := c.(type) {
+		case setCond:
+			name = s.name
+		case setUse:
+			name = s.name
+		default:
+			continue
+		}
+		if why := l.opts.Sets.refuses(name, l.opts.Family); why != "" {
+			return l.fail(why)
+		}
+	}
+	return nil
+}
+
+// commit resolves the jumps, checks what the kernel checks and keeps the
+// table.
+func (l *loader) commit() error {
+	if err := l.resolve(); err != nil {
+		return err
+	}
+	if err := l.verify(); err != nil {
+		return err
+	}
+	l.tables[l.cur.Name] = l.cur
+	l.set.commits = append(l.set.commits, commit{l.line, l.cur})
+	l.cur = nil
+	return nil
+}

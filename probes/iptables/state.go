@@ -1,0 +1,105 @@
+package iptables
+
+// class is what all packets of one part of the question have in common at one
+// moment, beside the peer's address and port. It is a small value: the
+// analysis keeps one number for each distinct class.
+type class struct {
+	// target indexes the question's destinations: address and port.
+	target uint16
+	// cur indexes the endpoints: where the flow goes after translation.
+	cur uint16
+	// link indexes the links: by which replies leave; 0 means none.
+	link uint8
+	// reverse tells whether the route back uses the link that the flow comes
+	// in on, reverseLoose whether there is one at all.
+	reverse, reverseLoose tri
+	// syn is how the flow's first packet was tracked.
+	syn trackKind
+	// joined: the SYN/ACK found the entry of the first packet.
+	joined bool
+	// zone is the conntrack zone of the first packet, template what the raw
+	// table has set for the present packet.
+	zone     int32
+	template template
+	// states are the possible conntrack states of the present packet.
+	states uint8
+	// hidden: the source is translated before the local program sees it.
+	hidden             bool
+	mark, markBlur     uint32
+	ctmark, ctmarkBlur uint32
+	// hop is the hop limit of neighbour discovery, -1 where not known.
+	hop int16
+}
+
+// trackKind says how a packet met conntrack.
+type trackKind uint8
+
+const (
+	trackNone trackKind = iota
+	trackYes
+	trackNo
+)
+
+// template is what NOTRACK or CT has put on a packet before conntrack saw it.
+type template struct {
+	set     bool
+	notrack bool
+	zone    int32 // -1 not known
+}
+
+// flow is the identity of a class beyond the moment: which destination of the
+// question it belongs to.
+func (c class) flow() class { return class{target: c.target} }
+
+// blend makes one class of two that differ in marks only; ok is false where
+// they differ in more.
+func (c class) blend(d class) (class, bool) {
+	e := c
+	e.markBlur |= d.markBlur | c.mark ^ d.mark
+	e.ctmarkBlur |= d.ctmarkBlur | c.ctmark ^ d.ctmark
+	e.mark &^= e.markBlur
+	e.ctmark &^= e.ctmarkBlur
+	if c.hop != d.hop {
+		e.hop = -1
+	}
+	c.mark, c.markBlur, c.ctmark, c.ctmarkBlur, c.hop = d.mark, d.markBlur, d.ctmark, d.ctmarkBlur, d.hop
+	return e, c == d
+}
+
+// applyMark runs MARK or CONNMARK on the class.
+func (c class) applyMark(op markOp, conn bool) class {
+	switch {
+	case op.shifted:
+		if conn && op.restore || !conn {
+			c.mark, c.markBlur = 0, 1<<32-1
+		} else {
+			c.ctmark, c.ctmarkBlur = 0, 1<<32-1
+		}
+	case op.save:
+		c.ctmark = c.ctmark&^op.ctmask ^ c.mark&op.nfmask
+		c.ctmarkBlur = c.ctmarkBlur&^op.ctmask | c.markBlur&op.nfmask
+	case op.restore:
+		c.mark = c.mark&^op.nfmask ^ c.ctmark&op.ctmask
+		c.markBlur = c.markBlur&^op.nfmask | c.ctmarkBlur&op.ctmask
+	case conn:
+		c.ctmark = c.ctmark&^op.mask ^ op.value
+		c.ctmarkBlur &^= op.mask
+	default:
+		c.mark = c.mark&^op.mask ^ op.value
+		c.markBlur &^= op.mask
+	}
+	c.mark &^= c.markBlur
+	c.ctmark &^= c.ctmarkBlur
+	return c
+}
+
+// applyHop runs TTL or HL on the class.
+func (c class) applyHop(op hopOp) class {
+	switch {
+	case op.set:
+		c.hop = int16(op.val)
+	case c.hop >= 0:
+		c.hop = int16(min(max(int(c.hop)+op.val, 0), 255))
+	}
+	return c
+}

@@ -1,0 +1,211 @@
+package iptables
+
+import (
+	"fmt"
+	"slices"
+)
+
+// nftMaxDepth is how many chains may be nested below a hook with nf_tables
+// (NFT_JUMP_STACK_SIZE).
+const nftMaxDepth = 16
+
+// resolve ties the jumps of the open table to its chains.
+func (l *loader) resolve() error {
+	for _, j := range l.jumps {
+		c := l.cur.byName[j.rule.target.name]
+		if c == nil {
+			return l.fail(fmt.Sprintf("chain '%s' does not exist", j.rule.target.name))
+		}
+		if c.Builtin {
+			return l.failAt(j.line, j.text, fmt.Sprintf("cannot jump to built-in chain '%s'", c.Name))
+		}
+		j.rule.target.chain = c
+	}
+	for i, c := range l.cur.Chains {
+		c.id = i
+	}
+	return nil
+}
+
+// hookMask is a set of hooks, one bit each.
+type hookMask uint8
+
+const (
+	hkPrerouting hookMask = 1 << iota
+	hkInput
+	hkForward
+	hkOutput
+	hkPostrouting
+	hkAll hookMask = 1<<iota - 1
+)
+
+func hookOf(chain string) hookMask {
+	switch chain {
+	case "PREROUTING":
+		return hkPrerouting
+	case "INPUT":
+		return hkInput
+	case "FORWARD":
+		return hkForward
+	case "OUTPUT":
+		return hkOutput
+	}
+	return hkPostrouting
+}
+
+// verify makes the checks that the kernel makes at commit: no loops that a
+// packet could enter, not too deep, and targets and matches only where they
+// may stand.
+func (l *loader) verify() error {
+	v := verifier{loader: l, depth: make([]int, len(l.cur.Chains)), state: make([]uint8, len(l.cur.Chains)),
+		hooks: make([]hookMask, len(l.cur.Chains))}
+	var order []*Chain
+	for _, c := range l.cur.Chains {
+		if !c.Builtin {
+			continue
+		}
+		if err := v.visit(c, &order); err != nil {
+			return err
+		}
+		v.hooks[c.id] = hookOf(c.Name)
+	}
+	for _, c := range slices.Backward(order) {
+		for _, r := range c.Rules {
+			if d := r.target.chain; d != nil {
+				v.hooks[d.id] |= v.hooks[c.id]
+				v.depth[d.id] = max(v.depth[d.id], v.depth[c.id]+1)
+				if l.opts.Backend == NFT && v.depth[d.id] >= nftMaxDepth {
+					return l.failAt(r.Line, r.Text, "too many nested chains")
+				}
+			}
+		}
+	}
+	for _, c := range order {
+		for _, r := range c.Rules {
+			if why := misplaced(r, l.cur.Name, v.hooks[c.id], l.opts.Family); why != "" {
+				return l.failAt(r.Line, r.Text, why)
+			}
+		}
+	}
+	return nil
+}
+
+// verifier walks the chains that packets can reach.
+type verifier struct {
+	*loader
+	state []uint8 // 0 new, 1 on the way, 2 done
+	depth []int
+	hooks []hookMask
+}
+
+// visit is a depth-first search with its own stack: a file may nest chains
+// deeper than is wise to recurse.
+func (v *verifier) visit(root *Chain, order *[]*Chain) error {
+	type frame struct {
+		c *Chain
+		i int
+	}
+	stack := []frame{{root, 0}}
+	v.state[root.id] = 1
+	for len(stack) > 0 {
+		f := &stack[len(stack)-1]
+		if f.i == len(f.c.Rules) {
+			v.state[f.c.id] = 2
+			*order = append(*order, f.c)
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		r := f.c.Rules[f.i]
+		f.i++
+		d := r.target.chain
+		if d == nil || v.state[d.id] == 2 {
+			continue
+		}
+		if v.state[d.id] == 1 {
+			return v.failAt(r.Line, r.Text, "loop of chains")
+		}
+		v.state[d.id] = 1
+		stack = append(stack, frame{d, 0})
+	}
+	return nil
+}
+
+// place is where the kernel lets a target or match stand.
+type place struct {
+	tables string // empty: any
+	hooks  hookMask
+}
+
+func targetPlace(r *Rule) (place, bool) {
+	switch r.target.name {
+	case "DNAT", "REDIRECT":
+		return place{"nat", hkPrerouting | hkOutput}, true
+	case "NETMAP":
+		return place{"nat", hkPrerouting | hkInput | hkOutput | hkPostrouting}, true
+	case "SNAT":
+		return place{"nat", hkInput | hkPostrouting}, true
+	case "MASQUERADE":
+		return place{"nat", hkPostrouting}, true
+	case "REJECT":
+		return place{"filter", hkInput | hkForward | hkOutput}, true
+	case "CT", "NOTRACK":
+		return place{"raw", hkAll}, true
+	case "TPROXY":
+		return place{"mangle", hkPrerouting}, true
+	case "TTL", "HL", "DSCP", "TOS", "ECN", "CHECKSUM", "TCPOPTSTRIP", "HMARK":
+		return place{"mangle", hkAll}, true
+	case "SECMARK", "CONNSECMARK":
+		return place{"mangle security", hkAll}, true
+	case "CLASSIFY":
+		return place{"", hkForward | hkOutput | hkPostrouting}, true
+	case "SYNPROXY":
+		return place{"", hkInput | hkForward}, true
+	}
+	return place{}, false
+}
+
+func matchPlace(name string) (place, bool) {
+	switch name {
+	case "owner":
+		return place{"", hkOutput | hkPostrouting}, true
+	case "mac":
+		return place{"", hkPrerouting | hkInput | hkForward}, true
+	case "socket":
+		return place{"", hkPrerouting | hkInput}, true
+	case "cgroup":
+		return place{"", hkInput | hkOutput | hkPostrouting}, true
+	}
+	return place{}, false
+}
+
+func (pl place) refuses(table string, hooks hookMask) bool {
+	return pl.tables != "" && !isOneOf(table, pl.tables) || hooks&^pl.hooks != 0
+}
+
+// misplaced says why the kernel would refuse the rule in that table, reached
+// from those hooks.
+func misplaced(r *Rule, table string, hooks hookMask, _ Family) string {
+	if r.target.chain == nil {
+		if pl, ok := targetPlace(r); ok && pl.refuses(table, hooks) {
+			return fmt.Sprintf("target %s may not stand here", r.target.name)
+		}
+	}
+	for _, u := range r.unknown {
+		if pl, ok := matchPlace(u); ok && pl.refuses(table, hooks) {
+			return fmt.Sprintf("match %s may not stand here", u)
+		}
+	}
+	for _, c := range r.conds {
+		switch c := c.(type) {
+		case rpfilterCond:
+			if (place{"raw mangle", hkPrerouting}).refuses(table, hooks) {
+				return "match rpfilter may not stand here"
+			}
+		case addrTypeCond:
+			if c.limitIn && hooks&(hkOutput|hkPostrouting) != 0 || c.limitOut && hooks&(hkPrerouting|hkInput) != 0 {
+				return "addrtype: the link limit does not fit the chain"
+			}
+		}
+	}
+	return ""
+}

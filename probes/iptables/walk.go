@@ -1,0 +1,421 @@
+package iptables
+
+import (
+	"slices"
+)
+
+// stage is a moment in the life of a packet: which packet of the flow, at
+// which hook and table.
+type stage struct {
+	leg   *leg
+	hook  string
+	table string
+	// translated: this machine's address is the one after DNAT.
+	translated bool
+	// conntracked: conntrack has looked at the packet.
+	conntracked bool
+}
+
+// cause is what drops packets: a rule, a policy or the kernel itself.
+type cause struct {
+	stage stage
+	chain *Chain
+	rule  *Rule
+	// why is set where neither a rule nor a policy drops.
+	why string
+	// assumed names the assumption where dropping is not certain.
+	assumed string
+	// peer is the neighbour that the dropped packet is for, where it is not
+	// the management source itself.
+	peer word128
+}
+
+// dropped is a part of a packet set that is, or may be, dropped.
+type dropped struct {
+	segment
+	by *cause
+}
+
+// walk takes packet sets through the chains of one hook of one table.
+type walk struct {
+	an       *analysis
+	stage    stage
+	nat      bool
+	views    map[classID]*view
+	accepted []segment
+	memo     map[memoKey][]memoEntry
+	depth    int
+}
+
+type memoKey struct {
+	chain *Chain
+	hash  uint64
+}
+
+// memoEntry remembers what a chain returned for a packet set.
+type memoEntry struct {
+	in, ret []segment
+}
+
+// maxWalkDepth bounds the nesting of chains.
+const maxWalkDepth = 4096
+
+// run takes a set through a built-in chain and its policy and returns what is
+// accepted.
+func (w *walk) run(c *Chain, in []segment) []segment {
+	cur := chunked(w.an.sp, in)
+	ret := w.chain(c, cur)
+	w.an.tracePolicy(w, c, ret)
+	if c.Policy == "DROP" {
+		w.drop(ret, &cause{stage: w.stage, chain: c})
+	} else {
+		w.accepted = append(w.accepted, ret...)
+	}
+	return w.an.sp.merge(w.accepted)
+}
+
+func (w *walk) drop(segs []segment, by *cause) {
+	for _, g := range segs {
+		w.an.drops = append(w.an.drops, dropped{g, by})
+	}
+}
+
+// pass is the state of one walk through one chain.
+type pass struct {
+	*walk
+	chain *Chain
+	cur   *flowSet
+	live  []liveClass
+	ret   []segment
+	// acceptAll and dropAll: everything now in cur has been emitted as
+	// perhaps accepted, or perhaps dropped, already.
+	acceptAll, dropAll bool
+}
+
+// liveClass is a class that may be in the set, and what rules see of it.
+type liveClass struct {
+	id classID
+	v  *view
+}
+
+// chain walks a chain and returns what falls off its end or returns.
+func (w *walk) chain(c *Chain, cur *flowSet) []segment {
+	w.depth++
+	defer func() { w.depth-- }()
+	p := &pass{walk: w, chain: c, cur: cur}
+	for _, ch := range cur.chunks {
+		for _, g := range ch {
+			p.learn([]*fiber{g.f})
+		}
+	}
+	for _, r := range c.Rules {
+		if cur.empty() {
+			break
+		}
+		w.an.sp.work++
+		if !r.noteworthy() {
+			continue
+		}
+		if w.an.overBudget() || w.depth > maxWalkDepth {
+			w.an.exhausted = true
+			return nil
+		}
+		p.rule(r)
+	}
+	return w.an.sp.merge(append(p.ret, cur.segments()...))
+}
+
+// learn adds the classes of fibers to those that may be in the set.
+func (p *pass) learn(fibers []*fiber) {
+	last := (*fiber)(nil)
+	for _, f := range fibers {
+		if f == last {
+			continue
+		}
+		last = f
+		for _, c := range f.cells {
+			if !slices.ContainsFunc(p.live, func(l liveClass) bool { return l.id == c.class }) {
+				p.live = append(p.live, liveClass{c.class, p.view(c.class)})
+			}
+		}
+	}
+	p.acceptAll, p.dropAll = false, false
+}
+
+func (w *walk) view(id classID) *view {
+	v := w.views[id]
+	if v == nil {
+		v = w.an.view(w.stage, w.an.sp.classes[id])
+		w.views[id] = v
+	}
+	return v
+}
+
+// share is what a rule takes of the classes that it matches over one set of
+// peers.
+type share struct {
+	peers  *addrSet
+	hits   []hit
+	reason string
+	memo   map[uint32]split
+	last   *fiber
+	lastIs split
+	got    []segment
+}
+
+// hit is a class that a rule matches.
+type hit struct {
+	class classID
+	ports *portSet
+	sure  bool
+}
+
+// split is a fiber in two: what the rule takes and what goes on.
+type split struct{ taken, rest *fiber }
+
+// rule applies one rule to the set.
+func (p *pass) rule(r *Rule) {
+	var shares []share
+	for _, l := range p.live {
+		o := r.match(l.v)
+		if o.hit == no {
+			continue
+		}
+		i := slices.IndexFunc(shares, func(s share) bool { return s.peers == o.peers })
+		if i < 0 {
+			i = len(shares)
+			shares = append(shares, share{peers: o.peers})
+		}
+		s := &shares[i]
+		s.hits = append(s.hits, hit{l.id, o.ports, o.hit == yes})
+		if o.hit == maybe {
+			s.reason = o.reason
+		}
+	}
+	for i := range shares {
+		p.take(r, &shares[i])
+	}
+	for i := range shares {
+		if s := &shares[i]; len(s.got) > 0 {
+			p.an.traceRule(p.walk, p.chain, r, s.reason, s.got)
+			p.dispose(r, s)
+		}
+	}
+}
+
+// split divides a fiber by a share.
+func (p *pass) split(s *share, f *fiber) split {
+	if s.last == f {
+		return s.lastIs
+	}
+	x, ok := s.memo[f.id]
+	if !ok {
+		x = p.divide(s, f)
+		if s.last != nil && s.memo == nil {
+			s.memo = map[uint32]split{s.last.id: s.lastIs}
+		}
+		if s.memo != nil {
+			s.memo[f.id] = x
+		}
+	}
+	s.last, s.lastIs = f, x
+	return x
+}
+
+func (p *pass) divide(s *share, f *fiber) split {
+	var taken, sure []cell
+	for _, c := range f.cells {
+		for _, h := range s.hits {
+			if h.class != c.class {
+				continue
+			}
+			x := cell{c.class, c.ports.intersect(h.ports)}
+			taken = append(taken, x)
+			if h.sure {
+				sure = append(sure, x)
+			}
+		}
+	}
+	sp := p.an.sp
+	return split{taken: sp.fiber(taken), rest: sp.minus(f, sp.fiber(sure))}
+}
+
+// take removes from the set what a share certainly matches, and notes what it
+// may match.
+func (p *pass) take(r *Rule, s *share) {
+	k := r.target.kind
+	if p.alreadyPerhaps(k, s) {
+		p.an.noteUncertain(r, s.reason, p.cur.bounds())
+		return
+	}
+	whole := true
+	p.cur.edit(s.peers, func(g segment) *fiber {
+		x := p.split(s, g.f)
+		if x.taken != nil {
+			s.got = append(s.got, segment{g.span, x.taken})
+		}
+		whole = whole && x.taken == g.f
+		return x.rest
+	})
+	if len(s.got) == 0 || s.reason == "" {
+		return
+	}
+	p.an.noteUncertain(r, s.reason, boundsOf(s.got))
+	if s.peers == nil && whole && len(s.got) == p.cur.n {
+		p.acceptAll = p.acceptAll || k == tgAccept
+		p.dropAll = p.dropAll || k == tgDrop || k == tgReject
+	}
+}
+
+// boundsOf is the range of peers that segments span.
+func boundsOf(segs []segment) span {
+	b := segs[0].span
+	for _, g := range segs[1:] {
+		b.lo, b.hi = minWord(b.lo, g.lo), maxWord(b.hi, g.hi)
+	}
+	return b
+}
+
+// alreadyPerhaps reports whether a rule that only perhaps applies can add
+// nothing to what was perhaps accepted or dropped before.
+func (p *pass) alreadyPerhaps(k targetKind, s *share) bool {
+	if p.an.tracer != nil || s.reason == "" || slices.ContainsFunc(s.hits, func(h hit) bool { return h.sure }) {
+		return false
+	}
+	return k == tgAccept && p.acceptAll || (k == tgDrop || k == tgReject) && p.dropAll
+}
+
+// dispose sends the taken segments where the target says.
+func (p *pass) dispose(r *Rule, s *share) {
+	switch t := &r.target; t.kind {
+	case tgAccept:
+		p.accepted = append(p.accepted, s.got...)
+	case tgDrop, tgReject:
+		p.drop(s.got, &cause{stage: p.stage, chain: p.chain, rule: r, assumed: s.reason})
+	case tgReturn:
+		p.ret = append(p.ret, s.got...)
+	case tgJump:
+		p.goOn(p.call(t.chain, s.got))
+	case tgGoto:
+		p.ret = append(p.ret, p.call(t.chain, s.got)...)
+	case tgDNAT, tgRedirect, tgNetmap, tgSNAT:
+		p.translate(r, s.got)
+	case tgMark, tgConnmark, tgNotrack, tgZone, tgHopLimit, tgUnknownMark:
+		if t.kind == tgUnknownMark {
+			p.an.noteUncertain(r, targetReason(r), boundsOf(s.got))
+		}
+		p.goOn(p.projected(s.got, func(c class) class { return p.changed(r, c) }))
+	default:
+		p.unknownTarget(r, s.got)
+	}
+}
+
+// goOn puts segments back into the set for the rules that follow.
+func (p *pass) goOn(segs []segment) {
+	if len(segs) > 0 {
+		p.learn(p.cur.add(segs))
+	}
+}
+
+// projected turns the classes of segments into others.
+func (p *pass) projected(segs []segment, to func(class) class) []segment {
+	memo := map[*fiber]*fiber{}
+	out := make([]segment, len(segs))
+	for i, g := range segs {
+		f, ok := memo[g.f]
+		if !ok {
+			f = p.an.sp.project(g.f, to)
+			memo[g.f] = f
+		}
+		out[i] = segment{g.span, f}
+	}
+	return out
+}
+
+// call walks another chain, or remembers what it did with the same set.
+func (p *pass) call(c *Chain, in []segment) []segment {
+	if len(c.Rules) == 0 {
+		return in
+	}
+	in = p.an.sp.merge(in)
+	k := memoKey{c, hashSegments(in)}
+	if p.an.tracer == nil {
+		for _, e := range p.memo[k] {
+			if slices.Equal(e.in, in) {
+				return e.ret
+			}
+		}
+	}
+	ret := p.walk.chain(c, chunked(p.an.sp, in))
+	p.memo[k] = append(p.memo[k], memoEntry{in, ret})
+	return ret
+}
+
+func hashSegments(segs []segment) uint64 {
+	h := uint64(14695981039346656037)
+	for _, g := range segs {
+		for _, x := range [...]uint64{g.lo.hi, g.lo.lo, g.hi.hi, g.hi.lo, uint64(g.f.id)} {
+			h = (h ^ x) * 1099511628211
+			h ^= h >> 29
+		}
+	}
+	return h
+}
+
+// changed is what a target makes of a class.
+func (p *pass) changed(r *Rule, c class) class {
+	switch t := &r.target; t.kind {
+	case tgMark:
+		return c.applyMark(t.mark, false)
+	case tgConnmark:
+		switch p.an.tracked(p.stage, c) {
+		case no:
+			return c
+		case maybe:
+			d, _ := c.blend(c.applyMark(t.mark, true))
+			return d
+		}
+		return c.applyMark(t.mark, true)
+	case tgNotrack:
+		if !c.template.set && !p.stage.conntracked {
+			c.template = template{set: true, notrack: true}
+			c.states = stUntracked
+		}
+	case tgZone:
+		if !c.template.set && !p.stage.conntracked {
+			c.template = template{set: true, zone: int32(t.zone)}
+		}
+	case tgHopLimit:
+		return c.applyHop(t.hop)
+	case tgUnknownMark:
+		c.mark, c.markBlur = 0, 1<<32-1
+	}
+	return c
+}
+
+// translate accepts in the nat table, with another destination.
+func (p *pass) translate(r *Rule, got []segment) {
+	if !p.nat {
+		p.unknownTarget(r, got)
+		return
+	}
+	p.accepted = append(p.accepted, p.projected(got, func(c class) class {
+		if r.target.kind == tgSNAT {
+			c.hidden = true
+			return c
+		}
+		c.cur = p.an.translated(c, r)
+		return c
+	})...)
+}
+
+// unknownTarget may accept, drop or go on, with a mark that is not known.
+func (p *pass) unknownTarget(r *Rule, got []segment) {
+	p.an.noteUncertain(r, targetReason(r), boundsOf(got))
+	p.accepted = append(p.accepted, got...)
+	p.drop(got, &cause{stage: p.stage, chain: p.chain, rule: r, assumed: targetReason(r)})
+	p.goOn(p.projected(got, func(c class) class {
+		c.mark, c.markBlur = 0, 1<<32-1
+		return c
+	}))
+}
