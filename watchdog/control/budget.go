@@ -11,6 +11,9 @@ type budget struct {
 	sure     bool    // top was found at a crawl and not in a fast ramp
 	age      float64 // s of use since then
 	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
+	undo     float64 // top before the last cut
+	noted    float64 // bytes/s of the link that the last cut took for its capacity; 0 for none
+	cut      float64 // when that was
 	depth    float64 // of top: the rate while draining
 	before   float64 // s of queue when draining was last checked
 	checked  float64 // when that was
@@ -20,7 +23,7 @@ type budget struct {
 }
 
 func (b *budget) shift(by float64) {
-	b.checked, b.patience, b.settled, b.quiet = b.checked+by, b.patience+by, b.settled+by, b.quiet+by
+	b.cut, b.checked, b.patience, b.settled, b.quiet = b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
 // windowed says that windows are what limits, so that the queue follows the
@@ -123,8 +126,8 @@ func (c *Controller) ramp(in *Input, s *signal) {
 func (c *Controller) gain(s *signal) float64 {
 	most := min(math.Log(1.1)/0.02, math.Log(1.25)/max(s.rtt, 1e-3))
 	switch {
-	case c.cause.foreign: // stepping back is no experiment
-		return min(most, 1)
+	case c.cause.foreign && c.budget.again == 0: // going back to where we were is no experiment
+		return min(most, 2)
 	case c.windowed():
 		return min(most, 0.7/s.loop)
 	case c.budget.again > 0:

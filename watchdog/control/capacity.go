@@ -59,7 +59,7 @@ func (c *Controller) learn(in *Input, s *signal) {
 // note takes one observation of a full link.
 func (c *Controller) note(rate float64) {
 	switch {
-	case !c.cap.full:
+	case !c.cap.full, rate < 0.7*c.cap.seen && !c.windowed():
 		c.cap = capacity{seen: rate, full: true}
 	case c.windowed():
 		c.cap.seen += (rate - c.cap.seen) * blend(c.dt, 2)
@@ -69,16 +69,11 @@ func (c *Controller) note(rate float64) {
 }
 
 // carries says whether this direction carries the load that makes the queue.
-// The same delay is told to both directions of a link.
+// The same delay is told to both directions of a link, so the one with much
+// less traffic than the other and than its own capacity is innocent.
 func (c *Controller) carries(in *Input, s *signal) bool {
-	best := c.best(in)
-	switch {
-	case !s.rateKnown || s.now < c.cause.trial:
+	if !s.rateKnown || s.now < c.cause.trial || s.rate >= 0.5*in.Other {
 		return true
-	case best > 0 && s.rate > 0.6*best:
-		return true
-	case best > 0 && c.trusted(in) && s.rate < 0.3*best:
-		return false
 	}
-	return s.rate >= 0.5*in.Other
+	return c.trusted(in) && s.rate >= 0.6*c.best(in)
 }

@@ -5,16 +5,17 @@ package control
 // delay is then set aside, and only more than that counts as ours.
 type cause struct {
 	testing bool
-	rate    float64 // bytes/s of ours before we gave way
-	delay   float64 // s of raw delay then
-	meant   delay   // what the delay is like since the rate fell
-	low     float64 // s for which the rate has been low
-	lastLow float64 // s, when the delay last was too long
-	until   float64 // end of the back-off
-	wait    float64 // s, length of the last back-off
-	foreign bool    // the last verdict was: not ours
-	idleFor float64 // s of queue in a direction that does not carry the load
-	trial   float64 // until when such a direction is cut all the same
+	rate    float64  // bytes/s of ours before we gave way
+	delay   float64  // s of raw delay then
+	meant   delay    // what the delay is like since the rate fell
+	cap     capacity // what was known of the link then
+	low     float64  // s for which the rate has been low
+	lastLow float64  // s, when the delay last was too long
+	until   float64  // end of the back-off
+	wait    float64  // s, length of the last back-off
+	foreign bool     // the last verdict was: not ours
+	idleFor float64  // s of queue in a direction that does not carry the load
+	trial   float64  // until when such a direction is cut all the same
 }
 
 const (
@@ -44,13 +45,13 @@ func (k *cause) judge(c *Controller, in *Input, s *signal) {
 		k.testing = false
 		return
 	}
-	k.test(c, s)
+	k.test(c, in, s)
 }
 
 // tolerate overlooks a queue while we step back, unless so much came on top of
 // what was set aside that some of it must be ours.
 func (k *cause) tolerate(c *Controller, s *signal) {
-	if s.queue > c.engage {
+	if s.queue > max(c.engage, 0.5*c.delay.foreign) {
 		k.foreign = false
 		return
 	}
@@ -58,20 +59,20 @@ func (k *cause) tolerate(c *Controller, s *signal) {
 }
 
 // test follows one episode of a long queue.
-func (k *cause) test(c *Controller, s *signal) {
+func (k *cause) test(c *Controller, in *Input, s *signal) {
 	if s.queue > c.target {
 		k.lastLow = s.now
 	}
 	switch {
 	case !k.testing && s.queue > c.target && c.mode != ramping:
-		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now,
+		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now, cap: c.cap,
 			until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
 	case !k.testing:
 	case s.now-k.lastLow > 1:
 		k.testing = false
 	case s.raw < causeStays*k.delay: // it reacts
-		k.rate, k.delay, k.low = s.ours, s.raw, 0
-	case s.ours > causeFell*k.rate || s.ours < 0.6*c.budget.rate: // we did not give way, or it is not our doing
+		k.rate, k.delay, k.low, k.cap = s.ours, s.raw, 0, c.cap
+	case !c.gaveWay(in, s, k.rate):
 		k.delay, k.low = max(k.delay, s.raw), 0
 	default:
 		if k.low == 0 {
@@ -85,6 +86,15 @@ func (k *cause) test(c *Controller, s *signal) {
 	}
 }
 
+// gaveWay says that we have much less than we had, and that our own limits are
+// the reason; or nothing left to give.
+func (c *Controller) gaveWay(in *Input, s *signal, had float64) bool {
+	if c.budget.rate < 1.1*c.least(in) {
+		return true
+	}
+	return s.ours < causeFell*had && s.ours > 0.6*c.budget.rate
+}
+
 // acquit sets aside the delay that did not react, and lets the budget grow again.
 func (k *cause) acquit(c *Controller, s *signal) {
 	wait := clamp(2*k.wait, backFirst, backMost)
@@ -93,6 +103,8 @@ func (k *cause) acquit(c *Controller, s *signal) {
 	}
 	d := &c.delay
 	d.foreign, d.noise, d.noiseRecent = k.meant.foreign, k.meant.noise, k.meant.noiseRecent
+	c.cap = k.cap
+	c.budget.rate = max(c.budget.rate, 0.5*k.rate)
 	*k = cause{foreign: true, until: s.now + wait, wait: wait}
 	s.queue, s.fresh = 0, 0
 	c.mode, c.budget.again = ramping, 0

@@ -19,9 +19,10 @@ func (c *Controller) tuning() tuning {
 	case c.shaper.stands:
 		t = tuning{head: 0.98, knee: 0.3 * c.target, period: 20}
 	}
-	if !c.budget.sure {
-		t.period = 3
+	if !c.budget.sure { // the top may be too high by as much
+		t.head, t.period = min(t.head, 0.93), 4
 	}
+	t.knee += c.delay.noiseRecent
 	return t
 }
 
@@ -30,6 +31,9 @@ func (c *Controller) tuning() tuning {
 // (the shape of RFC 9438).
 func (c *Controller) cruiseRate(in *Input, s *signal) {
 	b, t := &c.budget, c.tuning()
+	if c.cap.full && s.rateKnown && s.rate < 0.9*c.best(in) { // below the capacity noise is likelier than a queue
+		t.knee = max(t.knee, c.engage)
+	}
 	switch {
 	case c.crowded(in, s):
 		return
@@ -71,7 +75,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	ref := b.top
 	if ref == 0 || !c.excused(s) {
 		ref = c.borne(s)
-		c.note(ref + s.others)
+		b.noted = ref + s.others
 		b.sure = (c.mode == cruising || b.again > 0) && ref > 0.9*b.rate
 	}
 	ref = max(ref, c.least(in))
@@ -80,6 +84,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
+	b.undo, b.cut = b.top, s.now
 	b.top, b.rate = ref, ref
 	c.sink(s, depth)
 	b.rate = max(b.rate, c.least(in))
@@ -92,7 +97,7 @@ func (c *Controller) sink(s *signal, depth float64) {
 	b.rate = depth * max(b.top, b.rate)
 	b.age, b.again = 0, 0
 	b.depth, b.before = depth, s.fresh
-	b.checked, b.patience = s.now, s.now+2*s.loop
+	b.checked, b.patience = s.now, s.now+1.2*s.loop
 	c.mode = draining
 }
 
@@ -128,6 +133,7 @@ func (c *Controller) drain(in *Input, s *signal) {
 		c.mode = ramping
 	case s.fresh < c.target/3 || !s.sees:
 		c.mode = cruising
+		c.conclude(s)
 		b.rate = max(c.tuning().head*b.top, c.least(in))
 		b.settled = s.now + s.loop
 	case s.fresh > b.before && s.now < b.patience: // the old rate still shows
@@ -138,4 +144,17 @@ func (c *Controller) drain(in *Input, s *signal) {
 	default:
 		b.before, b.checked = s.fresh, s.now
 	}
+}
+
+// conclude learns from a queue that has drained. One that went sooner than the
+// cut can have worked was none.
+func (c *Controller) conclude(s *signal) {
+	b := &c.budget
+	switch {
+	case b.undo > 0 && s.now-b.cut < s.loop:
+		b.top = max(b.top, b.undo)
+	case b.noted > 0:
+		c.note(b.noted)
+	}
+	b.noted = 0
 }

@@ -70,7 +70,8 @@ func (c *Controller) follow(s *signal, m *member) {
 	st := m.state
 	rate := m.flow.Rate * wire
 	switch {
-	case c.mode == draining || st.share == 0 || s.now-st.grown < 2:
+	case c.mode == draining: // says nothing
+	case st.share == 0 || s.now-st.grown < 2:
 		st.demand = 0
 	case rate < 0.7*st.share:
 		want := max(1.3*rate, 0.1*st.share)

@@ -115,11 +115,26 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 		lag = min(lag, 0.05)
 	}
 	s.loop = lag + s.rtt + s.recent
-	if s.raw < d.foreign {
-		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
+	if len(c.members) > 0 {
+		d.relent(s)
 	}
 	s.queue = max(0, s.raw-d.foreign-noiseMargin*d.noise)
 	s.fresh = max(0, s.recent-d.foreign-noiseMargin*d.noiseRecent)
+}
+
+// relent forgets foreign delay and noise that are no longer there: at once when
+// the delay is clearly shorter, else slowly.
+func (d *delay) relent(s *signal) {
+	switch {
+	case s.raw < d.foreign-2*d.noise:
+		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
+	case s.raw < d.foreign:
+		d.foreign += (s.raw - d.foreign) * blend(s.dt, 20)
+	}
+	if now := math.Abs(s.raw - d.foreign); now < d.noise {
+		d.noise += (now - d.noise) * blend(s.dt, 20)
+		d.noiseRecent = min(d.noiseRecent, 2*d.noise)
+	}
 }
 
 // age is how old the delay is in seconds: as told, else judged by how often it
