@@ -146,6 +146,11 @@ func (e *Enforcer) record(subjects []*subject) {
 		if pacing > 0 && !e.ledger.Has(s.pacingEntry) {
 			batch = append(batch, entryOf(ledger.Pacing, s.t))
 		}
+		if s.wantsBuffer() && s.known && s.buffer == 0 && !e.ledger.Has(s.bufferEntry) {
+			entry := entryOf(ledger.Buffer, s.t)
+			entry.Was = int(s.seen.buffer)
+			batch = append(batch, entry)
+		}
 		if s.want.Pause && s.pause.phase == running {
 			batch = append(batch, s.foresee(e.kernel)...)
 		}
@@ -158,23 +163,24 @@ func (e *Enforcer) record(subjects []*subject) {
 // tune brings the socket of s to its limits. What has no record is not set.
 func (e *Enforcer) tune(s *subject, now time.Time) {
 	window, pacing := s.limits()
-	if window == 0 && pacing == 0 && s.window == 0 && s.pacing == 0 && s.pause.phase == running {
+	if window == 0 && pacing == 0 && !s.limited() && s.pause.phase == running {
 		return
 	}
 	if s.t.Socket.Inode == 0 || s.pause.phase == held && s.want.Pause {
 		return
 	}
-	mayWindow, mayPacing := e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry)
+	may := recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry)}
 	var set tuning
 	var seen connection
 	var odd error
 	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
 		seen = c
-		set, odd = s.tune(c, now, mayWindow, mayPacing, e.settings.FullClamp)
+		set, odd = s.tune(c, now, may, e.settings.FullClamp)
 		return set, nil
 	})
 	if err == nil {
 		s.note(set)
+		s.noteBuffer(set, seen)
 		s.seen, s.known, s.goneSince = seen, true, time.Time{}
 	}
 	e.explain(s, now, errors.Join(err, odd))
@@ -186,7 +192,7 @@ func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 	case err == nil:
 		return
 	case errors.Is(err, ErrGone):
-		s.window, s.pacing, s.known = 0, 0, false
+		s.window, s.pacing, s.buffer, s.known = 0, 0, 0, false
 		if s.goneSince.IsZero() {
 			s.goneSince = now
 		}
@@ -232,7 +238,10 @@ func (e *Enforcer) settle(subjects []*subject) {
 		if s.pacing == 0 && pacing == 0 {
 			done = append(done, s.pacingEntry)
 		}
-		if s.pause.phase == running && !s.listed && s.window == 0 && s.pacing == 0 && !time.Now().Before(s.care) {
+		if s.buffer == 0 && !s.wantsBuffer() {
+			done = append(done, s.bufferEntry)
+		}
+		if s.pause.phase == running && !s.listed && !s.limited() && !time.Now().Before(s.care) {
 			delete(e.subjects, s.t.ID)
 		}
 	}

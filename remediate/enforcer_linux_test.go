@@ -44,7 +44,12 @@ func openLedger(t *testing.T, dir string) *ledger.Ledger {
 // eventually polls for a condition.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
+	eventuallyIn(t, 20*time.Second, what, cond)
+}
+
+func eventuallyIn(t *testing.T, d time.Duration, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(d); !cond(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -262,4 +267,29 @@ func TestUndoGoesOnAfterAFailure(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestSmallBufferIsGivenBack(t *testing.T) {
+	tr := newTrial(t)
+	was, err := tr.inspect()
+	if err != nil || was.bufferFixed {
+		t.Fatalf("%+v, %v", was, err)
+	}
+	if err := tr.visit(func(fd int) error { return setBuffer(fd, 32<<10) }); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := tr.inspect(); err != nil || c.buffer > 64<<10 {
+		t.Fatalf("buffer %d, %v", c.buffer, err)
+	}
+	r := Undoer{}.Undo(context.Background(), []ledger.Entry{{Kind: ledger.Buffer, Socket: tr.socket, Was: int(was.buffer)}})
+	if r[0].Err != nil {
+		t.Fatal(r[0].Err)
+	}
+	c, err := tr.inspect()
+	if err != nil || c.buffer < was.buffer || c.bufferFixed {
+		t.Errorf("buffer %d, was %d; fixed %v, %v", c.buffer, was.buffer, c.bufferFixed, err)
+	}
+	if w, err := tr.flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
+		t.Errorf("offers %d bytes, %v; want a megabyte", w, err)
+	}
 }

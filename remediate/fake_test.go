@@ -14,11 +14,15 @@ import (
 	"lifeline/watchdog/ledger"
 )
 
+// fakeBuffer is what every connection has at first.
+const fakeBuffer = 1 << 22
+
 // fakeSock is a connection with a peer that sends at will.
 type fakeSock struct {
 	connection
 	writes int
 	gone   bool
+	stuck  bool // the peer never uses up the old window
 }
 
 // fakeProc is a process.
@@ -51,13 +55,21 @@ func (k *fakeKernel) tune(s watchdog.Socket, decide func(connection) (tuning, er
 	}
 	if set.window != 0 {
 		f.windowClamped = set.window
-		f.window = min(f.window, set.window)
+		if !f.stuck {
+			f.window = min(f.window, set.window)
+		}
 		if set.window == liftedWindow {
 			f.window = 1 << 20
 		}
 	}
 	if set.pacing != 0 {
 		f.pacing = set.pacing
+	}
+	if set.buffer != 0 {
+		f.buffer = set.buffer
+	}
+	if set.unbuffer != 0 {
+		f.buffer = set.unbuffer
 	}
 	return err
 }
@@ -107,6 +119,9 @@ func (k *fakeKernel) String() string {
 		}
 		if s.pacing != liftedPacing {
 			out = append(out, fmt.Sprintf("socket %d pacing %d", i, s.pacing))
+		}
+		if s.buffer != fakeBuffer {
+			out = append(out, fmt.Sprintf("socket %d buffer %d", i, s.buffer))
 		}
 	}
 	for p, f := range k.procs {
@@ -172,7 +187,7 @@ func (b *bench) add(n int, dir watchdog.Direction) *watchdog.Transfer {
 		b.k.procs[p] = &fakeProc{}
 	}
 	b.k.socks[uint64(n)] = &fakeSock{connection: connection{
-		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: 1 << 22,
+		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: fakeBuffer,
 		windowClamped: liftedWindow, pacing: liftedPacing}}
 	b.ts = append(b.ts, t)
 	return &b.ts[len(b.ts)-1]

@@ -42,6 +42,12 @@ func (t tuning) apply(fd int) error {
 	if t.pacing != 0 {
 		errs = append(errs, setPacing(fd, t.pacing))
 	}
+	if t.buffer != 0 {
+		errs = append(errs, setBuffer(fd, t.buffer))
+	}
+	if t.unbuffer != 0 {
+		errs = append(errs, freeBuffer(fd, t.unbuffer))
+	}
 	return errors.Join(errs...)
 }
 

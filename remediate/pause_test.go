@@ -293,3 +293,43 @@ func TestPauseNotAllowed(t *testing.T) {
 		}
 	})
 }
+
+// The buffer is made small only for a receiver that reads its own socket, only
+// once the old window is used up, and never where the application chose it.
+func TestBufferOfAPausedReceiver(t *testing.T) {
+	cases := []struct {
+		name  string
+		spoil func(*fakeSock, *watchdog.Transfer)
+		small bool
+	}{
+		{"daemon", func(*fakeSock, *watchdog.Transfer) {}, true},
+		{"old window open", func(s *fakeSock, _ *watchdog.Transfer) { s.stuck = true }, false},
+		{"over ssh", func(_ *fakeSock, t *watchdog.Transfer) { t.Via = watchdog.ViaSSHServer }, false},
+		{"sender", func(_ *fakeSock, t *watchdog.Transfer) { t.Direction = watchdog.Tx }, false},
+		{"chosen by the application", func(s *fakeSock, _ *watchdog.Transfer) { s.bufferFixed = true }, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			simulate(t, Settings{}, func(t *testing.T, b *bench) {
+				c.spoil(b.sockOf(b.add(1, watchdog.Rx)), &b.ts[0])
+				b.limit(1, watchdog.Limit{Pause: true})
+				small := false
+				for range 30 {
+					b.sock(1).received += 100
+					noFails(t, b.tick())
+					small = small || b.sock(1).buffer < fakeBuffer
+				}
+				if small != c.small {
+					t.Errorf("made small: %v, want %v", small, c.small)
+				}
+				if b.proc(1, 1).stops == 0 {
+					t.Error("was never stopped")
+				}
+				clear(b.want.Limits)
+				b.tick()
+				b.tick()
+				b.clean("resumed")
+			})
+		})
+	}
+}

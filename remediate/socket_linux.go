@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -104,6 +106,65 @@ func setPacing(fd int, bytesPerSecond uint64) error {
 	return nil
 }
 
+// bufferUnit is what the kernel makes of a byte asked of SO_RCVBUF: it counts
+// its own overhead too (socket(7)).
+const bufferUnit = 2
+
+// openBuffer is the least receive buffer that a socket gets back, in bytes as
+// the kernel counts: enough for a window of a megabyte.
+const openBuffer = 3 << 20
+
+// setBuffer fixes the receive buffer of a socket, in bytes as the kernel counts.
+func setBuffer(fd int, bytes int64) error {
+	v := int(bytes / bufferUnit)
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, v)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, v)
+	}
+	if err != nil {
+		return fmt.Errorf("set SO_RCVBUF: %w", err)
+	}
+	return nil
+}
+
+// freeBuffer undoes setBuffer: at least the size that there was, and tuned by
+// the kernel again. Before Linux 5.14 that cannot be had back; the largest size
+// that the kernel would have come to stands in for it.
+func freeBuffer(fd int, was int64) error {
+	if err := setBuffer(fd, max(was, openBuffer)); err != nil {
+		return err
+	}
+	locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK, locks&^unix.SOCK_RCVBUF_LOCK)
+	}
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return setBuffer(fd, max(was, largestBuffer()))
+	}
+	if err != nil {
+		return fmt.Errorf("set SO_BUF_LOCK: %w", err)
+	}
+	return nil
+}
+
+// largestBuffer is the third value of net.ipv4.tcp_rmem, which serves IPv6 too.
+func largestBuffer() int64 {
+	f := strings.Fields(firstLine("/proc/sys/net/ipv4/tcp_rmem"))
+	if len(f) == 3 {
+		if v, err := strconv.ParseInt(f[2], 10, 64); err == nil {
+			return v
+		}
+	}
+	return 6 << 20 // the kernel's default
+}
+
+// bufferFixed says whether the application chose the size of its receive
+// buffer. Before Linux 5.14 it cannot be told, and "no" is likelier.
+func bufferFixed(fd int) bool {
+	locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
+	return err == nil && locks&unix.SOCK_RCVBUF_LOCK != 0
+}
+
 // connection is the state of a TCP socket that limiting it depends on.
 type connection struct {
 	established   bool
@@ -119,6 +180,7 @@ type connection struct {
 	sinceData     time.Duration // since the last data segment came
 	pacing        uint64        // bytes/s; liftedPacing for none
 	windowClamped int64         // TCP_WINDOW_CLAMP that stands
+	bufferFixed   bool          // the size of the receive buffer was set by hand
 }
 
 // floor is the smallest window that the kernel can announce usefully: two
@@ -168,6 +230,7 @@ func inspect(fd int) (connection, error) {
 		return connection{}, fmt.Errorf("get SO_ACCEPTCONN: %w", err)
 	}
 	c.listening = listening != 0
+	c.bufferFixed = bufferFixed(fd)
 	return c, nil
 }
 

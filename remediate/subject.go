@@ -15,6 +15,7 @@ const (
 	stallAfter = 3 * time.Second // without a byte after a clamp, on a receiver that wants some
 	maxStalls  = 3               // a connection that stalls so often is not clamped again
 	lostAfter  = 3 * time.Second // a listed transfer whose socket nobody holds is reported
+	minBuffer  = 32 << 10        // bytes: two segments with all the overhead that drivers give them
 )
 
 var errStalled = errors.New("nothing was received after the clamp: lifted")
@@ -33,6 +34,7 @@ type subject struct {
 
 	window      int64      // bytes in force; 0 for none
 	pacing      uint64     // bytes/s in force; 0 for none
+	buffer      int64      // bytes of receive buffer before it was made small; 0 when it is not
 	seen        connection // at the last visit
 	known       bool       // there was one
 	movedAt     time.Time  // bytes were last received
@@ -42,6 +44,7 @@ type subject struct {
 	goneSince   time.Time
 	windowEntry string // ledger keys
 	pacingEntry string
+	bufferEntry string
 }
 
 func newSubject(t watchdog.Transfer, now time.Time) *subject {
@@ -50,6 +53,7 @@ func newSubject(t watchdog.Transfer, now time.Time) *subject {
 		movedAt:     now,
 		windowEntry: entryOf(ledger.Window, t).Key(),
 		pacingEntry: entryOf(ledger.Pacing, t).Key(),
+		bufferEntry: entryOf(ledger.Buffer, t).Key(),
 	}
 }
 
@@ -95,13 +99,17 @@ func (s *subject) limits() (window int64, pacing float64) {
 
 // tuning is what to set on a socket.
 type tuning struct {
-	window int64  // bytes; 0 leaves it
-	pacing uint64 // bytes/s; 0 leaves it
+	window   int64  // bytes; 0 leaves it
+	pacing   uint64 // bytes/s; 0 leaves it
+	buffer   int64  // bytes, to make the receive buffer small; 0 leaves it
+	unbuffer int64  // bytes that it had before, to give them back; 0 leaves it
 }
 
+// recorded says which undos the ledger holds.
+type recorded struct{ window, pacing, buffer bool }
+
 // tune decides what to set on the socket that looks like c.
-// mayWindow and mayPacing say that the ledger holds the undo.
-func (s *subject) tune(c connection, now time.Time, mayWindow, mayPacing, fullIsSafe bool) (tuning, error) {
+func (s *subject) tune(c connection, now time.Time, may recorded, fullIsSafe bool) (tuning, error) {
 	var set tuning
 	err := s.watch(c, now)
 	if c.listening {
@@ -109,17 +117,46 @@ func (s *subject) tune(c connection, now time.Time, mayWindow, mayPacing, fullIs
 	}
 	window, pacing := s.limits()
 	if c.established && !s.halted() && (fullIsSafe || !c.full()) {
-		set.window = s.clamp(c, window, mayWindow)
+		set.window = s.clamp(c, window, may.window)
 	}
 	switch {
-	case pacing > 0 && mayPacing:
+	case pacing > 0 && may.pacing:
 		if want := uint64(max(pacing, minPacing)); c.pacing != want {
 			set.pacing = want
 		}
 	case pacing == 0 && s.pacing != 0:
 		set.pacing = math.MaxUint64
 	}
+	switch {
+	case s.wantsBuffer() && may.buffer && s.buffer == 0 && s.narrow(c, now):
+		set.buffer = c.unread + max(minBuffer, 8*c.floor())
+	case !s.wantsBuffer() && s.buffer != 0:
+		set.unbuffer = s.buffer
+	}
 	return set, err
+}
+
+// wantsBuffer says whether the receive buffer is to be small: a receiver that
+// is stopped goes on receiving until its buffer is full, 8 of them at the full
+// rate of 100 Mbit/s for 1.7 s, and with a small one for 30 ms. Over ssh the
+// socket's owner reads on, so there it has no use; and a size that the
+// application chose is left alone.
+func (s *subject) wantsBuffer() bool {
+	return s.want.Pause && s.t.Direction == watchdog.Rx && s.t.Via == watchdog.ViaDaemon &&
+		s.t.Control == watchdog.ControlFull && (s.buffer != 0 || s.known && !s.seen.bufferFixed)
+}
+
+// narrow says that the peer has used up the window that was offered before the
+// clamp. Only then may the buffer be made small: what is sent into an offered
+// window and finds no buffer is lost, and the sender falls silent for seconds.
+func (s *subject) narrow(c connection, now time.Time) bool {
+	switch {
+	case s.window == 0 || c.windowClamped > s.window:
+		return false
+	case c.window >= 0:
+		return c.window <= s.window+c.mss
+	}
+	return s.pause.phase == draining && now.Sub(s.pause.since) >= oldDrain
 }
 
 // clamp gives the window to set, 0 for none.
@@ -184,23 +221,34 @@ func (s *subject) note(set tuning) {
 	}
 }
 
-// drained says that the peer has used up the window that was offered before
-// the clamp.
+// noteBuffer takes note of a receive buffer that was made small or given back.
+func (s *subject) noteBuffer(set tuning, c connection) {
+	switch {
+	case set.buffer != 0:
+		s.buffer = c.buffer
+	case set.unbuffer != 0:
+		s.buffer = 0
+	}
+}
+
+// drained says that the transfer may be stopped.
 func (s *subject) drained(now time.Time) bool {
 	switch {
 	case s.t.Direction != watchdog.Rx, s.t.Control == watchdog.ControlPauseOnly, !s.known, s.shy:
 		return true
-	case s.seen.window >= 0:
-		return s.window != 0 && s.seen.window <= s.window+s.seen.mss || s.seen.full()
-	default:
-		return s.pause.phase == draining && now.Sub(s.pause.since) >= oldDrain
+	case s.wantsBuffer() && s.buffer == 0:
+		return s.seen.full()
 	}
+	return s.seen.full() || s.narrow(s.seen, now)
 }
 
 // moved says that bytes passed since the pulse began.
 func (s *subject) moved() bool {
 	return s.seen.received != s.from.received || s.seen.acked != s.from.acked
 }
+
+// limited says that something is set on its socket.
+func (s *subject) limited() bool { return s.window != 0 || s.pacing != 0 || s.buffer != 0 }
 
 // inForce is what stands for the transfer.
 func (s *subject) inForce() watchdog.Limit {

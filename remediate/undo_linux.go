@@ -56,7 +56,7 @@ func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Undone {
 		case ledger.Pause:
 			out[i].Err = u.cont(e.Proc)
 			parents = append(parents, e.Parents...)
-		case ledger.Window, ledger.Pacing, ledger.Priority:
+		case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer:
 			sockets[e.Socket.Inode] = append(sockets[e.Socket.Inode], i)
 		}
 	}
@@ -164,6 +164,8 @@ func lift(fd int, e ledger.Entry) error {
 		return setWindow(fd, liftedWindow)
 	case ledger.Pacing:
 		return setPacing(fd, liftedPacing)
+	case ledger.Buffer:
+		return freeBuffer(fd, int64(e.Was))
 	default:
 		return restorePriority(fd, e)
 	}

@@ -14,6 +14,7 @@ const (
 	Window   Kind = "window"   // TCP_WINDOW_CLAMP of a socket
 	Pacing   Kind = "pacing"   // SO_MAX_PACING_RATE of a socket
 	Priority Kind = "priority" // SO_PRIORITY of a socket
+	Buffer   Kind = "buffer"   // SO_RCVBUF of a socket
 	Pause    Kind = "pause"    // SIGSTOP of a process
 	Qdisc    Kind = "qdisc"    // a qdisc on a link, also ingress and clsact
 	Class    Kind = "class"    // a class of a qdisc
@@ -38,8 +39,8 @@ type TC struct {
 type Entry struct {
 	Kind     Kind                `json:"kind"`
 	Transfer watchdog.TransferID `json:"transfer,omitempty"`
-	Socket   watchdog.Socket     `json:"socket,omitzero"` // Window, Pacing, Priority
-	Was      int                 `json:"was,omitempty"`   // Priority: the application's last value
+	Socket   watchdog.Socket     `json:"socket,omitzero"` // Window, Pacing, Priority, Buffer
+	Was      int                 `json:"was,omitempty"`   // Priority: the application's last value; Buffer: bytes
 	Set      int                 `json:"set,omitempty"`   // Priority: ours; undone only while it stands
 	Proc     watchdog.ProcID     `json:"proc,omitzero"`   // Pause
 	Parents  []watchdog.ProcID   `json:"parents,omitempty"`
@@ -50,7 +51,7 @@ type Entry struct {
 // the place of the earlier one. It does not depend on how it was changed.
 func (e Entry) Key() string {
 	switch e.Kind {
-	case Window, Pacing, Priority:
+	case Window, Pacing, Priority, Buffer:
 		return fmt.Sprintf("%s:%d:%d", e.Kind, e.Socket.Netns, e.Socket.Inode)
 	case Pause:
 		return fmt.Sprintf("%s:%s", e.Kind, e.Proc)
@@ -63,7 +64,7 @@ func (e Entry) Key() string {
 // String is the change in words, for reports.
 func (e Entry) String() string {
 	switch e.Kind {
-	case Window, Pacing, Priority:
+	case Window, Pacing, Priority, Buffer:
 		return fmt.Sprintf("%s of transfer %s (%s -> %s)", e.Kind, e.Transfer, e.Socket.Local, e.Socket.Remote)
 	case Pause:
 		return fmt.Sprintf("pause of process %d of transfer %s", e.Proc.PID, e.Transfer)
