@@ -18,6 +18,7 @@ type track struct {
 	at      time.Duration
 	last    [2]watchdog.Counters
 	rates   [2]watchdog.Rates
+	cadence cadence
 }
 
 // step takes the counters at now and returns the rates since the step before.
@@ -26,19 +27,35 @@ func (t *track) step(now time.Duration, c *[2]watchdog.Counters, speed float64) 
 	dt := now - t.at
 	switch {
 	case !t.started, dt < 0, backwards(&t.last, c):
-		t.rates = [2]watchdog.Rates{}
+		*t = track{started: true, at: now, last: *c, cadence: cadence{changed: now}}
+		return t.rates
 	case dt < minInterval:
 		return t.rates
-	default:
-		for d := range c {
-			t.rates[d] = rates(&t.last[d], &c[d], dt.Seconds())
+	case *c == t.last:
+		t.at = now
+		if !t.cadence.still(now) {
+			t.rates = [2]watchdog.Rates{{Known: true}, {Known: true}}
 		}
-		if absurd(t.rates, speed) {
-			t.rates = [2]watchdog.Rates{}
-		}
+		return t.rates
 	}
-	t.started, t.at, t.last = true, now, *c
+	over, known := t.cadence.moved(now, dt, gained(&t.last, c))
+	for d := range c {
+		t.rates[d] = rates(&t.last[d], &c[d], over.Seconds())
+	}
+	if !known || absurd(t.rates, speed) {
+		t.rates = [2]watchdog.Rates{}
+	}
+	t.at, t.last = now, *c
 	return t.rates
+}
+
+// gained is how many packets both directions moved.
+func gained(old, cur *[2]watchdog.Counters) uint64 {
+	var n uint64
+	for d := range cur {
+		n += cur[d].Packets - old[d].Packets
+	}
+	return n
 }
 
 // backwards tells whether any counter fell. 64-bit counters do not wrap, so

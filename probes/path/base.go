@@ -9,7 +9,7 @@ import (
 const (
 	idleAnswers = 10               // that make a base trustworthy
 	driftTime   = 60 * time.Second // of idleness, after which a base has risen by 63 % of the gap
-	maxDrift    = 5 * time.Second  // idleness that one answer may stand for
+	maxDrift    = 10 * time.Second // idleness that one answer may stand for
 	harmless    = 3 * time.Millisecond
 )
 

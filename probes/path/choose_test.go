@@ -116,17 +116,17 @@ func TestPace(t *testing.T) {
 		s    situation
 		want pace
 	}{
-		"first requests":         {situation{}, pace{every: idleEvery, wait: leastWait}},
+		"first requests":         {situation{}, pace{every: doubtEvery, wait: leastWait}},
 		"never answered":         {situation{fast: true, tries: firstTries}, pace{every: deafEvery, wait: leastWait}},
 		"idle":                   {situation{heard: true, primary: true}, pace{every: idleEvery, wait: leastWait}},
 		"idle, second":           {situation{heard: true}, pace{every: idleSecond, wait: leastWait}},
-		"idle, second, a queue":  {situation{heard: true, high: true}, pace{every: idleEvery, wait: leastWait}},
+		"idle, second, a queue":  {situation{heard: true, high: true}, pace{every: doubtEvery, wait: leastWait}},
 		"transfers begin":        {situation{heard: true, fast: true, primary: true, sprint: true}, pace{every: sprintEvery, stream: true}},
 		"transfers begin second": {situation{heard: true, fast: true, sprint: true}, pace{every: steadyEvery, wait: leastWait}},
 		"queue stands":           {situation{heard: true, fast: true, primary: true, high: true}, pace{every: closeEvery, stream: true}},
 		"steady":                 {situation{heard: true, fast: true, primary: true}, pace{every: steadyEvery, wait: leastWait}},
 		"steady, second":         {situation{heard: true, fast: true}, pace{every: secondEvery, wait: leastWait}},
-		"fell silent":            {situation{heard: true, fast: true, primary: true, silence: time.Second}, pace{every: lostEvery, wait: leastWait}},
+		"fell silent":            {situation{heard: true, fast: true, primary: true, silence: time.Second}, pace{every: doubtEvery, wait: leastWait}},
 		"silent for long":        {situation{heard: true, fast: true, silence: time.Hour}, pace{every: idleSecond, wait: leastWait}},
 		"a slow path":            {situation{heard: true, primary: true, slowest: 700 * ms}, pace{every: idleEvery, wait: 2100 * ms}},
 		"a very slow path":       {situation{heard: true, primary: true, slowest: time.Minute}, pace{every: idleEvery, wait: mostWait}},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,10 +76,12 @@ func (p *ICMP) Ping(ctx context.Context, job Job) error {
 	return nil
 }
 
-// run is one run of the library, which knows no context: it is stopped.
+// run is one run of the library, which knows no context: it is stopped, and
+// ends within a tenth of a second. Its own RTTs are of the wall clock, so
+// whoever is called back takes the time.
 func (p *ICMP) run(ctx context.Context, job Job, privileged bool) error {
 	pinger := ping.New("")
-	pinger.SetIPAddr(&net.IPAddr{IP: job.Target.AsSlice(), Zone: job.Target.Zone()})
+	pinger.SetIPAddr(&net.IPAddr{IP: job.Target.AsSlice(), Zone: zone(job.Target)})
 	pinger.SetPrivileged(privileged)
 	pinger.SetID(int(uint16(p.id.Add(1))))
 	pinger.SetLogger(sendErrors{job.Failed})
@@ -102,6 +105,19 @@ func (p *ICMP) run(ctx context.Context, job Job, privileged bool) error {
 	stop := context.AfterFunc(ctx, pinger.Stop)
 	defer stop()
 	return pinger.Run()
+}
+
+// zone is the link of a link-local target by number: of names package net
+// remembers numbers for a minute, in which a link may have been made again.
+func zone(a netip.Addr) string {
+	if a.Zone() == "" {
+		return ""
+	}
+	link, err := net.InterfaceByName(a.Zone())
+	if err != nil {
+		return a.Zone() // sending fails and tells
+	}
+	return strconv.Itoa(link.Index)
 }
 
 // sendErrors receives the library's log, where it puts the errors of sending

@@ -68,7 +68,11 @@ func (h *history) answered(id requestID, now time.Duration) (time.Duration, bool
 		return 0, false
 	}
 	r := h.pending[i]
-	h.pending = slices.Delete(h.pending, i, i+1)
+	if h.heard {
+		h.pending = slices.Delete(h.pending, i, i+1)
+	} else { // what came before the first answer met nobody, and is not lost
+		h.pending = slices.Delete(h.pending, 0, i+1)
+	}
 	a := answer{sent: r.sent, rtt: now - r.sent}
 	if len(h.answers) >= mostAnswers {
 		h.answers = slices.Delete(h.answers, 0, 1)

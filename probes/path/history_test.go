@@ -178,3 +178,37 @@ func TestStrangeAnswersAreIgnored(t *testing.T) {
 		t.Error("a duplicate was taken")
 	}
 }
+
+func FuzzHistory(f *testing.F) {
+	f.Add([]byte("\x00\x10\x01\x00\x00\x20\x02\x03\x01\x05"))
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		var h history
+		var now time.Duration
+		for i := 0; i+1 < len(ops); i += 2 {
+			now += time.Duration(ops[i+1]) * 10 * ms
+			id := requestID{run: uint64(ops[i] >> 6), seq: int(ops[i+1] & 15)}
+			switch ops[i] & 3 {
+			case 0:
+				h.sent(id, now, ops[i]&4 != 0)
+			case 1:
+				if rtt, ok := h.answered(id, now); ok && (rtt < 0 || rtt > now) {
+					t.Fatalf("RTT %v at %v", rtt, now)
+				}
+			case 2:
+				h.settle(now)
+			default:
+				h.forget(id.run, now)
+			}
+			if loss := h.loss(now); loss < 0 || loss > 1 {
+				t.Fatalf("loss %v", loss)
+			}
+			rtt, ok := h.rtt(now, 0)
+			if ok != h.heard || rtt < 0 || rtt > max(h.slowest(), patience) {
+				t.Fatalf("RTT %v, %v, heard %v", rtt, ok, h.heard)
+			}
+			if s := h.silence(now); s < 0 || s > now || len(h.pending) > maxPending {
+				t.Fatalf("silent for %v at %v, %d pending", s, now, len(h.pending))
+			}
+		}
+	})
+}

@@ -12,12 +12,12 @@ const (
 	sprintPause = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
 	steadyEvery = 200 * time.Millisecond // while transfers run and the queue is small
 	secondEvery = time.Second            // targets that only confirm, while transfers run
-	idleEvery   = time.Second
-	idleSecond  = 5 * time.Second
-	deafEvery   = 15 * time.Second // targets that never answered
-	firstTries  = 3                // which they get soon
-	lostEvery   = time.Second      // targets that fell silent
-	lostFor     = time.Minute
+	idleEvery   = 2 * time.Second
+	idleSecond  = 10 * time.Second
+	doubtEvery  = time.Second // targets that are new, late or silent
+	doubtFor    = time.Minute // of silence
+	firstTries  = 10
+	deafEvery   = time.Minute // targets that never answered
 	leastWait   = time.Second // for an answer to a single request
 	mostWait    = 3 * time.Second
 )
@@ -47,13 +47,13 @@ func (s situation) pace() pace {
 	}
 	switch {
 	case !s.heard && s.tries < firstTries:
-		return single(idleEvery)
+		return single(doubtEvery)
 	case !s.heard:
 		return single(deafEvery)
-	case s.silence > lostFor:
+	case s.silence > doubtFor:
 		return single(idleSecond)
 	case s.silence > 0:
-		return single(lostEvery)
+		return single(doubtEvery)
 	case s.fast && s.primary && s.sprint:
 		return pace{every: sprintEvery, stream: true}
 	case s.fast && s.primary && s.high:
@@ -62,7 +62,9 @@ func (s situation) pace() pace {
 		return single(steadyEvery)
 	case s.fast:
 		return single(secondEvery)
-	case s.primary || s.high:
+	case s.high:
+		return single(doubtEvery)
+	case s.primary:
 		return single(idleEvery)
 	default:
 		return single(idleSecond)

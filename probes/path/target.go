@@ -110,10 +110,14 @@ func (t *target) reroute(r Route) {
 	t.halt()
 }
 
-// recall takes what is remembered of this way.
+// recall takes what is remembered of this way. Should the neighbour turn out
+// to be another one, reroute forgets it again.
 func (t *target) recall(m BaseMemory) {
 	t.base = base{rtt: m.Base}
 	t.worth.proven = m.Queues
+	if t.way.MAC == "" {
+		t.way.MAC = m.Way.MAC
+	}
 }
 
 // halt stops the stream; the caller forgets its requests when it has ended.
