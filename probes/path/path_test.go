@@ -228,7 +228,7 @@ func TestMemoryOfAReplacedGatewayIsDropped(t *testing.T) {
 		s.store.m.put(BaseMemory{Target: gw, Way: way, Base: 9 * ms, Queues: true, Learnt: time.Now()})
 		s.routes.way.MAC = "" // nothing was sent yet
 		s.boot(t)
-		if p := s.one(t, gw); p.Base != 9*ms || !p.Delay {
+		if p := s.one(t, gw); p.Base != 9*ms {
 			t.Errorf("gateway of the same address: %+v", p)
 		}
 		s.routes.reroute(Way{Link: "eth0", Gateway: gw, MAC: "02:00:00:00:00:ee"})
