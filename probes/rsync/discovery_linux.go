@@ -58,7 +58,8 @@ const (
 	fullWithin    = 60 * time.Second // look at all pids, with events
 	fullPolling   = 5 * time.Second  // without
 	fullCostRatio = 200              // but never more than this part of the time
-	passCostRatio = 10               // likewise for passes
+	passCostRatio = 10               // likewise for passes,
+	longestRest   = 15 * time.Millisecond
 
 	pollEverything = 100 * time.Millisecond // at most that often when new pids cannot be told
 	pollCostRatio  = 20
@@ -348,7 +349,7 @@ func (d *discovery) pass(now time.Time) {
 	if wake {
 		d.probe.wake()
 	}
-	d.rest = now.Add(passCostRatio * time.Since(now))
+	d.rest = now.Add(min(longestRest, passCostRatio*time.Since(now)))
 }
 
 // group groups all rsyncs. On the way up and down the process tree it may meet

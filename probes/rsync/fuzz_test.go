@@ -23,8 +23,12 @@ func FuzzParseProc(f *testing.F) {
 		if got := parseFD(1, target); got.Kind == fdFile && !strings.HasPrefix(got.Path, "/") {
 			t.Errorf("%q: %+v", target, got)
 		}
-		baseName(target)
-		finalName(target)
+		if strings.Contains(baseName(target), "/") {
+			t.Errorf("base name of %q: %q", target, baseName(target))
+		}
+		if got := finalName(target); len(got) > len(target) {
+			t.Errorf("final name of %q: %q", target, got)
+		}
 		if info, err := parseFDInfo(b); err != nil && info != (fdInfo{}) {
 			t.Errorf("%q: %+v with an error", b, info)
 		}

@@ -14,11 +14,12 @@ import (
 // Bounds on what one Sample does beside measuring, so that it always takes
 // about as long: the rest has its turn in the next ones.
 const (
-	statesPerSample = 8  // or one in statesPart
+	statesPerSample = 4  // or one in statesPart
 	statesPart      = 16 // of the transfers
 	filesPerSample  = 4
 	fileEvery       = time.Second
-	stalledAfter    = 5 * time.Second // without a sign of life from discovery
+	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
+	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
 
 // Sample measures all transfers, the oldest first. now is the monotonic time
@@ -198,7 +199,7 @@ func (p *Probe) askForFiles(now time.Time) {
 	}
 	var due []*transfer
 	for _, t := range p.transfers {
-		if t.visible && now.Sub(t.looked) >= fileEvery {
+		if t.visible && now.Sub(t.looked) >= fileEvery && now.Sub(t.since) >= fileAfter {
 			due = append(due, t)
 		}
 	}

@@ -6,8 +6,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
 )
@@ -76,7 +77,7 @@ func (s *scanner) forget(pid int) {
 
 // vanished says that a process ended while it was looked at.
 func vanished(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, errReused)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, errReused)
 }
 
 // begin starts a pass.
@@ -108,7 +109,7 @@ func (s *scanner) process(pid int) *process {
 	if old != nil && s.now.Before(old.expires) {
 		return old.process
 	}
-	p, err := s.proc.read(pid)
+	p, err := s.proc.process(pid)
 	if err != nil {
 		if !vanished(err) {
 			s.trouble = fmt.Errorf("pid %d: %w", pid, err)

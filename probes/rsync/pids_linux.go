@@ -1,7 +1,5 @@
 package rsync
 
-import "path/filepath"
-
 // pidWatch finds new processes without reading the whole of /proc: pids are
 // given out in ascending order (idr_alloc_cyclic in kernel/pid.c), and
 // /proc/loadavg says which was the last.
@@ -17,7 +15,8 @@ const maxFresh = 512
 // since lists the processes that have appeared since the last call. all says
 // that it cannot tell and everything has to be looked at.
 func (w *pidWatch) since() (fresh []int, all bool) {
-	b, err := readFile(filepath.Join(w.proc.root, "loadavg"), 4096)
+	var buf [256]byte
+	b, err := read(w.proc.root+"/loadavg", buf[:])
 	if err != nil {
 		return nil, true
 	}

@@ -1,0 +1,133 @@
+package rsync
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// births notes when processes were forked and when they executed something.
+type births struct {
+	mu    sync.Mutex
+	times map[int]time.Time
+}
+
+// watchBirths listens to the proc connector until the test ends.
+func watchBirths(t testing.TB) *births {
+	t.Helper()
+	conn, err := openConnector()
+	if err != nil {
+		t.Skip(err)
+	}
+	b := &births{times: map[int]time.Time{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- conn.run(ctx, func(events []event, _ bool) {
+			now := time.Now()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, e := range events {
+				if e.Kind != eventExit {
+					b.times[e.PID] = now
+				}
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return b
+}
+
+func (b *births) of(id watchdog.ProcID) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.times[id.PID]
+}
+
+// BenchmarkDiscovery measures how long after the birth of the server's rsync
+// (the fork of the daemon's child; the exec under sshd) a transfer is known
+// with its direction, and how many bytes had come or gone by then.
+func BenchmarkDiscovery(b *testing.B) {
+	for way, opts := range map[string]Options{"connector": {}, "polling": {NoConnector: true}} {
+		for _, kind := range append([]string{"daemon-pull-both"}, kinds...) {
+			b.Run(way+"/"+kind, func(b *testing.B) { measureDiscovery(b, kind, opts) })
+		}
+	}
+}
+
+func measureDiscovery(b *testing.B, kind string, opts Options) {
+	s := newSite(b)
+	s.run("cp", "-r", s.path("src")+"/.", s.path("local"))
+	born := watchBirths(b)
+	p := s.probe(opts)
+	via, want := watchdog.ViaSSHServer, watchdog.Tx
+	if kind[0] == 'd' {
+		via = watchdog.ViaDaemon
+	}
+	if kind == "daemon-push" || kind == "ssh-push" {
+		want = watchdog.Rx
+	}
+	var late []time.Duration
+	var bytes []uint64
+	for i := range b.N {
+		c := s.client(kind, i)
+		for {
+			select {
+			case <-p.Appeared():
+			case <-time.After(100 * time.Millisecond):
+			}
+			if t, ok := p.by(via); ok && t.Direction == want {
+				late = append(late, time.Since(born.of(t.Procs[0])))
+				bytes = append(bytes, t.Bytes)
+				break
+			}
+		}
+		end(c)
+		s.await("end", func() bool { return len(p.ours()) == 0 })
+	}
+	slices.Sort(late)
+	slices.Sort(bytes)
+	b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "ms-p50")
+	b.ReportMetric(float64(late[len(late)-1].Microseconds())/1000, "ms-max")
+	b.ReportMetric(float64(bytes[len(bytes)/2]), "bytes-p50")
+}
+
+// BenchmarkSample measures one Sample with 16 transfers, both ends of eight.
+func BenchmarkSample(b *testing.B) {
+	s := newSite(b)
+	p := s.probe(Options{})
+	for i := range 8 {
+		s.client(kinds[i%len(kinds)], i, "--bwlimit=100")
+	}
+	s.await("16 ends", func() bool { return len(p.ours()) == 16 })
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Sample(time.Since(p.began))
+	}
+}
+
+// BenchmarkPass measures discovery's regular look at 16 settled transfers.
+func BenchmarkPass(b *testing.B) {
+	s := newSite(b)
+	p := s.probe(Options{})
+	for i := range 8 {
+		s.client(kinds[i%len(kinds)], i, "--bwlimit=100")
+	}
+	s.await("16 ends", func() bool { return len(p.ours()) == 16 })
+	d := newDiscovery(p.Probe)
+	d.scan.events = true
+	d.everything(time.Now())
+	b.ReportAllocs()
+	now := time.Now()
+	for b.Loop() {
+		now = now.Add(time.Second)
+		d.pass(now)
+	}
+}

@@ -1,0 +1,259 @@
+package rsync
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+)
+
+// procFS reads a /proc tree below root. It calls the kernel directly: package
+// os asks twice as often for what is read here, many times a second.
+type procFS struct {
+	root string
+}
+
+// maxCmdline bounds what is read of a command line; the options that matter
+// stand in front, the file arguments of a client may be megabytes.
+const maxCmdline = 64 << 10
+
+func (f procFS) path(pid int, name string) string {
+	return f.root + "/" + strconv.Itoa(pid) + "/" + name
+}
+
+// openProc opens a file or directory of /proc.
+func openProc(path string, flags int) (int, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
+		if err == nil {
+			return fd, nil
+		}
+		if err != unix.EINTR {
+			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+// read reads a file of /proc into buf, as much as fits.
+func read(path string, buf []byte) ([]byte, error) {
+	fd, err := openProc(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n := 0
+	for n < len(buf) {
+		m, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	return buf[:n], nil
+}
+
+// readlink reads a link of /proc.
+func readlink(path string) (string, error) { return readlinkat(unix.AT_FDCWD, path) }
+
+func readlinkat(dir int, path string) (string, error) {
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlinkat(dir, path, buf[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
+	}
+	return string(buf[:n]), nil
+}
+
+// stat reads /proc/PID/stat.
+func (f procFS) stat(pid int) (stat, error) {
+	var buf [1024]byte
+	b, err := read(f.path(pid, "stat"), buf[:])
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(b)
+}
+
+// exe is the base name of what a process executes; "" when it may not be
+// known or the process is a kernel thread or a zombie.
+func (f procFS) exe(pid int) string {
+	target, err := readlink(f.path(pid, "exe"))
+	if err != nil {
+		return ""
+	}
+	return baseName(target)
+}
+
+// exists says whether a process executes something, even when it may not be
+// known what: kernel threads and zombies do not.
+func (f procFS) exists(pid int) bool {
+	_, err := readlink(f.path(pid, "exe"))
+	return err == nil || errors.Is(err, fs.ErrPermission)
+}
+
+// names lists a directory, and calls each with its descriptor.
+func names(path string, each func(dir int, name string)) error {
+	dir, err := openProc(path, unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	var buf [8192]byte
+	var list []string
+	for {
+		n, err := unix.ReadDirent(dir, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			return nil
+		}
+		_, _, list = unix.ParseDirent(buf[:n], -1, list[:0])
+		for _, name := range list {
+			each(dir, name)
+		}
+	}
+}
+
+// pids lists all processes.
+func (f procFS) pids() ([]int, error) {
+	var pids []int
+	err := names(f.root, func(_ int, name string) {
+		if pid, err := strconv.Atoi(name); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	})
+	return pids, err
+}
+
+// children lists the direct children of a process. It needs a kernel with
+// CONFIG_PROC_CHILDREN.
+func (f procFS) children(pid int) ([]int, error) {
+	buf := make([]byte, 4096)
+	for {
+		b, err := read(f.path(pid, "task/"+strconv.Itoa(pid)+"/children"), buf)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) < len(buf) {
+			return parsePIDs(b), nil
+		}
+		buf = make([]byte, 4*len(buf))
+	}
+}
+
+// fds lists what a process holds open.
+func (f procFS) fds(pid int) ([]fd, error) {
+	var fds []fd
+	err := names(f.path(pid, "fd"), func(dir int, name string) {
+		num, err := strconv.Atoi(name)
+		if err != nil {
+			return
+		}
+		if target, err := readlinkat(dir, name); err == nil { // else closed meanwhile
+			fds = append(fds, parseFD(num, target))
+		}
+	})
+	return fds, err
+}
+
+// cmdline reads /proc/PID/cmdline.
+func (f procFS) cmdline(pid int) ([]string, error) {
+	for size := maxCmdline / 16; ; size = maxCmdline {
+		b, err := read(f.path(pid, "cmdline"), make([]byte, size))
+		if err != nil {
+			return nil, err
+		}
+		if len(b) < size || size == maxCmdline {
+			return parseCmdline(b), nil
+		}
+	}
+}
+
+// fdInfo reads /proc/PID/fdinfo/FD.
+func (f procFS) fdInfo(pid, num int) (fdInfo, error) {
+	var buf [1024]byte
+	b, err := read(f.path(pid, "fdinfo/"+strconv.Itoa(num)), buf[:])
+	if err != nil {
+		return fdInfo{}, err
+	}
+	return parseFDInfo(b)
+}
+
+// process is what identifies one process.
+type process struct {
+	stat
+	Exe   string   // base name; "" when it may not be known
+	Argv  []string // of an rsync or sshd
+	Cmd   command  // of an rsync
+	Netns uint64   // of an rsync: inode of its network namespace; 0 when unknown
+	CWD   string   // of an rsync; "" when unknown
+}
+
+// errReused says that the pid belongs to another process by now.
+var errReused = errors.New("process changed while it was read")
+
+// process identifies a process. A pid that was given to another process in
+// between is an error. The command line lies in the memory of the process, and
+// reading it can be made to hang: only those of interest are asked.
+func (f procFS) process(pid int) (*process, error) {
+	st, err := f.stat(pid)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{stat: st, Exe: f.exe(pid)}
+	if p.Exe == "" && st.State == 'Z' {
+		return p, nil
+	}
+	if isRsync(p.name()) || isSSHD(p.name()) {
+		if p.Argv, err = f.cmdline(pid); err != nil {
+			return nil, err
+		}
+	}
+	if p.rsync() {
+		p.Cmd = parseCommand(p.Argv)
+		p.CWD, _ = readlink(f.path(pid, "cwd"))
+		if target, err := readlink(f.path(pid, "ns/net")); err == nil {
+			p.Netns, _ = bracketed(target, "net:[")
+		}
+	}
+	again, err := f.stat(pid)
+	if err != nil {
+		return nil, err
+	}
+	if again.ID != st.ID {
+		return nil, fmt.Errorf("pid %d: %w", pid, errReused)
+	}
+	p.stat = again
+	return p, nil
+}
+
+// name is what a process is called: what it executes, or its command name
+// where that may not be known.
+func (p *process) name() string {
+	if p.Exe != "" {
+		return p.Exe
+	}
+	return p.Comm
+}
+
+// rsync says whether the process executes rsync. Where the executable may not
+// be known, its command name and arguments have to do: such a transfer is
+// reported, but can hardly be touched. A kernel thread has no arguments.
+func (p *process) rsync() bool { return isRsync(p.name()) && len(p.Argv) > 0 }
+
+// id names the process for its whole life.
+func (p *process) id() watchdog.ProcID { return p.stat.ID }
