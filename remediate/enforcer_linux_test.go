@@ -27,9 +27,9 @@ func newLive(t *testing.T, s Settings) *live {
 	return &live{Enforcer: New(l, &fakeLease{}, nil, s), dir: dir, l: l}
 }
 
-func openLedger(t *testing.T, dir string) *ledger.Ledger {
+func openLedger(t testing.TB, dir string) *ledger.Ledger {
 	t.Helper()
-	id, err := ledger.Self()
+	id, err := Self()
 	if err != nil {
 		t.Fatal(err)
 	}

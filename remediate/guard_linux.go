@@ -114,7 +114,7 @@ func say(conn *os.File, what string) {
 // undoFor ends the daemon and undoes what memory and file say.
 func undoFor(dir string, s ledger.State, u Undoer) (Report, error) {
 	var r Report
-	self, err := ledger.Self()
+	self, err := Self()
 	if err != nil {
 		return r, err
 	}

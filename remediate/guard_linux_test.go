@@ -301,6 +301,7 @@ func TestDaemonHangs(t *testing.T) {
 }
 
 func TestDaemonTerminated(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 6)
 	guard := s.daemon.guard()
 	s.daemon.signal(syscall.SIGTERM)
@@ -317,6 +318,7 @@ func TestDaemonTerminated(t *testing.T) {
 }
 
 func TestDaemonAndGuardKilled(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 16)
 	guard := s.daemon.guard()
 	if err := unix.Kill(guard, unix.SIGSTOP); err != nil { // so that it cannot undo in between
@@ -345,6 +347,7 @@ func TestDaemonAndGuardKilled(t *testing.T) {
 }
 
 func TestReleaseEndsALivingDaemon(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 4)
 	r, err := Release(context.Background(), s.dir, Undoer{})
 	if err != nil || r.Killed.PID != s.daemon.cmd.Process.Pid {
@@ -372,6 +375,7 @@ func TestGuardKilledIsReplaced(t *testing.T) {
 }
 
 func TestGuardTerminatedIsReplacedWithoutHarm(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 4)
 	guard := s.daemon.guard()
 	if err := unix.Kill(guard, unix.SIGTERM); err != nil {
@@ -400,6 +404,7 @@ func TestGuardTerminatedWhileDaemonHangs(t *testing.T) {
 }
 
 func TestGuardThatHangsIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 2)
 	guard := s.daemon.guard()
 	if err := unix.Kill(guard, unix.SIGSTOP); err != nil {
@@ -411,6 +416,7 @@ func TestGuardThatHangsIsReplaced(t *testing.T) {
 }
 
 func TestNextDaemonUndoesWhatTheLastOneLeft(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 4)
 	guard := s.daemon.guard()
 	if err := unix.Kill(guard, unix.SIGSTOP); err != nil {
@@ -430,6 +436,7 @@ func TestNextDaemonUndoesWhatTheLastOneLeft(t *testing.T) {
 }
 
 func TestOneDaemonAtATime(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 2)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -459,5 +466,88 @@ func TestLedgerInTheWayMeansNoAction(t *testing.T) {
 	}
 	if _, err := Release(context.Background(), dir, Undoer{}); err == nil || !strings.Contains(err.Error(), "FIFO") {
 		t.Errorf("release: %v", err)
+	}
+}
+
+// abandon writes a ledger of id that lists a clamp on each trial, and clamps it.
+func abandon(t *testing.T, dir string, id ledger.Identity, trials ...*trial) {
+	t.Helper()
+	l, _, err := ledger.Open(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, tr := range trials {
+		if err := l.Append(ledger.Entry{Kind: ledger.Window, Socket: tr.socket}); err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.visit(func(fd int) error { return setWindow(fd, 4096) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReleaseUndoesTheRestOfADamagedLedger(t *testing.T) {
+	trials := []*trial{newTrial(t), newTrial(t), newTrial(t)}
+	dir := t.TempDir()
+	id, err := Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	abandon(t, dir, id, trials...)
+	path := filepath.Join(dir, ledger.File)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	lines[2] = "00000000" + lines[2][8:]
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")+"1234 torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Release(context.Background(), dir, Undoer{})
+	if err != nil || len(r.Results) != 2 || len(r.Damage) != 1 || r.Killed.PID != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for i, tr := range trials {
+		c, err := tr.inspect()
+		if err != nil || (c.windowClamped == liftedWindow) != (i != 1) {
+			t.Errorf("transfer %d: window %d, %v", i, c.windowClamped, err)
+		}
+	}
+}
+
+// The pid of another boot's daemon means nothing, whoever has it now.
+func TestReleaseAfterAReboot(t *testing.T) {
+	tr := newTrial(t)
+	dir := t.TempDir()
+	abandon(t, dir, ledger.Identity{Boot: "another boot", Daemon: tr.proc}, tr)
+	r, err := Release(context.Background(), dir, Undoer{})
+	if err != nil || r.Killed.PID != 0 || len(r.Results) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := statOf(tr.proc); err != nil {
+		t.Errorf("the process was ended: %v", err)
+	}
+}
+
+func TestReleaseFromAnotherNetworkNamespaceSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	id, err := Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Netns++
+	l, _, err := ledger.Open(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Append(ledger.Entry{Kind: ledger.Qdisc, TC: ledger.TC{Link: 99, Name: "x", Kind: "htb"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Release(context.Background(), dir, Undoer{})
+	if err == nil || !strings.Contains(err.Error(), "run it there") {
+		t.Errorf("%v", err)
 	}
 }

@@ -25,6 +25,7 @@ var roles = map[string]func() error{
 	"trial":  RunTrialChild,
 	"guard":  guardRole,
 	"daemon": daemonRole,
+	"reuse":  reuseRole,
 }
 
 // play gives the command line of a role.

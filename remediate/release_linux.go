@@ -48,10 +48,13 @@ func Release(ctx context.Context, dir string, u Undoer) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	before := s.Live()
-	id, err := ledger.Self()
+	id, err := Self()
 	if err != nil {
 		return Report{}, err
+	}
+	before := s.Live()
+	if s.Known && s.Identity.Boot != id.Boot {
+		before = nil // a reboot has undone it all
 	}
 	var r Report
 	if r.Killed, err = endDaemon(s, id); err != nil {
@@ -94,7 +97,7 @@ func merge(before []ledger.Entry, results []Undone) []Undone {
 // what an earlier daemon left. Entries that could not be undone stay in the
 // ledger; they are in the report and no reason not to go on.
 func Reconcile(ctx context.Context, dir string, u Undoer) (*ledger.Ledger, Report, error) {
-	id, err := ledger.Self()
+	id, err := Self()
 	if err != nil {
 		return nil, Report{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -171,16 +170,14 @@ type connection struct {
 	listening     bool
 	mss           int64 // bytes: what the peer may send at once
 	scale         uint8 // window scale that we announced
-	sndMSS        int64
 	window        int64 // bytes: the receive window that stands; -1 on kernels before 6.2
 	unread        int64 // bytes of receive buffer in use, with overhead
 	buffer        int64 // bytes of receive buffer
 	received      uint64
 	acked         uint64
-	sinceData     time.Duration // since the last data segment came
-	pacing        uint64        // bytes/s; liftedPacing for none
-	windowClamped int64         // TCP_WINDOW_CLAMP that stands
-	bufferFixed   bool          // the size of the receive buffer was set by hand
+	pacing        uint64 // bytes/s; liftedPacing for none
+	windowClamped int64  // TCP_WINDOW_CLAMP that stands
+	bufferFixed   bool   // the size of the receive buffer was set by hand
 }
 
 // floor is the smallest window that the kernel can announce usefully: two
@@ -201,7 +198,11 @@ func (c connection) full() bool {
 // wedged says that the receiver has read all and still offers nothing.
 func (c connection) wedged() bool { return c.window == 0 && c.unread == 0 }
 
-const tcpEstablished = 1 // TCP_ESTABLISHED, net/tcp_states.h
+// States of net/tcp_states.h.
+const (
+	tcpEstablished = 1
+	tcpListen      = 10
+)
 
 // inspect reads the state of a TCP socket.
 func inspect(fd int) (connection, error) {
@@ -225,11 +226,6 @@ func inspect(fd int) (connection, error) {
 		return connection{}, fmt.Errorf("get TCP_WINDOW_CLAMP: %w", err)
 	}
 	c.windowClamped = int64(clamp)
-	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err != nil {
-		return connection{}, fmt.Errorf("get SO_ACCEPTCONN: %w", err)
-	}
-	c.listening = listening != 0
 	c.bufferFixed = bufferFixed(fd)
 	return c, nil
 }
@@ -245,13 +241,12 @@ func parseTCPInfo(b []byte) (connection, error) {
 	u64 := func(off uintptr) uint64 { return binary.NativeEndian.Uint64(b[off:]) }
 	c := connection{
 		established: b[0] == tcpEstablished,
+		listening:   b[0] == tcpListen,
 		mss:         int64(max(u32(unsafe.Offsetof(t.Advmss)), u32(unsafe.Offsetof(t.Rcv_mss)))),
-		sndMSS:      int64(u32(unsafe.Offsetof(t.Snd_mss))),
 		scale:       receiveScale(b[6]),
 		window:      -1,
 		received:    u64(unsafe.Offsetof(t.Bytes_received)),
 		acked:       u64(unsafe.Offsetof(t.Bytes_acked)),
-		sinceData:   time.Duration(u32(unsafe.Offsetof(t.Last_data_recv))) * time.Millisecond,
 		pacing:      u64(unsafe.Offsetof(t.Max_pacing_rate)),
 	}
 	if off := unsafe.Offsetof(t.Rcv_wnd); len(b) >= int(off)+4 {

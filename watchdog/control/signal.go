@@ -120,25 +120,20 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 	}
 	s.queue = max(0, s.raw-d.foreign-noiseMargin*d.noise)
 	s.fresh = max(0, s.recent-d.foreign-noiseMargin*d.noiseRecent)
-	if s.passive { // the transfers' own RTT knows delayed acknowledgements too
-		s.queue, s.fresh = max(0, s.queue-c.target), max(0, s.fresh-c.target)
-	}
 }
 
 // relent forgets foreign delay and noise that are no longer there: at once when
-// the delay is clearly shorter, else by its mean over half a minute.
+// the delay is clearly shorter, else slowly.
 func (d *delay) relent(s *signal) {
-	w := blend(s.dt, 30)
-	d.mean += (s.raw - d.mean) * w
-	d.swing += (math.Abs(s.raw-d.mean) - d.swing) * w
-	if s.raw < d.foreign-2*d.noise-1e-3 {
+	switch {
+	case s.raw < d.foreign-2*d.noise:
 		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
-		d.mean = d.foreign
+	case s.raw < d.foreign:
+		d.foreign += (s.raw - d.foreign) * blend(s.dt, 20)
 	}
-	d.foreign = min(d.foreign, d.mean)
-	if d.swing < d.noise {
-		d.noiseRecent *= d.swing / d.noise
-		d.noise = d.swing
+	if now := math.Abs(s.raw - d.foreign); now < d.noise {
+		d.noise += (now - d.noise) * blend(s.dt, 20)
+		d.noiseRecent = min(d.noiseRecent, 2*d.noise)
 	}
 }
 
@@ -172,7 +167,6 @@ func (d *delay) innocent(s *signal, tau, most float64) {
 	d.foreign += (min(s.raw, most) - d.foreign) * w
 	d.noise += (min(math.Abs(s.raw-d.foreign), most) - d.noise) * w
 	d.noiseRecent += (min(math.Abs(s.recent-d.foreign), most) - d.noiseRecent) * w
-	d.mean, d.swing = d.foreign, d.noise
 }
 
 // meter holds smoothed rates in bytes/s.
@@ -194,7 +188,6 @@ type delay struct {
 	every   float64       // s between changes
 
 	noise, noiseRecent float64 // s, mean deviation of delay without a queue of ours
-	mean, swing        float64 // s, of the delay as it is, and its deviation, over half a minute
 }
 
 // moment is one step's record.

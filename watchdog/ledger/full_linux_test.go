@@ -110,13 +110,3 @@ func TestFullDiskAtOpen(t *testing.T) {
 		}
 	})
 }
-
-func TestSelf(t *testing.T) {
-	id, err := Self()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if id.Boot == "" || id.Netns == 0 || id.Daemon.PID != os.Getpid() || id.Daemon.Start == 0 {
-		t.Errorf("%+v", id)
-	}
-}

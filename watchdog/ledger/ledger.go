@@ -52,7 +52,7 @@ func Open(dir string, id Identity) (*Ledger, []string, error) {
 		return nil, nil, fmt.Errorf("run directory: %w", err)
 	}
 	l := &Ledger{dir: dir, state: State{Identity: id, Known: true}}
-	if old.Identity.Boot == id.Boot {
+	if !old.Known || old.Identity.Boot == id.Boot { // a lost header is no proof of a reboot
 		for _, e := range old.Live() {
 			l.state.do(e)
 		}

@@ -175,6 +175,12 @@ func TestCorruptHeaderStillUndoes(t *testing.T) {
 	if s.Known || len(s.Damage) != 1 {
 		t.Errorf("known %v, damage %q", s.Known, s.Damage)
 	}
+	l, _, err := Open(dir, here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	wantLive(t, dir, []Entry{window(1)})
 }
 
 func TestOtherThingsInItsPlaceAreRefused(t *testing.T) {
@@ -313,19 +319,6 @@ func TestBrokenTeeDoesNotStopTheLedger(t *testing.T) {
 		t.Errorf("%d writes to a broken tee, want 2", w.writes)
 	}
 	wantLive(t, dir, []Entry{window(1), window(2)})
-}
-
-func TestParseStat(t *testing.T) {
-	tail := strings.Repeat(" 1", 18)
-	state, start, err := parseStat([]byte("12 (a b) (c)) S" + tail + " 4711 5 6"))
-	if err != nil || state != 'S' || start != 4711 {
-		t.Errorf("%c %d %v", state, start, err)
-	}
-	for _, bad := range []string{"", "12 (x", "12 (x) S 1 2", "12 (x) S" + tail + " -1"} {
-		if _, _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q: no error", bad)
-		}
-	}
 }
 
 func FuzzParse(f *testing.F) {

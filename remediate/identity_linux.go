@@ -1,0 +1,33 @@
+package remediate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/ledger"
+)
+
+// Self is the identity under which this process writes a ledger.
+func Self() (ledger.Identity, error) {
+	boot := firstLine("/proc/sys/kernel/random/boot_id")
+	if boot == "" {
+		return ledger.Identity{}, errors.New("read boot id: is /proc mounted?")
+	}
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &ns); err != nil {
+		return ledger.Identity{}, fmt.Errorf("network namespace: %w", err)
+	}
+	st, err := readStat(os.Getpid())
+	if err != nil {
+		return ledger.Identity{}, err
+	}
+	return ledger.Identity{
+		Boot:   boot,
+		Netns:  ns.Ino,
+		Daemon: watchdog.ProcID{PID: os.Getpid(), Start: st.start},
+	}, nil
+}
