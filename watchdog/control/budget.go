@@ -6,12 +6,16 @@ import "math"
 // pacing rates; receiving, into windows of rate x (path RTT + target), so that
 // a budget equal to the capacity makes a queue of about the target.
 type budget struct {
+	begun    float64 // when the first ramp began
 	rate     float64 // bytes/s
 	top      float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
 	sure     bool    // top was found at a crawl and not in a fast ramp
 	age      float64 // s of use since then
 	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
 	undo     float64 // top before the last cut
+	twice    bool    // which came while another was still draining
+	undone   float64 // when a cut was last taken back
+	lone     bool    // which came long after the one before it, on a noisy path
 	noted    float64 // bytes/s of the link that the last cut took for its capacity; 0 for none
 	cut      float64 // when that was
 	depth    float64 // of top: the rate while draining
@@ -23,7 +27,8 @@ type budget struct {
 }
 
 func (b *budget) shift(by float64) {
-	b.cut, b.checked, b.patience, b.settled, b.quiet = b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
+	b.undone += by
+	b.begun, b.cut, b.checked, b.patience, b.settled, b.quiet = b.begun+by, b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
 // windowed says that windows are what limits, so that the queue follows the
@@ -38,7 +43,7 @@ func (c *Controller) windowed() bool {
 // what the link bears; or from the burst of new ones, and then shows nothing.
 func (c *Controller) begin(in *Input, s *signal) {
 	b := &c.budget
-	*b = budget{rate: startRate, quiet: s.now}
+	*b = budget{rate: startRate, begun: s.now, quiet: s.now, cut: s.now - loneFor, undone: s.now - loneFor}
 	c.mode = ramping
 	if c.trusted(in) {
 		b.rate = 0.5 * max(0, c.best(in)-s.others)
@@ -131,7 +136,11 @@ func (c *Controller) gain(s *signal) float64 {
 	case c.windowed():
 		return min(most, 0.7/s.loop)
 	case c.budget.again > 0:
-		return min(most, (1+c.budget.again)*2*0.003/(s.loop*s.loop), 2*0.02/(s.loop*s.loop))
+		queue := min(0.003*(1+c.budget.again), 0.02)
+		if c.budget.rate < 0.9*c.cap.most {
+			queue = 0.02
+		}
+		return min(most, 2*queue/(s.loop*s.loop))
 	}
 	return min(most, 2*(0.025+s.rtt/2)/(s.loop*s.loop))
 }

@@ -12,6 +12,7 @@ const (
 type capacity struct {
 	seen float64 // bytes/s, from a standing queue or from traffic that passed; 0 when never
 	full bool    // a standing queue confirmed seen
+	most float64 // the largest that was ever confirmed
 }
 
 // best is the estimate to work with in bytes/s, and 0 when there is none: what
@@ -46,6 +47,7 @@ func (c *Controller) learn(in *Input, s *signal) {
 	if !s.rateKnown {
 		return
 	}
+	c.cap.most -= (c.cap.most - c.cap.seen) * blend(s.dt, 600)
 	if c.cap.seen > 0 && c.meter.mean > c.cap.seen && s.fresh < 0.2*c.target {
 		c.cap.seen = c.meter.mean
 	}
@@ -60,12 +62,13 @@ func (c *Controller) learn(in *Input, s *signal) {
 func (c *Controller) note(rate float64) {
 	switch {
 	case !c.cap.full, rate < 0.7*c.cap.seen && !c.windowed():
-		c.cap = capacity{seen: rate, full: true}
+		c.cap.seen, c.cap.full = rate, true
 	case c.windowed():
 		c.cap.seen += (rate - c.cap.seen) * blend(c.dt, 2)
 	default:
 		c.cap.seen += (rate - c.cap.seen) * 0.4
 	}
+	c.cap.most = max(c.cap.most, c.cap.seen)
 }
 
 // carries says whether this direction carries the load that makes the queue.

@@ -9,6 +9,7 @@ type cause struct {
 	delay   float64  // s of raw delay then
 	meant   delay    // what the delay is like since the rate fell
 	cap     capacity // what was known of the link then
+	beyond  float64  // s for which the delay has been more than our windows can make
 	low     float64  // s for which the rate has been low
 	lastLow float64  // s, when the delay last was too long
 	until   float64  // end of the back-off
@@ -19,12 +20,14 @@ type cause struct {
 }
 
 const (
-	causeFor   = 5.0   // s
-	causeFell  = 0.7   // of the rate before
-	causeStays = 0.8   // of the delay before
-	backFirst  = 30.0  // s
-	backMost   = 600.0 // s
-	trialFor   = 12.0  // s
+	causeFor    = 5.0   // s
+	causeFell   = 0.7   // of the rate before
+	causeStays  = 0.8   // of the delay before
+	beyondFor   = 3.0   // s
+	beyondAfter = 3.0   // s from the last start or stop of a transfer, whose old window must drain
+	backFirst   = 30.0  // s
+	backMost    = 600.0 // s
+	trialFor    = 12.0  // s
 )
 
 func (k *cause) shift(by float64) {
@@ -63,6 +66,10 @@ func (k *cause) test(c *Controller, in *Input, s *signal) {
 	if s.queue > c.target {
 		k.lastLow = s.now
 	}
+	if k.testing && k.exceeds(c, s) {
+		k.acquit(c, s)
+		return
+	}
 	switch {
 	case !k.testing && s.queue > c.target && c.mode != ramping:
 		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now, cap: c.cap,
@@ -86,6 +93,22 @@ func (k *cause) test(c *Controller, in *Input, s *signal) {
 	}
 }
 
+// exceeds says that the queue has been longer for a while than all our windows
+// together can make it.
+func (k *cause) exceeds(c *Controller, s *signal) bool {
+	young := s.now < c.budget.settled || s.now < max(c.newest, c.crisis.changed)+beyondAfter
+	if young || s.queue < c.target+1.5*c.ownMost(s) {
+		k.beyond = 0
+		return false
+	}
+	if k.beyond == 0 {
+		k.meant = delay{foreign: s.raw}
+	}
+	k.beyond += s.dt
+	k.meant.innocent(s, max(k.beyond, s.dt), 10)
+	return k.beyond >= beyondFor
+}
+
 // gaveWay says that we have much less than we had, and that our own limits are
 // the reason; or nothing left to give.
 func (c *Controller) gaveWay(in *Input, s *signal, had float64) bool {
@@ -103,6 +126,7 @@ func (k *cause) acquit(c *Controller, s *signal) {
 	}
 	d := &c.delay
 	d.foreign, d.noise, d.noiseRecent = k.meant.foreign, k.meant.noise, k.meant.noiseRecent
+	d.mean, d.swing = d.foreign, d.noise
 	c.cap = k.cap
 	c.budget.rate = max(c.budget.rate, 0.5*k.rate)
 	*k = cause{foreign: true, until: s.now + wait, wait: wait}

@@ -45,7 +45,8 @@ func (k *crisis) judge(c *Controller, in *Input, s *signal) {
 	if k.unreachable(c, in, s) {
 		return
 	}
-	floor := c.atFloor() && s.sees && s.queue > 1.5*c.target && !c.awaitsShaper(in, s)
+	floor := (c.atFloor() || s.reachable == 0 && s.running > 0) && s.sees && s.queue > 1.5*c.target &&
+		s.queue < c.target+1.5*c.ownMost(s) && !c.awaitsShaper(in, s)
 	if floor && s.now-k.changed > overFor {
 		k.over += s.dt
 	} else if !floor {

@@ -19,7 +19,8 @@ const (
 	idleAfter   = 10. // s without binding until limits are no longer engaged
 )
 
-// watch takes one sample: three of six at 90 % of the capacity, or a queue.
+// watch takes one sample: three of six at 90 % of the capacity, a queue, or
+// drops on this host under load.
 func (l *load) watch(in *Input, s *signal, best, engage float64) {
 	if s.now-l.sampled >= sampleEvery-1e-3 || s.now < l.sampled {
 		l.sampled = s.now
@@ -32,7 +33,8 @@ func (l *load) watch(in *Input, s *signal, best, engage float64) {
 	for b := l.bits; b != 0; b &= b - 1 {
 		n++
 	}
-	if n >= 3 || s.sees && s.queue >= engage {
+	dropping := in.Drops > 10 && s.rateKnown && s.rate > 0.5*best
+	if n >= 3 || s.sees && s.queue >= engage || dropping {
 		l.hot, l.ever = s.now, true
 	}
 	l.saturated = l.ever && s.now-l.hot < coolAfter

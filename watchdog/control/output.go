@@ -124,17 +124,23 @@ func (c *Controller) phase(in *Input, s *signal) Phase {
 	return Probing
 }
 
-// tick is how soon the next step is wanted: soon while the budget moves fast.
+// tick is how soon the next step is wanted: soon while the budget moves fast,
+// but not for long, because each step costs.
 func (c *Controller) tick(s *signal) time.Duration {
-	switch c.mode {
-	case idle:
+	b := &c.budget
+	fast := c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor ||
+		c.mode == draining && s.now-b.cut < fastFor/2
+	switch {
+	case c.mode == idle:
 		return time.Second
-	case ramping, draining:
-		t := clamp(s.base/4, 0.02, 0.1)
-		return time.Duration(t * float64(time.Second))
+	case fast:
+		return time.Duration(clamp(s.rtt/4, 0.02, 0.1) * float64(time.Second))
 	}
 	return 100 * time.Millisecond
 }
+
+// fastFor is for how many seconds a ramp is stepped fast.
+const fastFor = 3.0
 
 // why is the clause for logs and status.
 func (c *Controller) why(out *Output, s *signal) string {

@@ -22,6 +22,9 @@ func (c *Controller) tuning() tuning {
 	if !c.budget.sure { // the top may be too high by as much
 		t.head, t.period = min(t.head, 0.93), 4
 	}
+	if c.budget.top < 0.9*c.cap.most { // it bore more once
+		t.period = min(t.period, 3)
+	}
 	t.knee += c.delay.noiseRecent
 	return t
 }
@@ -31,7 +34,7 @@ func (c *Controller) tuning() tuning {
 // (the shape of RFC 9438).
 func (c *Controller) cruiseRate(in *Input, s *signal) {
 	b, t := &c.budget, c.tuning()
-	if c.cap.full && s.rateKnown && s.rate < 0.9*c.best(in) { // below the capacity noise is likelier than a queue
+	if c.cap.full && s.rateKnown && s.rate < 0.9*c.cap.most { // below the capacity noise is likelier than a queue
 		t.knee = max(t.knee, c.engage)
 	}
 	switch {
@@ -84,7 +87,9 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
-	b.undo, b.cut = b.top, s.now
+	b.undo, b.twice = b.top, c.mode == draining
+	b.lone = c.mode == cruising && s.now-b.cut > loneFor && c.delay.noiseRecent > 0.2*c.target
+	b.cut = s.now
 	b.top, b.rate = ref, ref
 	c.sink(s, depth)
 	b.rate = max(b.rate, c.least(in))
@@ -102,26 +107,41 @@ func (c *Controller) sink(s *signal, depth float64) {
 }
 
 // borne is the rate that the link bore when the queue of now began, in bytes/s
-// of ours: what went in one loop ago, less what stayed in the queue.
+// of ours: what went in one loop ago, less what stayed in the queue. While
+// cruising that may still have been the end of the last cut, so that what went
+// in since counts too.
 func (c *Controller) borne(s *signal) float64 {
-	ref := c.budget.rate
+	ref := c.wentIn(s, s.now-s.loop)
+	if c.mode == cruising {
+		ref = max(ref, c.wentIn(s, s.now-s.loop/2))
+	}
 	past, ok := c.history.at(s.now - s.loop)
-	if !ok {
-		if s.rateKnown {
-			ref = min(ref, s.ours)
-		}
-		return ref
-	}
-	ref = min(ref, past.budget)
-	before, _ := c.history.at(past.at - 0.06)
-	if s.rateKnown && past.at > before.at {
-		ref = min(ref, max(0, (past.bytes-before.bytes)/(past.at-before.at)-s.others))
-	}
-	if s.now > past.at {
+	if ok && s.now > past.at {
 		ref /= 1 + clamp((s.fresh-past.fresh)/(s.now-past.at), 0, 4)
 	}
 	return ref
 }
+
+// wentIn is the rate of ours at a time in bytes/s: what was allowed, or less
+// when less was sent.
+func (c *Controller) wentIn(s *signal, at float64) float64 {
+	past, ok := c.history.at(at)
+	if !ok {
+		if s.rateKnown {
+			return min(c.budget.rate, s.ours)
+		}
+		return c.budget.rate
+	}
+	ref := min(c.budget.rate, past.budget)
+	before, _ := c.history.at(past.at - 0.06)
+	if s.rateKnown && past.at > before.at {
+		ref = min(ref, max(0, (past.bytes-before.bytes)/(past.at-before.at)-s.others))
+	}
+	return ref
+}
+
+// empty is the queue in seconds below which none stands.
+func (c *Controller) empty() float64 { return c.target/3 + c.delay.noiseRecent }
 
 // drain waits for the queue to go, and cuts again when it grows for long or
 // does not shrink by at least a third of what it should.
@@ -129,9 +149,9 @@ func (c *Controller) drain(in *Input, s *signal) {
 	b := &c.budget
 	since := s.now - b.checked
 	switch {
-	case s.fresh < c.target/3 && b.top == 0:
+	case s.fresh < c.empty() && b.top == 0:
 		c.mode = ramping
-	case s.fresh < c.target/3 || !s.sees:
+	case s.fresh < c.empty() || !s.sees:
 		c.mode = cruising
 		c.conclude(s)
 		b.rate = max(c.tuning().head*b.top, c.least(in))
@@ -146,14 +166,24 @@ func (c *Controller) drain(in *Input, s *signal) {
 	}
 }
 
-// conclude learns from a queue that has drained. One that went sooner than the
-// cut can have worked was none.
+// loneFor is the time in seconds after which a cut stands alone.
+const loneFor = 5.0
+
+// conclude learns from a queue that has drained. A cut that came later than
+// what drained it can have worked is taken back: the queue went by the cut
+// before it, or was none. On a noisy path it takes two cuts in short order to
+// believe; and what comes back soon was real.
 func (c *Controller) conclude(s *signal) {
 	b := &c.budget
-	switch {
-	case b.undo > 0 && s.now-b.cut < s.loop:
+	if b.undo > 0 && s.now-b.undone > loneFor && (s.now-b.cut < s.loop || b.lone) {
+		b.undone = s.now
 		b.top = max(b.top, b.undo)
-	case b.noted > 0:
+		b.noted = 0
+		if b.twice {
+			b.noted = b.undo + s.others
+		}
+	}
+	if b.noted > 0 {
 		c.note(b.noted)
 	}
 	b.noted = 0

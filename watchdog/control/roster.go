@@ -10,9 +10,9 @@ type roster struct {
 func (r *roster) shift(by float64) { r.turned, r.woken = r.turned+by, r.woken+by }
 
 const (
-	turn       = 15.0 // s that a transfer runs before it gives way to a waiting one
+	turn       = 60.0 // s that a transfer runs before it gives way to a waiting one
 	wakeEvery  = 0.5  // s between two that are let run again
-	swapEvery  = 2.0  // s between two changes of turns
+	swapEvery  = 5.0  // s between two changes of turns
 	leastPause = 5.0  // s that a paused one stays paused
 )
 

@@ -14,7 +14,7 @@ func TestConvergence(t *testing.T) {
 					t.Run(name, func(t *testing.T) {
 						w := lab(dir).with(n, kind)
 						w.shaper = shaper
-						if r := w.run(t); r.p99 > 20*ms || r.use < 0.8 {
+						if r := w.run(t); r.p99 > 30*ms || r.use < 0.8 {
 							t.Errorf("%v", r)
 						}
 					})

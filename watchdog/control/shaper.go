@@ -11,9 +11,12 @@ type shaper struct {
 
 func (h *shaper) shift(by float64) { h.since, h.denied = h.since+by, h.denied+by }
 
-// shaperRTT is the longest path in seconds on which a shaper behind the
-// bottleneck is better than windows: it is felt only when the senders react.
-const shaperRTT = 0.030
+// A shaper behind the bottleneck is felt only when the senders react, and needs
+// short queues for a sign: beyond these bounds windows are better.
+const (
+	shaperRTT   = 0.030 // s
+	shaperNoise = 0.001 // s
+)
 
 // slack is the factor by which a bound is wider for a shaper that is in use.
 func (h *shaper) slack() float64 {
@@ -53,12 +56,13 @@ func (c *Controller) handover(in *Input, s *signal) {
 // shows in the transfers' own RTT, so only probes can steer it.
 func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 	best := c.best(in)
-	if c.set.Direction == Rx && s.rtt > shaperRTT*c.shaper.slack() {
+	slack := c.shaper.slack()
+	if c.set.Direction == Rx && (s.rtt > shaperRTT*slack || c.delay.noiseRecent > shaperNoise*slack) {
 		return false
 	}
 	return in.Shaper && !c.set.NoShaper && c.mode != lifted &&
 		(s.sees && !s.passive || c.shaper.stands && !s.passive) &&
-		best > 0 && best < shaperMost*c.shaper.slack() && c.trusted(in)
+		best > 0 && best < shaperMost*slack && c.trusted(in)
 }
 
 // awaitsShaper says that a shaper will take over soon, which is better than to

@@ -75,6 +75,9 @@ func (c *Controller) follow(s *signal, m *member) {
 		st.demand = 0
 	case rate < 0.7*st.share:
 		want := max(1.3*rate, 0.1*st.share)
+		if c.windowed() {
+			want = max(want, c.floorShare(m.flow))
+		}
 		if st.demand == 0 {
 			st.demand = st.share
 		}

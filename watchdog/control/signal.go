@@ -120,20 +120,25 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 	}
 	s.queue = max(0, s.raw-d.foreign-noiseMargin*d.noise)
 	s.fresh = max(0, s.recent-d.foreign-noiseMargin*d.noiseRecent)
+	if s.passive { // the transfers' own RTT knows delayed acknowledgements too
+		s.queue, s.fresh = max(0, s.queue-c.target), max(0, s.fresh-c.target)
+	}
 }
 
 // relent forgets foreign delay and noise that are no longer there: at once when
-// the delay is clearly shorter, else slowly.
+// the delay is clearly shorter, else by its mean over half a minute.
 func (d *delay) relent(s *signal) {
-	switch {
-	case s.raw < d.foreign-2*d.noise:
+	w := blend(s.dt, 30)
+	d.mean += (s.raw - d.mean) * w
+	d.swing += (math.Abs(s.raw-d.mean) - d.swing) * w
+	if s.raw < d.foreign-2*d.noise-1e-3 {
 		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
-	case s.raw < d.foreign:
-		d.foreign += (s.raw - d.foreign) * blend(s.dt, 20)
+		d.mean = d.foreign
 	}
-	if now := math.Abs(s.raw - d.foreign); now < d.noise {
-		d.noise += (now - d.noise) * blend(s.dt, 20)
-		d.noiseRecent = min(d.noiseRecent, 2*d.noise)
+	d.foreign = min(d.foreign, d.mean)
+	if d.swing < d.noise {
+		d.noiseRecent *= d.swing / d.noise
+		d.noise = d.swing
 	}
 }
 
@@ -167,6 +172,7 @@ func (d *delay) innocent(s *signal, tau, most float64) {
 	d.foreign += (min(s.raw, most) - d.foreign) * w
 	d.noise += (min(math.Abs(s.raw-d.foreign), most) - d.noise) * w
 	d.noiseRecent += (min(math.Abs(s.recent-d.foreign), most) - d.noiseRecent) * w
+	d.mean, d.swing = d.foreign, d.noise
 }
 
 // meter holds smoothed rates in bytes/s.
@@ -188,6 +194,7 @@ type delay struct {
 	every   float64       // s between changes
 
 	noise, noiseRecent float64 // s, mean deviation of delay without a queue of ours
+	mean, swing        float64 // s, of the delay as it is, and its deviation, over half a minute
 }
 
 // moment is one step's record.

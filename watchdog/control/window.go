@@ -45,10 +45,16 @@ func (c *Controller) floors() float64 {
 	for i := range c.members {
 		m := &c.members[i]
 		if m.flow.Limitable && runs(m) {
-			sum += float64(m.flow.Floor) * wire / (pathRTT(m.flow, c.delay.base) + c.delay.foreign + c.target)
+			sum += c.floorShare(m.flow)
 		}
 	}
 	return sum
+}
+
+// floorShare is the part of the budget that its smallest window is worth to a
+// transfer, bytes/s.
+func (c *Controller) floorShare(f *Flow) float64 {
+	return float64(f.Floor) * wire / (pathRTT(f, c.delay.base) + c.delay.foreign + c.target)
 }
 
 // atFloor says that no transfer can be limited further.
@@ -62,12 +68,32 @@ func (c *Controller) atFloor() bool {
 		if !m.flow.Limitable || !runs(m) {
 			continue
 		}
-		if c.window(m) > m.flow.Floor {
+		if float64(c.window(m)) > 1.05*float64(m.flow.Floor) {
 			return false
 		}
 		n++
 	}
 	return n > 0
+}
+
+// ownMost is the longest queue in seconds that our windows can make at the
+// present rate of the link; infinite where some transfer has none.
+func (c *Controller) ownMost(s *signal) float64 {
+	if c.set.Direction != Rx || !s.rateKnown || s.rate <= 0 {
+		return math.Inf(1)
+	}
+	sum := 0.0
+	for i := range c.members {
+		m := &c.members[i]
+		switch {
+		case !runs(m):
+		case !m.flow.Limitable:
+			return math.Inf(1)
+		default:
+			sum += float64(c.window(m)) * wire
+		}
+	}
+	return sum / s.rate
 }
 
 // mostWindow is the largest window that TCP can announce (RFC 7323); from
