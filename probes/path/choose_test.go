@@ -125,6 +125,8 @@ func TestPace(t *testing.T) {
 		"transfers begin second": {situation{heard: true, fast: true, sprint: true}, pace{every: steadyEvery, wait: leastWait}},
 		"queue stands":           {situation{heard: true, fast: true, primary: true, high: true}, pace{every: closeEvery, stream: true}},
 		"steady":                 {situation{heard: true, fast: true, primary: true}, pace{every: steadyEvery, wait: leastWait}},
+		"steady for long":        {situation{heard: true, fast: true, primary: true, calm: true}, pace{every: calmEvery, wait: leastWait}},
+		"calm ends":              {situation{heard: true, fast: true, primary: true, high: true, calm: true}, pace{every: closeEvery, stream: true}},
 		"steady, second":         {situation{heard: true, fast: true}, pace{every: secondEvery, wait: leastWait}},
 		"fell silent":            {situation{heard: true, fast: true, primary: true, silence: time.Second}, pace{every: doubtEvery, wait: leastWait}},
 		"silent for long":        {situation{heard: true, fast: true, silence: time.Hour}, pace{every: idleSecond, wait: leastWait}},

@@ -33,6 +33,7 @@ var cpuCases = []cpuCase{
 	{"fast,tick-only", 100 * time.Millisecond, Fast, nil, 0},
 	{"fast,1-target-sprint", 100 * time.Millisecond, Fast, []netip.Addr{there}, 0},
 	{"fast,1-target", 100 * time.Millisecond, Fast, []netip.Addr{there}, 5 * time.Second},
+	{"fast,1-target-calm", 100 * time.Millisecond, Fast, []netip.Addr{there}, 15 * time.Second},
 	{"fast,2-targets-1-deaf", 100 * time.Millisecond, Fast, []netip.Addr{there, there6, nobody}, 15 * time.Second},
 }
 

@@ -11,7 +11,9 @@ const (
 	closeEvery  = 100 * time.Millisecond // while the queue stands
 	sprintPause = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
 	steadyEvery = 200 * time.Millisecond // while transfers run and the queue is small
-	secondEvery = time.Second            // targets that only confirm, while transfers run
+	calmEvery   = 400 * time.Millisecond // while it has been small for
+	calmAfter   = 10 * time.Second
+	secondEvery = time.Second // targets that only confirm, while transfers run
 	idleEvery   = 2 * time.Second
 	idleSecond  = 10 * time.Second
 	doubtEvery  = time.Second // targets that are new, late or silent
@@ -28,6 +30,7 @@ type situation struct {
 	primary bool // the link's delay is taken from this target
 	sprint  bool // a sprint is on
 	high    bool // a queue is seen, or an answer is overdue
+	calm    bool // neither was for long
 	heard   bool // it answered before
 	tries   int  // requests so far
 	silence time.Duration
@@ -58,6 +61,8 @@ func (s situation) pace() pace {
 		return pace{every: sprintEvery, stream: true}
 	case s.fast && s.primary && s.high:
 		return pace{every: closeEvery, stream: true}
+	case s.fast && s.primary && s.calm:
+		return single(calmEvery)
 	case s.fast && (s.primary || s.high || s.sprint):
 		return single(steadyEvery)
 	case s.fast:

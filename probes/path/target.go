@@ -29,6 +29,7 @@ type target struct {
 	primary   bool
 	highSince time.Duration // of the queue that it shows now
 	high      bool
+	stirred   time.Duration // when it last showed one, or transfers began
 	pace      pace
 	asked     time.Duration // when the last single request was handed out
 	sprintAt  time.Duration
@@ -55,6 +56,9 @@ func (t *target) update(now time.Duration, fast bool) {
 		t.highSince = now
 	}
 	t.high = high
+	if high {
+		t.stirred = now
+	}
 	if high && fast {
 		t.sprint(now, false)
 	}
@@ -63,7 +67,7 @@ func (t *target) update(now time.Duration, fast bool) {
 // sprint begins to follow the delay closely, if it may.
 func (t *target) sprint(now time.Duration, transfersBegin bool) {
 	if transfersBegin || !t.sprinted || now-t.sprintAt >= sprintPause {
-		t.sprinted, t.sprintAt = true, now
+		t.sprinted, t.sprintAt, t.stirred = true, now, now
 	}
 }
 
@@ -73,6 +77,7 @@ func (t *target) situation(now time.Duration, fast, confirm bool) situation {
 	return situation{
 		fast: fast, primary: t.primary, high: t.high || confirm, heard: t.history.heard, tries: t.tries,
 		sprint:  t.sprinted && now-t.sprintAt < sprintFor,
+		calm:    now-t.stirred >= calmAfter,
 		silence: t.history.silence(now),
 		slowest: t.history.slowest(),
 	}
