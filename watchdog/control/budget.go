@@ -14,6 +14,9 @@ type budget struct {
 	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
 	undo     float64 // top before the last cut
 	twice    bool    // which came while another was still draining
+	trigger  float64 // s of raw delay that made us cut; 0 when something else did
+	from     mode    // what we did until then
+	held     float64 // bytes/s, the budget until then
 	undone   float64 // when a cut was last taken back
 	lone     bool    // which came long after the one before it, on a noisy path
 	noted    float64 // bytes/s of the link that the last cut took for its capacity; 0 for none
@@ -23,11 +26,12 @@ type budget struct {
 	checked  float64 // when that was
 	patience float64 // until when the queue may still grow
 	settled  float64 // when the last change should be visible
+	empty    float64 // when there last was a queue, or no use for more
 	quiet    float64 // when the limits last bound
 }
 
 func (b *budget) shift(by float64) {
-	b.undone += by
+	b.undone, b.empty = b.undone+by, b.empty+by
 	b.begun, b.cut, b.checked, b.patience, b.settled, b.quiet = b.begun+by, b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
@@ -91,7 +95,7 @@ const excuseEvery = 3.0
 func (c *Controller) excused(s *signal) bool { return s.now-c.excuse < 0.4+s.loop }
 
 // ramped is the queue in seconds that ends a ramp.
-func (c *Controller) ramped() float64 { return 0.6 * c.target }
+func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 
 // ramp grows the budget exponentially, as slow start does, but no faster than
 // the delay can tell of it in time.
@@ -106,7 +110,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		c.sink(s, 0.75)
 		return
 	case long && c.windowed():
-		c.mode, b.top, b.settled = cruising, b.rate, s.now
+		c.mode, b.top, b.settled, b.empty = cruising, b.rate, s.now, s.now
 		c.cruiseWindow(in, s)
 		return
 	case long:
@@ -155,8 +159,11 @@ func (c *Controller) bound(in *Input, s *signal) {
 		if c.trusted(in) {
 			use = max(use, head-s.others)
 		}
-		if in.Configured || !s.sees {
+		switch {
+		case in.Configured || !s.sees:
 			use = min(use, head-s.others)
+		case c.windowed() && c.cap.full: // the queue that this makes is the target
+			use = min(use, max(best-s.others, s.peak))
 		}
 	}
 	least := c.least(in)

@@ -12,7 +12,9 @@ const (
 type capacity struct {
 	seen float64 // bytes/s, from a standing queue or from traffic that passed; 0 when never
 	full bool    // a standing queue confirmed seen
-	most float64 // the largest that was ever confirmed
+	most float64 // the largest that was confirmed, slowly forgotten
+
+	stood float64 // s for which a queue has stood
 }
 
 // best is the estimate to work with in bytes/s, and 0 when there is none: what
@@ -53,10 +55,18 @@ func (c *Controller) learn(in *Input, s *signal) {
 	}
 	standing := 0.4 * c.target // windows hold a queue, rates avoid one
 	steady := c.mode == cruising && s.now > c.budget.settled
-	if c.windowed() && steady && s.sees && s.queue > standing && c.carries(in, s) {
+	if !c.windowed() || !steady || !s.sees || s.queue < standing || !c.carries(in, s) {
+		c.cap.stood = 0
+		return
+	}
+	c.cap.stood += s.dt
+	if c.cap.stood > standsAfter {
 		c.note(s.rate)
 	}
 }
+
+// standsAfter is the time in seconds after which a queue is called standing.
+const standsAfter = 1.0
 
 // note takes one observation of a full link.
 func (c *Controller) note(rate float64) {

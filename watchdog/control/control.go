@@ -134,7 +134,7 @@ type Output struct {
 	Flows     []FlowLimit   // in the order of Input.Flows; one for each
 	Birth     FlowLimit     // what a transfer should get that is born before the next step; ID is empty
 	Shaper    float64       // bytes/s of the shaper, for the transfers alone; 0 for none
-	Capacity  float64       // bytes/s, the best estimate, to be remembered; 0 when unknown
+	Capacity  float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
 	AtFloor   bool          // every flow is at its floor and the delay still stands
 	NotOurs   bool          // the causality test said that the queue is not ours
 	Saturated bool          // the link is saturated: by delay or by utilisation

@@ -96,11 +96,11 @@ func (c *Controller) birth(in *Input, s *signal) FlowLimit {
 	return l
 }
 
-// remember is the capacity worth writing down: what was confirmed, else what
-// was told.
+// remember is the capacity worth writing down: only what a full link confirmed,
+// now or in an earlier run. The speed of a NIC says nothing of what is behind it.
 func (c *Controller) remember(in *Input) float64 {
-	if best := c.best(in); best > 0 {
-		return best
+	if c.cap.full || in.Learnt > 0 {
+		return c.best(in)
 	}
 	return 0
 }

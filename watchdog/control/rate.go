@@ -25,7 +25,7 @@ func (c *Controller) tuning() tuning {
 	if c.budget.top < 0.9*c.cap.most { // it bore more once
 		t.period = min(t.period, 3)
 	}
-	t.knee += c.delay.noiseRecent
+	t.knee += max(c.delay.noiseRecent, c.delay.jitter)
 	return t
 }
 
@@ -87,11 +87,17 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
+	first, from, held := c.mode != draining, c.mode, b.rate
 	b.undo, b.twice = b.top, c.mode == draining
 	b.lone = c.mode == cruising && s.now-b.cut > loneFor && c.delay.noiseRecent > 0.2*c.target
 	b.cut = s.now
 	b.top, b.rate = ref, ref
+	trigger := b.trigger
 	c.sink(s, depth)
+	b.trigger = trigger
+	if first {
+		b.trigger, b.from, b.held = s.recent, from, held
+	}
 	b.rate = max(b.rate, c.least(in))
 }
 
@@ -100,7 +106,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 func (c *Controller) sink(s *signal, depth float64) {
 	b := &c.budget
 	b.rate = depth * max(b.top, b.rate)
-	b.age, b.again = 0, 0
+	b.age, b.again, b.trigger = 0, 0, 0
 	b.depth, b.before = depth, s.fresh
 	b.checked, b.patience = s.now, s.now+1.2*s.loop
 	c.mode = draining
@@ -141,7 +147,9 @@ func (c *Controller) wentIn(s *signal, at float64) float64 {
 }
 
 // empty is the queue in seconds below which none stands.
-func (c *Controller) empty() float64 { return c.target/3 + c.delay.noiseRecent }
+func (c *Controller) empty() float64 {
+	return c.target/3 + max(c.delay.noiseRecent, c.delay.jitter)
+}
 
 // drain waits for the queue to go, and cuts again when it grows for long or
 // does not shrink by at least a third of what it should.
@@ -153,9 +161,10 @@ func (c *Controller) drain(in *Input, s *signal) {
 		c.mode = ramping
 	case s.fresh < c.empty() || !s.sees:
 		c.mode = cruising
-		c.conclude(s)
-		b.rate = max(c.tuning().head*b.top, c.least(in))
 		b.settled = s.now + s.loop
+		if c.conclude(s) {
+			b.rate = max(c.tuning().head*b.top, c.least(in))
+		}
 	case s.fresh > b.before && s.now < b.patience: // the old rate still shows
 		b.before, b.checked = s.fresh, s.now
 	case since < max(0.1, s.loop):
@@ -166,15 +175,26 @@ func (c *Controller) drain(in *Input, s *signal) {
 	}
 }
 
+// tooSoon says that the last cut cannot have had any effect yet.
+func (c *Controller) tooSoon(s *signal) bool {
+	return s.now-c.budget.cut < s.rtt+0.4*(s.loop-s.rtt-s.recent)
+}
+
 // loneFor is the time in seconds after which a cut stands alone.
 const loneFor = 5.0
 
-// conclude learns from a queue that has drained. A cut that came later than
+// conclude learns from a queue that has drained, and says whether it was one. A cut that came later than
 // what drained it can have worked is taken back: the queue went by the cut
 // before it, or was none. On a noisy path it takes two cuts in short order to
 // believe; and what comes back soon was real.
-func (c *Controller) conclude(s *signal) {
+func (c *Controller) conclude(s *signal) (real bool) {
 	b := &c.budget
+	noisy := b.trigger > 0 && c.delay.jitter > 0.1*c.target
+	if noisy && (c.tooSoon(s) || b.trigger < c.delay.offset(c.delay.noiseRecent)+c.empty()) { // it was noise
+		b.top, b.rate, b.noted = b.undo, b.held, 0
+		c.mode = b.from
+		return false
+	}
 	if b.undo > 0 && s.now-b.undone > loneFor && (s.now-b.cut < s.loop || b.lone) {
 		b.undone = s.now
 		b.top = max(b.top, b.undo)
@@ -187,4 +207,5 @@ func (c *Controller) conclude(s *signal) {
 		c.note(b.noted)
 	}
 	b.noted = 0
+	return true
 }

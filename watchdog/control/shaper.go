@@ -52,23 +52,28 @@ func (c *Controller) handover(in *Input, s *signal) {
 	}
 }
 
-// suitsShaper says whether a shaper may carry the budget here. Its own queue
-// shows in the transfers' own RTT, so only probes can steer it.
+// suitsShaper says whether a shaper may carry the budget here.
 func (c *Controller) suitsShaper(in *Input, s *signal) bool {
-	best := c.best(in)
+	return c.permitsShaper(in, s) && c.best(in) > 0 && c.trusted(in)
+}
+
+// permitsShaper says whether anything but an unknown capacity speaks against a
+// shaper. Its own queue shows in the transfers' own RTT, so only probes can
+// steer it.
+func (c *Controller) permitsShaper(in *Input, s *signal) bool {
 	slack := c.shaper.slack()
-	if c.set.Direction == Rx && (s.rtt > shaperRTT*slack || c.delay.noiseRecent > shaperNoise*slack) {
+	noise := max(c.delay.noiseRecent, c.delay.jitter)
+	if c.set.Direction == Rx && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
 		return false
 	}
-	return in.Shaper && !c.set.NoShaper && c.mode != lifted &&
-		(s.sees && !s.passive || c.shaper.stands && !s.passive) &&
-		best > 0 && best < shaperMost*slack && c.trusted(in)
+	return in.Shaper && !c.set.NoShaper && c.mode != lifted && !s.passive &&
+		(s.sees || c.shaper.stands) && c.best(in) < shaperMost*slack
 }
 
 // awaitsShaper says that a shaper will take over soon, which is better than to
 // pause transfers.
 func (c *Controller) awaitsShaper(in *Input, s *signal) bool {
-	return c.suitsShaper(in, s) && s.now >= c.shaper.denied
+	return c.permitsShaper(in, s) && s.now >= c.shaper.denied
 }
 
 // takeOver starts below the capacity, so that a queue left standing drains.

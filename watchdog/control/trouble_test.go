@@ -91,12 +91,14 @@ func TestCoarseProbes(t *testing.T) {
 	})
 }
 
+var jitterIdle = 0.0
+
 func TestJitter(t *testing.T) {
 	variants(t, func(w *world) {
 		w.rtt, w.noise = 0.03, 4*ms
 		w.with(8, cubic)
 		for _, t := range w.transfers {
-			t.born += 10
+			t.born += jitterIdle
 		}
 		w.length, w.calmFrom = 50, 15
 	})

@@ -7,10 +7,16 @@ import "math"
 // of rest and no sawtooth.
 func (c *Controller) cruiseWindow(in *Input, s *signal) {
 	b := &c.budget
+	if s.fresh > 0 || !s.busy || c.cap.full && b.rate > 0.9*(c.best(in)-s.others) {
+		b.empty = s.now
+	}
 	switch {
 	case s.now < b.settled:
+	case s.sees && s.queue > c.target && c.atFloor(): // nothing left to cut
 	case s.sees && s.queue > c.target:
 		c.cutWindow(in, s)
+	case s.sees && s.now-b.empty > max(1.5, 4*s.loop): // what ended the ramp was none
+		c.mode, b.empty = ramping, s.now
 	case s.busy && (!s.sees || s.fresh < 0.5*c.target):
 		b.rate *= math.Exp(c.windowGain(in, s) * s.dt)
 	}
