@@ -333,3 +333,34 @@ func TestBufferOfAPausedReceiver(t *testing.T) {
 		})
 	}
 }
+
+// Before Linux 6.2 the offered window is not told: the drain takes its time
+// once, and each pulse is short all the same.
+func TestPauseWhereTheWindowIsNotTold(t *testing.T) {
+	simulate(t, Settings{}, func(t *testing.T, b *bench) {
+		b.add(1, watchdog.Rx)
+		b.limit(1, watchdog.Limit{Pause: true})
+		first, run, longest := 0, 0, 0
+		for i := range 300 {
+			b.sock(1).window = -1
+			b.sock(1).received += 100
+			b.tick()
+			switch {
+			case b.proc(1, 1).stopped:
+				if first == 0 {
+					first = i
+				}
+				run = 0
+			case first > 0:
+				run++
+				longest = max(longest, run)
+			}
+		}
+		if first < 15 || first > 22 {
+			t.Errorf("first stop after %d ticks of 100 ms, want 1.7 s to 2.2 s", first)
+		}
+		if longest > 4 {
+			t.Errorf("a pulse of %d ticks", longest)
+		}
+	})
+}

@@ -120,7 +120,7 @@ func (p *pausing) ran(age time.Duration, in pauseSeen) bool {
 	if !in.known {
 		return age >= blindRun
 	}
-	return age >= minPulse && in.moved
+	return age >= minPulse && in.moved && (in.drained || age >= maxDrain)
 }
 
 // did takes note of a move that was made.

@@ -97,6 +97,9 @@ func setWindow(fd int, bytes int64) error {
 	return nil
 }
 
+// setPacing limits the rate of a sender. The first limit switches the
+// socket's internal pacing on for good: lifted, it paces at the rate that its
+// congestion control wants, as it would under fq.
 func setPacing(fd int, bytesPerSecond uint64) error {
 	b := binary.NativeEndian.AppendUint64(nil, bytesPerSecond)
 	if err := setsockopt(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, b); err != nil {

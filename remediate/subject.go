@@ -156,7 +156,8 @@ func (s *subject) narrow(c connection, now time.Time) bool {
 	case c.window >= 0:
 		return c.window <= s.window+c.mss
 	}
-	return s.pause.phase == draining && now.Sub(s.pause.since) >= oldDrain
+	// Not told before Linux 6.2: it takes its time, once for each pause.
+	return s.pause.phase == pulsing || s.pause.phase == draining && now.Sub(s.pause.since) >= oldDrain
 }
 
 // clamp gives the window to set, 0 for none.
@@ -175,8 +176,10 @@ func (s *subject) clamp(c connection, window int64, may bool) int64 {
 }
 
 // halted says that some process of the transfer does not run: a stopped
-// receiver is never clamped.
-func (s *subject) halted() bool { return s.t.Stopped || s.pause.phase == held }
+// receiver is never clamped. A sample may be older than our own resume.
+func (s *subject) halted() bool {
+	return s.pause.phase == held || s.t.Stopped && s.pause.phase != pulsing
+}
 
 // watch follows the bytes of a clamped receiver.
 func (s *subject) watch(c connection, now time.Time) error {
