@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lifeline/watchdog"
 )
 
@@ -84,7 +86,9 @@ func measureDiscovery(b *testing.B, kind string, opts Options) {
 			case <-time.After(100 * time.Millisecond):
 			}
 			if t, ok := p.by(via); ok && t.Direction == want {
-				late = append(late, time.Since(born.of(t.Procs[0])))
+				known := time.Now()
+				time.Sleep(10 * connectorBatch) // the event may not have been noted yet
+				late = append(late, known.Sub(born.of(t.Procs[0])))
 				bytes = append(bytes, t.Bytes)
 				break
 			}
@@ -130,4 +134,65 @@ func BenchmarkPass(b *testing.B) {
 		now = now.Add(time.Second)
 		d.pass(now)
 	}
+}
+
+// BenchmarkCPU measures which part of one core the probe takes at a tick of
+// 100 ms (each turn of the benchmark is one): with nothing to do, with 16
+// transfers, and while another program does nothing but start processes.
+func BenchmarkCPU(b *testing.B) {
+	for way, opts := range map[string]Options{"connector": {}, "polling": {NoConnector: true}} {
+		for name, begin := range map[string]func(s *site){
+			"idle":         func(*site) {},
+			"16 transfers": startSixteen,
+			"fork storm":   func(s *site) { s.start("sh", "-c", "while :; do /bin/true; done") },
+		} {
+			b.Run(way+"/"+name, func(b *testing.B) {
+				s := newSite(b)
+				p := s.probe(opts)
+				begin(s)
+				s.await("transfers", func() bool { n := len(p.ours()); return n == 16 || name != "16 transfers" })
+				time.Sleep(time.Second)
+				used, forked := cpuTime(b), lastPID(b)
+				began := time.Now()
+				for b.Loop() {
+					p.Sample(time.Since(p.began))
+					time.Sleep(100 * time.Millisecond)
+				}
+				spent := time.Since(began).Seconds()
+				b.ReportMetric(100*(cpuTime(b)-used).Seconds()/spent, "%cpu")
+				b.ReportMetric(float64((lastPID(b)-forked+1<<15)%(1<<15))/spent, "forks/s")
+			})
+		}
+	}
+}
+
+func startSixteen(s *site) {
+	for i := range 8 {
+		s.client(kinds[i%len(kinds)], i, "--bwlimit=500")
+	}
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// lastPID is the last pid that was given out.
+func lastPID(t testing.TB) int {
+	t.Helper()
+	var buf [256]byte
+	b, err := read("/proc/loadavg", buf[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := parseLastPID(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }

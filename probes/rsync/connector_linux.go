@@ -30,7 +30,9 @@ type connector struct {
 const (
 	connectorBuffer = 4 << 20                // bytes of kernel memory for bursts
 	connectorAnswer = 500 * time.Millisecond // to the request to listen
-	connectorBatch  = 2 * time.Millisecond   // events are gathered that long
+	connectorBatch  = 2 * time.Millisecond   // events are gathered that long,
+	connectorBusy   = 10 * time.Millisecond  // or that long while there are more than
+	connectorMany   = 16                     // these at a time
 )
 
 // openConnector subscribes. The connector lives in the first network
@@ -133,17 +135,23 @@ func hostWord(k eventKind) uint32 {
 	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, uint32(k)))
 }
 
+// ask sends one request to the connector.
+func (c *connector) ask(op uint32) error {
+	request := nl.NewNetlinkRequest(unix.NLMSG_DONE, 0)
+	request.AddData(nl.NewCnMsg(netlink.CN_IDX_PROC, netlink.CN_VAL_PROC, op))
+	var sent error
+	err := c.raw.Write(func(sock uintptr) bool {
+		sent = unix.Sendto(int(sock), request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		return sent != unix.EAGAIN
+	})
+	return errors.Join(err, sent)
+}
+
 // listen asks for events and waits for the kernel to agree. Outside the first
 // pid and user namespace it says nothing at all.
 func (c *connector) listen() error {
-	request := nl.NewNetlinkRequest(unix.NLMSG_DONE, 0)
-	request.AddData(nl.NewCnMsg(netlink.CN_IDX_PROC, netlink.CN_VAL_PROC, netlink.PROC_CN_MCAST_LISTEN))
-	var sent error
-	if err := c.raw.Write(func(sock uintptr) bool {
-		sent = unix.Sendto(int(sock), request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-		return sent != unix.EAGAIN
-	}); err != nil || sent != nil {
-		return fmt.Errorf("subscribe: %w", errors.Join(err, sent))
+	if err := c.ask(netlink.PROC_CN_MCAST_LISTEN); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
 	}
 	if err := c.file.SetReadDeadline(time.Now().Add(connectorAnswer)); err != nil {
 		return err
@@ -161,6 +169,16 @@ func (c *connector) listen() error {
 			return c.file.SetReadDeadline(time.Time{})
 		}
 	}
+}
+
+// mcastIgnore is PROC_CN_MCAST_IGNORE (linux/cn_proc.h), which the netlink
+// package lacks. Older kernels make events until every listener has sent it.
+const mcastIgnore = 2
+
+// close ends the subscription.
+func (c *connector) close() {
+	_ = c.ask(mcastIgnore) // the socket is closed in any case
+	c.file.Close()
 }
 
 // receive gives the next event. With wait it sleeps until there is one, else
@@ -191,15 +209,17 @@ func (c *connector) receive(wait bool) (event, error) {
 // run passes events on in batches until the context ends. lost says that
 // events were missed and everything has to be looked at.
 func (c *connector) run(ctx context.Context, deliver func(batch []event, lost bool)) error {
-	stop := context.AfterFunc(ctx, func() { c.file.Close() })
+	defer c.close()
+	stop := context.AfterFunc(ctx, func() { _ = c.file.SetReadDeadline(time.Now()) })
 	defer stop()
-	defer c.file.Close()
 	var batch []event
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for {
 		batch = batch[:0]
 		lost := false
 		e, err := c.receive(true)
-		for ; err == nil || errors.Is(err, unix.ENOBUFS); e, err = c.receive(false) {
+		for ; err == nil || errors.Is(err, unix.ENOBUFS) || errors.Is(err, errFormat); e, err = c.receive(false) {
 			lost = lost || err != nil
 			if err == nil && e.PID != 0 {
 				batch = append(batch, e)
@@ -208,15 +228,19 @@ func (c *connector) run(ctx context.Context, deliver func(batch []event, lost bo
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, errFormat) {
+		if !errors.Is(err, unix.EAGAIN) {
 			return fmt.Errorf("proc connector: receive: %w", err)
 		}
 		deliver(batch, lost)
 		// One wake-up for many events: a host that forks a lot pays little.
+		pause.Reset(connectorBatch)
+		if len(batch) > connectorMany {
+			pause.Reset(connectorBusy)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(connectorBatch):
+		case <-pause.C:
 		}
 	}
 }

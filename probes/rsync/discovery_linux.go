@@ -4,25 +4,21 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"lifeline/watchdog"
 )
 
-// batch is what the proc connector delivered at once.
-type batch struct {
-	events []event
-	lost   bool
-	broken error // there will be no more
-}
-
-// discovery is the state of Probe.Run, of one goroutine.
+// discovery is the state of Probe.Run.
 type discovery struct {
 	probe   *Probe
+	changed chan struct{} // an event concerns a transfer
+
+	mu      sync.Mutex // guards what follows
 	scan    *scanner
 	configs *configs
 	pids    pidWatch
-	batches chan batch
 	recent  []newcomer    // polling: pids that may still become an rsync
 	dirty   bool          // something happened since the last pass
 	due     time.Time     // next pass over what is young; zero for none
@@ -37,7 +33,7 @@ type discovery struct {
 
 func newDiscovery(p *Probe) *discovery {
 	return &discovery{
-		probe: p, scan: newScanner(p.proc, p.sockets), batches: make(chan batch, 16),
+		probe: p, scan: newScanner(p.proc, p.sockets), changed: make(chan struct{}, 1),
 		configs: newConfigs(p.proc), pids: pidWatch{proc: p.proc}, sshds: map[int]struct{}{},
 	}
 }
@@ -78,48 +74,72 @@ func lookEvery(age time.Duration, crowd int) time.Duration {
 	return every * time.Duration(1+crowd/256)
 }
 
-// listen passes the connector's events on.
+// listen takes the connector's events until the context ends or the connector
+// fails. Most events concern nobody here: they wake nobody else.
 func (d *discovery) listen(ctx context.Context, conn *connector) {
-	send := func(b batch) {
-		select {
-		case d.batches <- b:
-		case <-ctx.Done():
-		}
-	}
 	err := conn.run(ctx, func(events []event, lost bool) {
-		send(batch{events: slices.Clone(events), lost: lost})
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if lost {
+			d.full = time.Time{}
+		}
+		if d.take(events) || lost {
+			d.wake()
+		}
 	})
-	if err != nil {
-		send(batch{broken: err})
+	if err == nil {
+		return
 	}
+	d.probe.setCapability(err)
+	d.probe.opts.Log.Warn("proc connector lost", "error", err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.scan.events, d.full = false, time.Time{}
+	d.wake()
+}
+
+// wake has the loop make a pass.
+func (d *discovery) wake() {
+	d.dirty = true
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+// configured has the loop look at modules again.
+func (d *discovery) configured() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wake()
 }
 
 // run is the loop of discovery.
 func (d *discovery) run(ctx context.Context) error {
-	d.everything(time.Now())
-	d.pass(time.Now())
-	timer := time.NewTimer(d.wait(time.Now()))
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		changed := false
+		again := 0
 		select {
 		case <-ctx.Done():
 			return nil
-		case b := <-d.batches:
-			changed = d.take(b)
-		case pid := <-d.probe.recheck:
-			d.scan.forget(pid)
-			changed = true
+		case <-d.changed:
+		case again = <-d.probe.recheck:
 		case <-timer.C:
 		}
-		d.step(time.Now(), changed)
-		timer.Reset(d.wait(time.Now()))
+		timer.Reset(d.step(time.Now(), again))
 	}
 }
 
-// step does what is due.
-func (d *discovery) step(now time.Time, changed bool) {
-	d.dirty = d.dirty || changed
+// step does what is due and says how long there is nothing to do after it.
+// again is a process that has to be read again, 0 for none.
+func (d *discovery) step(now time.Time, again int) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if again != 0 {
+		d.scan.forget(again)
+		d.dirty = true
+	}
 	if now.Sub(d.full) >= d.fullInterval() {
 		d.everything(now)
 	}
@@ -135,6 +155,7 @@ func (d *discovery) step(now time.Time, changed bool) {
 	d.probe.mu.Lock()
 	d.probe.alive = now
 	d.probe.mu.Unlock()
+	return d.wait(time.Now())
 }
 
 // next is when the next pass is due.
@@ -180,18 +201,9 @@ func (d *discovery) fullInterval() time.Duration {
 }
 
 // take sorts events, and says whether any concerns a transfer.
-func (d *discovery) take(b batch) bool {
-	if b.broken != nil {
-		d.scan.events = false
-		d.probe.setCapability(b.broken)
-		d.probe.opts.Log.Warn("proc connector lost", "error", b.broken)
-	}
-	if b.lost || b.broken != nil {
-		d.full = time.Time{}
-		return true
-	}
+func (d *discovery) take(events []event) bool {
 	changed := false
-	for _, e := range b.events {
+	for _, e := range events {
 		switch e.Kind {
 		case eventFork:
 			changed = d.forked(e) || changed
@@ -265,6 +277,7 @@ func (d *discovery) adopt(pid int) bool {
 func (d *discovery) everything(now time.Time) {
 	pids, err := d.probe.proc.pids()
 	d.probe.setFailure("list processes", err)
+	d.probe.setFailure("hidden processes", d.probe.proc.hidden())
 	d.full, d.dirty = now, true
 	if err != nil {
 		return
@@ -379,6 +392,9 @@ func (d *discovery) listSessions(now time.Time) {
 	up := uptime()
 	d.probe.sessions = nil
 	for _, s := range sessionsOf(d.scan, sshds, busy) {
+		if s.Netns != 0 && s.Netns != d.probe.netns {
+			continue
+		}
 		age := up - sinceBoot(d.scan.procs[s.FD].ID)
 		d.probe.sessions = append(d.probe.sessions, Session{
 			Peer: s.Remote.Addr(), Local: s.Local, Since: now.Add(-age), Authenticated: true,

@@ -44,39 +44,86 @@ func firstFD(via watchdog.Via) int {
 	return 3
 }
 
+// opened is a file that a process of a transfer has open.
+type opened struct {
+	watchdog.File
+	pid, num int
+	writes   bool
+}
+
+// found says whether there is one.
+func (o opened) found() bool { return o.pid != 0 }
+
+// nothing is what is known without one.
+var nothing = opened{File: watchdog.File{Pos: -1, Size: -1}}
+
 // openFile finds the file that a transfer is at: the one that a process
 // writes, else the one that it reads, of the descriptors from first on. size
 // asks for the size of a file.
-func (f procFS) openFile(pids []int, first int, size func(pid, num int) int64) (file watchdog.File, writes, reads bool) {
-	file = watchdog.File{Pos: -1, Size: -1}
+func (f procFS) openFile(pids []int, first int, size func(pid, num int) int64) opened {
+	best := nothing
 	for _, pid := range pids {
 		fds, err := f.fds(pid)
 		if err != nil {
 			continue
 		}
 		for _, open := range fds {
-			if open.Kind != fdFile || open.Num < first {
+			if open.Num < first || best.writes {
 				continue
 			}
-			info, err := f.fdInfo(pid, open.Num)
-			if err != nil || !transferring(open, info) {
-				continue
-			}
-			written := info.Flags&unix.O_ACCMODE != unix.O_RDONLY
-			if writes || (reads && !written) {
-				continue
-			}
-			writes, reads = written, !written
-			file = watchdog.File{Name: open.Path, Pos: info.Pos, Size: size(pid, open.Num)}
-			if writes {
-				file.Name = finalName(open.Path)
-				if file.Size <= file.Pos {
-					file.Size = -1 // it grows: how far is not known
-				}
+			if o := f.at(pid, open); o.found() && (o.writes || !best.found()) {
+				best = o
 			}
 		}
 	}
-	return file, writes, reads
+	return best.sized(size)
+}
+
+// again looks at the same descriptor once more: a transfer has its next file
+// open under the same number as its last one, mostly.
+func (f procFS) again(last opened, size func(pid, num int) int64) opened {
+	target, err := readlink(f.path(last.pid, "fd/"+strconv.Itoa(last.num)))
+	if err != nil {
+		return nothing
+	}
+	o := f.at(last.pid, parseFD(last.num, target))
+	if o.writes != last.writes {
+		return nothing
+	}
+	return o.sized(size)
+}
+
+// at looks at one open file.
+func (f procFS) at(pid int, open fd) opened {
+	if open.Kind != fdFile {
+		return nothing
+	}
+	info, err := f.fdInfo(pid, open.Num)
+	if err != nil || !transferring(open, info) {
+		return nothing
+	}
+	return opened{
+		File:   watchdog.File{Name: open.Path, Pos: info.Pos, Size: -1},
+		pid:    pid,
+		num:    open.Num,
+		writes: info.Flags&unix.O_ACCMODE != unix.O_RDONLY,
+	}
+}
+
+// sized asks for the size of the file. One that is written grows: its size is
+// told only when it is beyond the position.
+func (o opened) sized(size func(pid, num int) int64) opened {
+	if !o.found() {
+		return o
+	}
+	o.Size = size(o.pid, o.num)
+	if o.writes {
+		o.Name = finalName(o.Name)
+		if o.Size <= o.Pos {
+			o.Size = -1
+		}
+	}
+	return o
 }
 
 // fileSize asks the file system for the size of an open file; -1 when it is

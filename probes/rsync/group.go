@@ -36,6 +36,7 @@ type found struct {
 	tcp     bool   // socket is known
 	argv    *bool  // by the command line: true when this end sends
 	pair    bool   // a member holds one end of a socketpair of its own
+	home    string // where a daemon's child starts from
 	shared  string // why the connection is not rsync's alone
 	lost    string // why there is no socket
 }
@@ -318,8 +319,21 @@ func (f *found) finish(w world) {
 		}
 	}
 	if f.via == watchdog.ViaDaemon {
+		f.home = "/"
+		if parent := w.process(f.members[0].PPID); parent != nil && parent.rsync() {
+			f.home = parent.CWD
+		}
 		f.parents = between(w, f.members[0], func(p *process) bool { return p.rsync() })
 	}
+}
+
+// dir is the directory that a daemon's child has gone to; "" as long as it has
+// not moved: only then has its client chosen a module.
+func (f *found) dir() string {
+	if cwd := f.members[0].CWD; cwd != f.home {
+		return cwd
+	}
+	return ""
 }
 
 // pairs says whether a process holds one end of a socketpair that is neither

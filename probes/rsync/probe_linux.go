@@ -19,7 +19,7 @@ import (
 // Options of a Probe. The zero value is right for a host.
 type Options struct {
 	Proc        string        // where procfs is mounted; "/proc" when empty
-	Poll        time.Duration // between looks for new pids without the proc connector; 20 ms when 0
+	Poll        time.Duration // between looks for new pids without the proc connector; 50 ms when 0
 	NoConnector bool          // do not use the proc connector
 	Log         *slog.Logger  // slog.Default when nil
 }
@@ -51,7 +51,7 @@ func New(opts Options) (*Probe, error) {
 		opts.Proc = "/proc"
 	}
 	if opts.Poll <= 0 {
-		opts.Poll = 20 * time.Millisecond
+		opts.Poll = 50 * time.Millisecond
 	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
@@ -108,7 +108,7 @@ func (p *Probe) Run(ctx context.Context) error {
 	p.setCapability(err)
 	tasks.Go(func() error { return d.run(ctx) })
 	tasks.Go(func() error { return p.lookUpFiles(ctx) })
-	tasks.Go(func() error { return d.configs.run(ctx, func() { p.look(0) }) })
+	tasks.Go(func() error { return d.configs.run(ctx, d.configured) })
 	return tasks.Wait()
 }
 

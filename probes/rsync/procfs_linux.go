@@ -101,6 +101,15 @@ func (f procFS) exists(pid int) bool {
 	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
+// hidden says whether /proc hides the processes of others (hidepid= in
+// proc(5)): init is always there.
+func (f procFS) hidden() error {
+	if _, err := f.stat(1); err != nil {
+		return fmt.Errorf("processes of others may be hidden (hidepid): %w", err)
+	}
+	return nil
+}
+
 // names lists a directory, and calls each with its descriptor.
 func names(path string, each func(dir int, name string)) error {
 	dir, err := openProc(path, unix.O_DIRECTORY)

@@ -189,6 +189,8 @@ type fileRequest struct {
 	id    watchdog.TransferID
 	procs []watchdog.ProcID
 	first int // descriptor
+	last  opened
+	write bool // it receives
 }
 
 // askForFiles has some transfers' files looked up, those first that waited
@@ -207,7 +209,9 @@ func (p *Probe) askForFiles(now time.Time) {
 	for _, t := range due[:min(len(due), filesPerSample)] {
 		t.looked = now
 		select {
-		case p.files <- fileRequest{id: t.ID, procs: t.Procs, first: firstFD(t.Via)}:
+		case p.files <- fileRequest{
+			id: t.ID, procs: t.Procs, first: firstFD(t.Via), last: t.file, write: t.Direction == watchdog.Rx,
+		}:
 		default:
 		}
 	}
@@ -221,13 +225,13 @@ func (p *Probe) lookUpFiles(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case r := <-p.files:
-			file, ok := patiently(ctx, func() watchdog.File { return p.fileOf(r) })
+			file, ok := patiently(ctx, func() opened { return p.fileOf(r) })
 			if !ok {
 				return nil
 			}
 			p.mu.Lock()
 			if t := p.transfers[r.id]; t != nil {
-				t.File = file
+				t.file, t.File = file, file.File
 			}
 			p.mu.Unlock()
 		}
@@ -235,15 +239,24 @@ func (p *Probe) lookUpFiles(ctx context.Context) error {
 }
 
 // fileOf looks one up. A pid that changed hands meanwhile shows nothing.
-func (p *Probe) fileOf(r fileRequest) watchdog.File {
-	pids := make([]int, 0, len(r.procs))
-	for _, id := range r.procs {
-		pids = append(pids, id.PID)
+func (p *Probe) fileOf(r fileRequest) opened {
+	file := nothing
+	if r.last.found() && r.last.writes == r.write {
+		file = p.proc.again(r.last, p.proc.fileSize)
 	}
-	file, _, _ := p.proc.openFile(pids, r.first, p.proc.fileSize)
+	if !file.found() {
+		pids := make([]int, 0, len(r.procs))
+		for _, id := range r.procs {
+			pids = append(pids, id.PID)
+		}
+		file = p.proc.openFile(pids, r.first, p.proc.fileSize)
+	}
 	for _, id := range r.procs {
-		if st, err := p.proc.stat(id.PID); err == nil && st.ID != id {
-			return watchdog.File{Pos: -1, Size: -1}
+		if id.PID != file.pid {
+			continue
+		}
+		if st, err := p.proc.stat(id.PID); err != nil || st.ID != id {
+			return nothing
 		}
 	}
 	return file

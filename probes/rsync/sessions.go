@@ -38,22 +38,23 @@ func sessionsOf(w world, sshds []*process, busy func(inode uint64) bool) []held 
 	return out
 }
 
-// authenticated reads sshd's title for its own process (session.c and sshd.c
-// call setproctitle): "sshd: USER@pts/0" or "@notty" once a session is open.
-// Before authentication it is "sshd: USER [priv]", "[net]", "[accepted]" or
-// "[preauth]", and the user's name there is one that exists.
+// authenticated reads sshd's title for its own process (setproctitle in
+// session.c and sshd.c): "sshd: USER@pts/0" or "sshd: USER@notty" once a
+// session is open. Before authentication it is "sshd: USER [priv]", "[net]",
+// "[accepted]" or "[preauth]", and any USER there is one that exists.
 func authenticated(p *process) bool {
-	if p.Exe == "sshd-auth" || len(p.Argv) == 0 {
+	if p.Exe == "sshd-auth" || len(p.Argv) != 1 {
 		return false
 	}
-	title := strings.TrimSpace(p.Argv[0])
-	title, ours := strings.CutPrefix(title, "sshd: ")
+	title, ours := strings.CutPrefix(p.Argv[0], "sshd: ")
 	if !ours {
-		title, ours = strings.CutPrefix(strings.TrimSpace(p.Argv[0]), "sshd-session: ")
+		title, ours = strings.CutPrefix(p.Argv[0], "sshd-session: ")
 	}
-	if !ours || strings.HasSuffix(title, "]") {
+	user, where, ok := cutLast(title, '@')
+	if !ours || !ok || user == "" || strings.ContainsAny(where, " []") {
 		return false
 	}
-	user, where, ok := strings.Cut(title, "@")
-	return ok && user != "" && where != ""
+	return slices.ContainsFunc([]string{"notty", "pts/", "tty", "internal-sftp"}, func(s string) bool {
+		return strings.HasPrefix(where, s)
+	})
 }

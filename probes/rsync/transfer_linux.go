@@ -15,33 +15,47 @@ type transfer struct {
 	sure    bool // the direction is certain
 	visible bool
 	since   time.Time // first seen
+	studied time.Time // last study
 	meter   meter
-	turn    int    // whose state is read next
-	stopped []bool // by Procs
-	looked  time.Time
+	turn    int       // whose state is read next
+	stopped []bool    // by Procs
+	looked  time.Time // for its file
+	file    opened
 }
 
 // guessAfter is how long a transfer whose direction does not show is kept
 // back: a wrong guess is mended later, but a limit in the wrong direction is
 // no limit.
-const guessAfter = 50 * time.Millisecond
+const guessAfter = 15 * time.Millisecond
 
 // publish makes a found transfer known or renews it. fresh says that the
 // caller should hear of it now, settled that nothing more is to be found out.
 func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
-	next := d.describe(f)
 	p := d.probe
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	t := p.transfers[f.id]
 	if t == nil {
 		t = &transfer{since: now}
-		t.File = watchdog.File{Pos: -1, Size: -1}
-		p.transfers[f.id] = t
+		t.file, t.File = nothing, nothing.File
 	}
+	study := now.Sub(t.studied) >= youngFor(now.Sub(t.since))
+	next, proof := t.Transfer, t.proof
+	p.mu.Unlock()
+
+	d.describe(f, &next)
+	if study {
+		proof = d.study(f, &next)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.transfers[f.id] = t
 	changed := t.replace(next)
+	if study {
+		t.studied = now
+		proof.Received, proof.Acked = t.proof.Received, t.proof.Acked
+		t.proof = proof
+	}
 	if !t.sure {
-		t.proof = d.evidence(f)
 		if f.tcp {
 			p.measure(t)
 		}
@@ -78,44 +92,46 @@ func (t *transfer) ready(tcp bool, now time.Time) bool {
 // reported as out of reach.
 const lostAfter = 2 * time.Second
 
-// replace takes what discovery found and says whether it matters to the caller.
+// replace takes what discovery found and says whether it matters to the
+// caller. What is measured stays as it is.
 func (t *transfer) replace(next watchdog.Transfer) bool {
-	changed := t.Control != next.Control || !slices.Equal(t.Procs, next.Procs) ||
-		!slices.Equal(t.Socket.Refs, next.Socket.Refs)
-	old := t.Transfer
-	t.Transfer = next
-	t.Direction, t.File, t.Bytes, t.Rate, t.TCP, t.Age, t.Stopped = old.Direction, old.File, old.Bytes, old.Rate, old.TCP, old.Age, old.Stopped
+	changed := t.Control != next.Control || t.Link != next.Link || t.Foreign != next.Foreign ||
+		!slices.Equal(t.Procs, next.Procs) || !slices.Equal(t.Socket.Refs, next.Socket.Refs)
+	t.ID, t.Via, t.Socket, t.Procs, t.Parents = next.ID, next.Via, next.Socket, next.Procs, next.Parents
+	t.Control, t.Why, t.Foreign, t.Link = next.Control, next.Why, next.Foreign, next.Link
+	t.Module, t.Path, t.Timeout = next.Module, next.Path, next.Timeout
 	return changed
 }
 
-// describe fills in what does not change from sample to sample.
-func (d *discovery) describe(f *found) watchdog.Transfer {
-	t := watchdog.Transfer{ID: f.id, Via: f.via, Socket: f.socket}
-	for _, p := range f.members {
-		t.Procs = append(t.Procs, p.id())
-	}
-	for _, p := range f.parents {
-		t.Parents = append(t.Parents, p.id())
-	}
+// describe fills in what discovery found.
+func (d *discovery) describe(f *found, t *watchdog.Transfer) {
+	t.ID, t.Via, t.Socket = f.id, f.via, f.socket
+	t.Procs, t.Parents = ids(f.members), ids(f.parents)
 	t.Control, t.Why = f.control()
 	t.Foreign = f.socket.Netns != 0 && f.socket.Netns != d.probe.netns
 	if f.tcp {
 		t.Link = d.probe.routes.link(f.socket.Remote.Addr(), t.Foreign)
 	}
-	d.place(f, &t)
-	return t
 }
 
-// place says what a transfer works on, and the timeout that is known.
-func (d *discovery) place(f *found, t *watchdog.Transfer) {
+func ids(procs []*process) []watchdog.ProcID {
+	var out []watchdog.ProcID
+	for _, p := range procs {
+		out = append(out, p.id())
+	}
+	return out
+}
+
+// study finds out what a transfer works on and the timeout that is known, and
+// collects what shows its direction.
+func (d *discovery) study(f *found, t *watchdog.Transfer) evidence {
 	first := f.members[0]
+	e := evidence{Sends: f.argv, Pair: f.pair}
 	switch f.via {
 	case watchdog.ViaDaemon:
-		m, ok := d.module(first)
-		t.Module, t.Timeout = m.Name, ownTimeout(m.Timeout)
-		if ok || first.CWD != "/" {
-			t.Path = first.CWD
-		}
+		m := d.module(f)
+		e.ReadOnly, e.WriteOnly = m.ReadOnly, m.WriteOnly
+		t.Module, t.Timeout, t.Path = m.Name, ownTimeout(m.Timeout), f.dir()
 	case watchdog.ViaSSHServer:
 		if n := len(first.Cmd.Paths); n > 0 {
 			t.Path = first.Cmd.Paths[n-1]
@@ -130,6 +146,15 @@ func (d *discovery) place(f *found, t *watchdog.Transfer) {
 			}
 		}
 	}
+	if f.argv == nil {
+		var pids []int
+		for _, p := range f.members {
+			pids = append(pids, p.ID.PID)
+		}
+		file := d.probe.proc.openFile(pids, firstFD(f.via), noSize)
+		e.Writes, e.Reads = file.writes, file.found() && !file.writes
+	}
+	return e
 }
 
 // ownTimeout is what a daemon's own timeout says about a transfer. The
@@ -146,29 +171,14 @@ func ownTimeout(own time.Duration) time.Duration {
 // a transfer is then held for 2 s at most, 45 % of that.
 const assumedTimeout = 4 * time.Second
 
-// module finds the module that a daemon's child serves.
-func (d *discovery) module(p *process) (module, bool) {
-	config, ok := d.configs.of(p)
-	if !ok || p.CWD == "" {
-		return module{}, false
+// module finds the module that a daemon's child serves, as soon as it serves
+// one.
+func (d *discovery) module(f *found) module {
+	dir := f.dir()
+	if dir == "" {
+		return module{}
 	}
-	return config.moduleAt(p.CWD)
-}
-
-// evidence collects what shows the direction.
-func (d *discovery) evidence(f *found) evidence {
-	e := evidence{Sends: f.argv, Pair: f.pair}
-	if f.argv != nil {
-		return e
-	}
-	if f.via == watchdog.ViaDaemon {
-		m, _ := d.module(f.members[0])
-		e.ReadOnly, e.WriteOnly = m.ReadOnly, m.WriteOnly
-	}
-	pids := make([]int, 0, len(f.members))
-	for _, p := range f.members {
-		pids = append(pids, p.ID.PID)
-	}
-	_, e.Writes, e.Reads = d.probe.proc.openFile(pids, firstFD(f.via), noSize)
-	return e
+	config, _ := d.configs.of(f.members[0])
+	m, _ := config.moduleAt(dir)
+	return m
 }
