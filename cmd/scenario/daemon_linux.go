@@ -28,7 +28,8 @@ type Daemon struct {
 // Running is a daemon in a lab.
 type Running struct {
 	cmd    *lab.Cmd
-	done   chan error
+	done   chan struct{} // closed when the process has ended
+	err    error         // how; valid then
 	client *web.Client
 	out    *output
 	Dir    string // holds its state, its run directory and its socket
@@ -69,14 +70,17 @@ func (d *Daemon) Start(ctx context.Context, l *lab.Lab) (*Running, error) {
 	}
 	r := &Running{
 		cmd: l.Srv.Command(context.WithoutCancel(ctx), d.Binary, "run", "--config", file),
-		out: &output{also: d.Log}, done: make(chan error, 1), Dir: dir,
+		out: &output{also: d.Log}, done: make(chan struct{}), Dir: dir,
 		client: web.NewClient(filepath.Join(dir, "run", "control.sock")),
 	}
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { r.done <- r.cmd.Wait() }()
+	go func() {
+		r.err = r.cmd.Wait()
+		close(r.done)
+	}()
 	if err := r.ready(ctx); err != nil {
 		r.Stop()
 		return nil, fmt.Errorf("daemon: %w\n%s", err, r.out)
@@ -92,9 +96,8 @@ func (r *Running) ready(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case err := <-r.done:
-			r.done <- err
-			return fmt.Errorf("ended: %v", err)
+		case <-r.done:
+			return fmt.Errorf("ended: %v", r.err)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
@@ -112,7 +115,8 @@ func (r *Running) Pid() int { return r.cmd.Process.Pid }
 // Log is what the daemon wrote so far.
 func (r *Running) Log() string { return r.out.String() }
 
-// Stop ends the daemon by SIGTERM and waits until it has undone everything.
+// Stop ends the daemon by SIGTERM and waits until it has undone everything. A
+// daemon that has ended already is no trouble.
 func (r *Running) Stop() {
 	_ = r.cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
 	select {
