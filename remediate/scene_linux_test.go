@@ -257,4 +257,3 @@ func (s *scene) emptyLedger() {
 		return err == nil && st.Len() == 0
 	})
 }
-
