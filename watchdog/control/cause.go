@@ -15,6 +15,7 @@ type cause struct {
 	until   float64  // end of the back-off
 	wait    float64  // s, length of the last back-off
 	foreign bool     // the last verdict was: not ours
+	assumed bool     // a part of the delay is set aside until the back-off ends
 	idleFor float64  // s of queue in a direction that does not carry the load
 	trial   float64  // until when such a direction is cut all the same
 }
@@ -24,7 +25,7 @@ const (
 	causeFell   = 0.7   // of the rate before
 	causeStays  = 0.8   // of the delay before
 	beyondFor   = 3.0   // s
-	beyondAfter = 3.0   // s from the last start or stop of a transfer, whose old window must drain
+	beyondAfter = 4.0   // s from our own start, or the last one of a transfer: old windows must drain
 	backFirst   = 30.0  // s
 	backMost    = 600.0 // s
 	trialFor    = 12.0  // s
@@ -34,21 +35,33 @@ func (k *cause) shift(by float64) {
 	k.until, k.trial, k.lastLow = k.until+by, k.trial+by, k.lastLow+by
 }
 
-func (k *cause) rest() { *k = cause{until: k.until, wait: k.wait} }
+func (k *cause) rest() { *k = cause{assumed: k.assumed, until: k.until, wait: k.wait} }
 
 // judge runs the test.
 func (k *cause) judge(c *Controller, in *Input, s *signal) {
-	k.foreign = k.foreign && s.now < k.until
+	if k.assumed && s.now >= k.until {
+		k.expire(c, s)
+	}
 	if k.foreign {
 		k.tolerate(c, s)
 		return
 	}
 	k.tryOut(c, in, s)
-	if !s.sees || !s.rateKnown {
+	if !s.sees || !s.rateKnown || s.reachable == 0 { // nothing to measure, or nothing to give way with
 		k.testing = false
 		return
 	}
 	k.test(c, in, s)
+}
+
+// expire ends the assumption that a part of the delay is another's: that is
+// tested again, after ever longer times.
+func (k *cause) expire(c *Controller, s *signal) {
+	d := &c.delay
+	k.assumed, k.foreign, k.testing = false, false, false
+	d.foreign, d.noise, d.noiseRecent = 0, 0, 0
+	s.queue = max(0, s.raw-d.offset(0))
+	s.fresh = max(0, s.recent-d.offset(0))
 }
 
 // tolerate overlooks a queue while we step back, unless so much came on top of
@@ -73,7 +86,7 @@ func (k *cause) test(c *Controller, in *Input, s *signal) {
 	switch {
 	case !k.testing && s.queue > c.target && c.mode != ramping:
 		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now, cap: c.cap,
-			until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
+			assumed: k.assumed, until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
 	case !k.testing:
 	case s.now-k.lastLow > 1:
 		k.testing = false
@@ -96,7 +109,8 @@ func (k *cause) test(c *Controller, in *Input, s *signal) {
 // exceeds says that the queue has been longer for a while than all our windows
 // together can make it.
 func (k *cause) exceeds(c *Controller, s *signal) bool {
-	young := s.now < c.budget.settled || s.now < max(c.newest, c.crisis.changed)+beyondAfter
+	began := max(c.newest, c.crisis.changed, c.budget.begun)
+	young := s.now < c.budget.settled || s.now < began+beyondAfter
 	if young || s.queue < c.target+1.5*c.ownMost(s) {
 		k.beyond = 0
 		return false
@@ -129,7 +143,7 @@ func (k *cause) acquit(c *Controller, s *signal) {
 	d.mean, d.swing = d.foreign, d.noise
 	c.cap = k.cap
 	c.budget.rate = max(c.budget.rate, 0.5*k.rate)
-	*k = cause{foreign: true, until: s.now + wait, wait: wait}
+	*k = cause{foreign: true, assumed: true, until: s.now + wait, wait: wait}
 	s.queue, s.fresh = 0, 0
 	c.mode, c.budget.again = ramping, 0
 	c.crisis = crisis{allowed: everyone}

@@ -1,11 +1,3 @@
-// Package control decides how much of a link the rsync transfers may use.
-//
-// It is pure: time, measurements and settings come in as values, limits go
-// out. It reads no clock and touches no kernel, so the same code runs in the
-// daemon, in the closed-loop simulation of its tests and in replay.
-//
-// One Controller serves one direction of one link. Rates are bytes per second
-// everywhere, windows are bytes, times are monotonic.
 package control
 
 import "time"

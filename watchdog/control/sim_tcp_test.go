@@ -10,6 +10,9 @@ const mss = 1448.0
 // sender is how a TCP reacts.
 type sender uint8
 
+// String names it.
+func (k sender) String() string { return [...]string{"cubic", "bbr", "constant"}[k] }
+
 const (
 	cubic sender = iota
 	bbr
@@ -118,7 +121,7 @@ func (t *transfer) receive(bytes, delay, now, dt float64) {
 		return
 	}
 	t.delivered += bytes
-	window := t.window(bytes)
+	window := t.window()
 	if !t.limit.Pause || t.theirs {
 		t.edge = max(t.edge, t.delivered+window)
 	}
@@ -134,11 +137,11 @@ func (t *transfer) receive(bytes, delay, now, dt float64) {
 	}
 }
 
-func (t *transfer) window(bytes float64) float64 {
+func (t *transfer) window() float64 {
 	if w := t.limit.Window; w > 0 && !t.theirs {
 		return float64(w) * wire
 	}
-	t.auto = min(t.auto+2*bytes, 64<<20)
+	t.auto = clamp(2*t.cwnd, t.auto, 64<<20) // as autotuning does: twice what came in an RTT
 	return t.auto
 }
 
