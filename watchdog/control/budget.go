@@ -47,11 +47,8 @@ func (c *Controller) windowed() bool {
 // what the link bears; or from the burst of new ones, and then shows nothing.
 func (c *Controller) begin(in *Input, s *signal) {
 	b := &c.budget
-	*b = budget{rate: startRate, begun: s.now, quiet: s.now, cut: s.now - loneFor, undone: s.now - loneFor}
+	*b = budget{rate: c.first(in, s), begun: s.now, quiet: s.now, cut: s.now - loneFor, undone: s.now - loneFor}
 	c.mode = ramping
-	if c.trusted(in) {
-		b.rate = 0.5 * max(0, c.best(in)-s.others)
-	}
 	switch {
 	case !s.sees || s.fresh < c.ramped():
 		b.rate = max(b.rate, min(s.ours, s.paid))
@@ -63,6 +60,14 @@ func (c *Controller) begin(in *Input, s *signal) {
 		c.sink(s, 0.75)
 	}
 	b.rate = max(b.rate, c.least(in))
+}
+
+// first is the budget to begin with, in bytes/s.
+func (c *Controller) first(in *Input, s *signal) float64 {
+	if c.trusted(in) {
+		return 0.5 * max(0, c.best(in)-s.others)
+	}
+	return startRate
 }
 
 // steer moves the budget by one step.
@@ -116,6 +121,8 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	case long:
 		c.cutRate(in, s)
 		return
+	case c.deaf(s):
+		return
 	}
 	b.rate *= math.Exp(c.gain(s) * s.dt)
 	if b.again > 0 {
@@ -127,6 +134,15 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		b.settled = s.now + s.loop
 	}
 }
+
+// deaf says that the delay was lost a moment ago. It may come back with a full
+// queue, so nothing grows meanwhile.
+func (c *Controller) deaf(s *signal) bool {
+	return !s.sees && c.delay.ever && s.now-c.delay.seen < deafFor
+}
+
+// deafFor is for how many seconds a lost delay is waited for.
+const deafFor = 10.0
 
 // gain is the ramp's growth per second. A rate that grows by the factor
 // exp(g t) past the capacity has filled a queue of about g t^2 / 2 seconds

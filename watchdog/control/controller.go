@@ -170,6 +170,7 @@ func (c *Controller) decide(in *Input, s *signal) {
 	case c.blind(in, s):
 		c.mode = lifted
 		c.shaper = shaper{}
+		c.crisis.judge(c, in, s)
 		c.roster.staff(c, in, s)
 		return
 	case c.mode == idle:

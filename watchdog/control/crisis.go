@@ -101,7 +101,7 @@ func (k *crisis) unreachable(c *Controller, in *Input, s *signal) bool {
 		k.back, k.cut = k.back+s.dt, 0
 	}
 	switch {
-	case k.all && in.Management == Unreachable && s.now-k.allSince > allMost:
+	case k.all && in.Management != Reachable && s.now-k.allSince > allMost:
 		k.wait = clamp(2*k.wait, 60, 1800)
 		k.all, k.allowed, k.useless = false, everyone, s.now+k.wait
 	case k.all && k.back > k.patience:

@@ -19,7 +19,9 @@ func (c *Controller) output(in *Input, s *signal) Output {
 		if c.shaper.wanted {
 			out.Shaper = max(c.budget.rate, leastRate)
 		}
-		out.Birth = c.birth(in, s)
+		out.Birth = c.birth(c.budget.rate / float64(s.reachable+1))
+	} else if c.mode == idle && !c.set.Off && (s.sees || c.trusted(in)) {
+		out.Birth = c.birth(c.first(in, s))
 	}
 	if len(in.Flows) > 0 {
 		out.Flows = make([]FlowLimit, len(in.Flows))
@@ -81,10 +83,10 @@ func (c *Controller) pin(m *member, l *FlowLimit) {
 	l.Window = max(m.flow.Floor, int64(min(w, mostWindow-1)))
 }
 
-// birth is the share of one more transfer.
-func (c *Controller) birth(in *Input, s *signal) FlowLimit {
-	f := Flow{Floor: 2 * 1448}
-	m := member{flow: &f, share: c.budget.rate / float64(s.reachable+1)}
+// birth is the limit of a transfer that has that share of the budget and of
+// which nothing else is known.
+func (c *Controller) birth(share float64) FlowLimit {
+	m := member{flow: &Flow{Floor: 2 * 1448}, share: share}
 	l := FlowLimit{Shape: c.shaper.wanted}
 	if c.set.Direction == Rx {
 		if w := c.window(&m); w < mostWindow {

@@ -45,7 +45,7 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		return
 	case s.sees && s.fresh > t.knee/2: // neither up nor down
 		return
-	case !s.busy:
+	case !s.busy || c.deaf(s):
 		return
 	}
 	b.age += s.dt
@@ -183,10 +183,10 @@ func (c *Controller) tooSoon(s *signal) bool {
 // loneFor is the time in seconds after which a cut stands alone.
 const loneFor = 5.0
 
-// conclude learns from a queue that has drained, and says whether it was one. A cut that came later than
-// what drained it can have worked is taken back: the queue went by the cut
-// before it, or was none. On a noisy path it takes two cuts in short order to
-// believe; and what comes back soon was real.
+// conclude learns from a queue that has drained, and says whether it was one. A
+// cut that came later than what drained it can have worked is taken back: the
+// queue went by the cut before it, or was none. On a noisy path it takes two
+// cuts in short order to believe; and what comes back soon was real.
 func (c *Controller) conclude(s *signal) (real bool) {
 	b := &c.budget
 	noisy := b.trigger > 0 && c.delay.jitter > 0.1*c.target

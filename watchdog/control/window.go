@@ -17,7 +17,7 @@ func (c *Controller) cruiseWindow(in *Input, s *signal) {
 		c.cutWindow(in, s)
 	case s.sees && s.now-b.empty > max(1.5, 4*s.loop): // what ended the ramp was none
 		c.mode, b.empty = ramping, s.now
-	case s.busy && (!s.sees || s.fresh < 0.5*c.target):
+	case s.busy && !c.deaf(s) && (!s.sees || s.fresh < 0.5*c.target):
 		b.rate *= math.Exp(c.windowGain(in, s) * s.dt)
 	}
 }
