@@ -142,7 +142,7 @@ func BenchmarkPass(b *testing.B) {
 func BenchmarkCPU(b *testing.B) {
 	for way, opts := range map[string]Options{"connector": {}, "polling": {NoConnector: true}} {
 		for name, begin := range map[string]func(s *site){
-			"idle":         func(*site) {},
+			"no transfer":  func(*site) {},
 			"16 transfers": startSixteen,
 			"fork storm":   func(s *site) { s.start("sh", "-c", "while :; do /bin/true; done") },
 		} {

@@ -18,8 +18,9 @@ type discovery struct {
 	mu      sync.Mutex // guards what follows
 	scan    *scanner
 	configs *configs
-	pids    pidWatch
+	polled  time.Time     // last look for new pids
 	recent  []newcomer    // polling: pids that may still become an rsync
+	busy    bool          // there are transfers, or what may become one
 	dirty   bool          // something happened since the last pass
 	due     time.Time     // next pass over what is young; zero for none
 	rest    time.Time     // no pass before
@@ -34,7 +35,7 @@ type discovery struct {
 func newDiscovery(p *Probe) *discovery {
 	return &discovery{
 		probe: p, scan: newScanner(p.proc, p.sockets), changed: make(chan struct{}, 1),
-		configs: newConfigs(p.proc), pids: pidWatch{proc: p.proc}, sshds: map[int]struct{}{},
+		configs: newConfigs(p.proc), sshds: map[int]struct{}{},
 	}
 }
 
@@ -63,13 +64,16 @@ const (
 
 // newcomerFor is how long a new process is watched for becoming an rsync; the
 // look at all pids finds later ones.
-const newcomerFor = 10 * time.Second
+const (
+	newcomerFor   = 10 * time.Second
+	newcomerEvery = 40 * time.Millisecond // in its first second
+)
 
 // lookEvery is how often. A crowd of them is looked at less often.
 func lookEvery(age time.Duration, crowd int) time.Duration {
-	every := 40 * time.Millisecond
+	every := newcomerEvery
 	if age > time.Second {
-		every = 400 * time.Millisecond
+		every *= 10
 	}
 	return every * time.Duration(1+crowd/256)
 }
@@ -164,7 +168,7 @@ func (d *discovery) next() time.Time {
 	switch {
 	case d.dirty:
 		next = d.rest
-	case len(d.scan.rsyncs) == 0:
+	case !d.busy:
 		next = next.Add(stalledAfter)
 	case !d.due.IsZero() && d.due.Before(next):
 		next = d.due
@@ -188,6 +192,9 @@ func (d *discovery) wait(now time.Time) time.Duration {
 	}
 	if !d.scan.events {
 		until = min(until, d.probe.opts.Poll)
+	}
+	for _, n := range d.recent { // all that are due have one turn
+		until = min(until, later(n.look, d.polled.Add(newcomerEvery)).Sub(now))
 	}
 	return max(until, time.Millisecond)
 }
@@ -295,7 +302,8 @@ func (d *discovery) everything(now time.Time) {
 // poll looks for new pids where there are no events, and says whether any
 // concerns a transfer.
 func (d *discovery) poll(now time.Time) bool {
-	fresh, all := d.pids.since()
+	d.polled = now
+	fresh, all := d.newPIDs()
 	if all && now.Sub(d.full) >= max(pollEverything, d.cost*pollCostRatio) {
 		d.everything(now)
 	}
@@ -311,12 +319,28 @@ func (d *discovery) poll(now time.Time) bool {
 				continue
 			}
 			changed = d.adopt(n.pid) || changed || (n.look.IsZero() && d.childOfKnown(n.pid))
+			if _, done := d.scan.rsyncs[n.pid]; done {
+				continue
+			}
 			n.look = now.Add(lookEvery(now.Sub(n.since), crowd))
 		}
 		kept = append(kept, n)
 	}
 	d.recent = kept
 	return changed
+}
+
+// newPIDs lists the processes that have appeared since it was last asked.
+func (d *discovery) newPIDs() (fresh []int, all bool) {
+	last, err := d.probe.proc.lastPID()
+	if err != nil {
+		return nil, true
+	}
+	before := d.probe.seen(last)
+	if before == last {
+		return nil, false
+	}
+	return d.probe.proc.between(before, last)
 }
 
 // childOfKnown says whether a pid was started by a process of a transfer.
@@ -339,6 +363,7 @@ func (d *discovery) pass(now time.Time) {
 	d.dirty, d.due = false, time.Time{}
 	d.scan.begin(now)
 	transfers, unfinished := d.group()
+	d.busy = len(transfers)+len(unfinished) > 0
 	for _, p := range unfinished {
 		d.again(now, p)
 	}

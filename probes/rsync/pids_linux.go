@@ -1,39 +1,29 @@
 package rsync
 
-// pidWatch finds new processes without reading the whole of /proc: pids are
-// given out in ascending order (idr_alloc_cyclic in kernel/pid.c), and
-// /proc/loadavg says which was the last.
-type pidWatch struct {
-	proc procFS
-	last int
+// lastPID is the pid that was given out last, by which new processes are
+// noticed without reading the whole of /proc: pids are given out in ascending
+// order (idr_alloc_cyclic in kernel/pid.c).
+func (f procFS) lastPID() (int, error) {
+	var buf [256]byte
+	b, err := read(f.root+"/loadavg", buf[:])
+	if err != nil {
+		return 0, err
+	}
+	return parseLastPID(b)
 }
 
 // maxFresh is the number of new pids from which reading all of /proc is the
 // cheaper way.
 const maxFresh = 512
 
-// since lists the processes that have appeared since the last call. all says
-// that it cannot tell and everything has to be looked at.
-func (w *pidWatch) since() (fresh []int, all bool) {
-	var buf [256]byte
-	b, err := read(w.proc.root+"/loadavg", buf[:])
-	if err != nil {
-		return nil, true
-	}
-	last, err := parseLastPID(b)
-	if err != nil {
-		return nil, true
-	}
-	before := w.last
-	w.last = last
-	switch {
-	case last == before:
-		return nil, false
-	case before == 0 || last < before || last-before > maxFresh:
+// between lists the processes with pids after before and up to last. all says
+// that they cannot be told from old ones, and everything has to be looked at.
+func (f procFS) between(before, last int) (fresh []int, all bool) {
+	if before == 0 || last < before || last-before > maxFresh {
 		return nil, true
 	}
 	for pid := before + 1; pid <= last; pid++ {
-		if w.proc.exists(pid) {
+		if f.exists(pid) {
 			fresh = append(fresh, pid)
 		}
 	}

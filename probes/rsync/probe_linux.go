@@ -18,10 +18,12 @@ import (
 
 // Options of a Probe. The zero value is right for a host.
 type Options struct {
-	Proc        string        // where procfs is mounted; "/proc" when empty
-	Poll        time.Duration // between looks for new pids without the proc connector; 50 ms when 0
-	NoConnector bool          // do not use the proc connector
-	Log         *slog.Logger  // slog.Default when nil
+	Proc string // where procfs is mounted; "/proc" when empty
+	// Poll is how often, without the proc connector, new processes are looked
+	// for beside every call of Sample; 200 ms when 0.
+	Poll        time.Duration
+	NoConnector bool         // do not use the proc connector
+	Log         *slog.Logger // slog.Default when nil
 }
 
 // Probe follows the rsync transfers of this host. Its methods may be called
@@ -33,8 +35,8 @@ type Probe struct {
 	routes   *routes
 	netns    uint64 // ours
 	appeared chan struct{}
-	recheck  chan int         // pids that Sample found changed
-	files    chan fileRequest // for lookUpFiles
+	recheck  chan int           // pids that Sample found changed
+	files    chan []fileRequest // for lookUpFiles
 
 	mu         sync.Mutex
 	transfers  map[watchdog.TransferID]*transfer
@@ -43,6 +45,7 @@ type Probe struct {
 	sessions   []Session
 	turns      []watchdog.TransferID // whose state is read next
 	alive      time.Time             // of discovery: its last sign of life
+	lastPID    int                   // that discovery has looked at
 }
 
 // New makes a probe. It fails when procfs cannot be read at all.
@@ -51,7 +54,7 @@ func New(opts Options) (*Probe, error) {
 		opts.Proc = "/proc"
 	}
 	if opts.Poll <= 0 {
-		opts.Poll = 50 * time.Millisecond
+		opts.Poll = 200 * time.Millisecond
 	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
@@ -61,7 +64,7 @@ func New(opts Options) (*Probe, error) {
 		proc:      procFS{root: opts.Proc},
 		appeared:  make(chan struct{}, 1),
 		recheck:   make(chan int, 256),
-		files:     make(chan fileRequest, filesPerSample),
+		files:     make(chan []fileRequest, 1),
 		transfers: map[watchdog.TransferID]*transfer{},
 		routes:    newRoutes(),
 		capability: watchdog.Capability{
@@ -125,7 +128,7 @@ func (p *Probe) setCapability(err error) {
 	p.capability.Available, p.capability.Why, p.capability.Left = err == nil, "", ""
 	if err != nil {
 		p.capability.Why = err.Error()
-		p.capability.Left = "looking for new pids every " + p.opts.Poll.String()
+		p.capability.Left = "looking for new pids at every tick"
 	}
 }
 
@@ -135,6 +138,15 @@ func (p *Probe) Sessions() []Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.sessions)
+}
+
+// seen notes the last pid that discovery has looked at, and gives the one
+// before.
+func (p *Probe) seen(last int) (before int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.lastPID = p.lastPID, last
+	return before
 }
 
 // wake tells the caller that there is something new.

@@ -16,8 +16,8 @@ import (
 const (
 	statesPerSample = 4  // or one in statesPart
 	statesPart      = 16 // of the transfers
-	filesPerSample  = 4
-	fileEvery       = time.Second
+	filesPerSample  = 8
+	fileEvery       = 2 * time.Second
 	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
 	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
@@ -28,6 +28,7 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	up := uptime()
+	p.lookForNew()
 	p.readStates()
 	out := make([]watchdog.Transfer, 0, len(p.transfers))
 	for _, t := range p.transfers {
@@ -40,6 +41,16 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 	})
 	p.askForFiles(time.Now())
 	return out, p.errors(time.Now())
+}
+
+// lookForNew has discovery look at new processes where no event tells of them.
+func (p *Probe) lookForNew() {
+	if p.capability.Available {
+		return
+	}
+	if last, err := p.proc.lastPID(); err == nil && last != p.lastPID {
+		p.look(0)
+	}
 }
 
 // errors lists what discovery could not do.
@@ -205,16 +216,18 @@ func (p *Probe) askForFiles(now time.Time) {
 			due = append(due, t)
 		}
 	}
+	if len(due) == 0 {
+		return
+	}
 	slices.SortFunc(due, func(a, b *transfer) int { return a.looked.Compare(b.looked) })
+	var requests []fileRequest
 	for _, t := range due[:min(len(due), filesPerSample)] {
 		t.looked = now
-		select {
-		case p.files <- fileRequest{
+		requests = append(requests, fileRequest{
 			id: t.ID, procs: t.Procs, first: firstFD(t.Via), last: t.file, write: t.Direction == watchdog.Rx,
-		}:
-		default:
-		}
+		})
 	}
+	p.files <- requests
 }
 
 // lookUpFiles answers until the context ends, apart from everything else: a
@@ -224,14 +237,22 @@ func (p *Probe) lookUpFiles(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case r := <-p.files:
-			file, ok := patiently(ctx, func() opened { return p.fileOf(r) })
+		case requests := <-p.files:
+			answers, ok := patiently(ctx, func() []opened {
+				var answers []opened
+				for _, r := range requests {
+					answers = append(answers, p.fileOf(r))
+				}
+				return answers
+			})
 			if !ok {
 				return nil
 			}
 			p.mu.Lock()
-			if t := p.transfers[r.id]; t != nil {
-				t.file, t.File = file, file.File
+			for i, r := range requests {
+				if t := p.transfers[r.id]; t != nil {
+					t.file, t.File = answers[i], answers[i].File
+				}
 			}
 			p.mu.Unlock()
 		}

@@ -17,7 +17,7 @@ import (
 // says otherwise. A connection that is not understood yet is looked at often.
 const (
 	settledFor = 10 * time.Second // with events
-	polledFor  = 2 * time.Second  // without
+	polledFor  = 4 * time.Second  // without
 	sharedFor  = time.Second      // an sshd or ssh: a new forward makes no event
 )
 

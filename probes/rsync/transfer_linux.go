@@ -39,12 +39,12 @@ func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
 		t.file, t.File = nothing, nothing.File
 	}
 	study := now.Sub(t.studied) >= youngFor(now.Sub(t.since))
-	next, proof := t.Transfer, t.proof
+	next, proof, sure := t.Transfer, t.proof, t.sure
 	p.mu.Unlock()
 
 	d.describe(f, &next)
 	if study {
-		proof = d.study(f, &next)
+		proof = d.study(f, &next, sure)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,8 +123,9 @@ func ids(procs []*process) []watchdog.ProcID {
 }
 
 // study finds out what a transfer works on and the timeout that is known, and
-// collects what shows its direction.
-func (d *discovery) study(f *found, t *watchdog.Transfer) evidence {
+// collects what shows its direction. Open files are looked at only as long as
+// that is not certain.
+func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
 	first := f.members[0]
 	e := evidence{Sends: f.argv, Pair: f.pair}
 	switch f.via {
@@ -146,7 +147,7 @@ func (d *discovery) study(f *found, t *watchdog.Transfer) evidence {
 			}
 		}
 	}
-	if f.argv == nil {
+	if f.argv == nil && !sure {
 		var pids []int
 		for _, p := range f.members {
 			pids = append(pids, p.ID.PID)
