@@ -176,9 +176,11 @@ const (
 type Path struct {
 	Target   netip.Addr    `json:"target"`
 	Why      TargetWhy     `json:"why"`
-	Link     int           `json:"link"` // ifindex of the route to it; 0 when unknown
-	RTT      time.Duration `json:"rtt"`  // median of the last answered probes
-	Base     time.Duration `json:"base"` // learnt while idle; 0 when unknown
+	Link     int           `json:"link"`   // ifindex of the route to it; 0 when unknown
+	RTT      time.Duration `json:"rtt"`    // median of the last answered probes
+	Recent   time.Duration `json:"recent"` // median of the newest two or three alone; 0 when unknown
+	Lag      time.Duration `json:"lag"`    // how old RTT is: half the span of its answers
+	Base     time.Duration `json:"base"`   // learnt while idle; 0 when unknown
 	Known    bool          `json:"known"`
 	Delay    bool          `json:"delay"`    // may be used for queueing delay (a gateway only once it was seen to queue)
 	Answered bool          `json:"answered"` // ever, in this run

@@ -14,6 +14,9 @@ import (
 	"lifeline/watchdog/ledger"
 )
 
+// self is this very program, also after a package upgrade has replaced its file.
+const self = "/proc/self/exe"
+
 // lockWait is how long another Lifeline's guard may take to clean up.
 const lockWait = 5 * time.Second
 
@@ -39,10 +42,6 @@ func undoer() remediate.Undoer { return remediate.Undoer{} }
 // this host allows, and starts the guard.
 func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (a *acting, err error) {
 	a = &acting{log: log, dryRun: dryRun}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	if dryRun {
 		a.Actor = &remediate.DryRun{Log: log}
 		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}, nil).Capabilities

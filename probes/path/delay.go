@@ -15,13 +15,17 @@ func LinkDelay(link int, paths []watchdog.Path, passive Passive) control.Delay {
 			continue
 		}
 		if !d.Known || p.Queue() < d.Queue {
-			d = control.Delay{Queue: p.Queue(), Base: p.Base, Known: true}
+			d = control.Delay{
+				Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag,
+				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0,
+			}
 		}
 	}
-	if d.Known || !passive.Known {
-		return d
+	d.Hint, d.HintKnown = passive.Young, passive.YoungKnown
+	if !d.Known && passive.Known {
+		d.Queue, d.Base, d.Known, d.Passive = passive.Queue, passive.Base, true, true
 	}
-	return control.Delay{Queue: passive.Queue, Base: passive.Base, Known: true, Passive: true}
+	return d
 }
 
 // Reach tells whether management gets through, going by the targets that stand

@@ -187,6 +187,40 @@ func (h *history) rtt(now, from time.Duration) (time.Duration, bool) {
 	return max(known, median(values[max(0, len(values)-mostAnswers):])), true
 }
 
+// newestAnswers are what counts as recent, if they are not further apart than
+// newestSpan.
+const (
+	newestAnswers = 3
+	newestSpan    = 600 * time.Millisecond
+)
+
+// recent is the median of the newest answers alone, where two requests that
+// wait for longer count with their age, and how old the median of all is. It
+// is 0 without two answers in short order.
+func (h *history) recent(now time.Duration) (rtt, lag time.Duration) {
+	var buf [2 * newestAnswers]time.Duration
+	values := buf[:0]
+	oldest := h.newest
+	for i, a := range h.answers {
+		if h.newest-a.sent <= answerSpan {
+			oldest = min(oldest, a.sent)
+		}
+		if i >= len(h.answers)-newestAnswers && now-a.sent <= newestSpan+a.rtt {
+			values = append(values, a.rtt)
+		}
+	}
+	lag = max(0, now-(h.newest+oldest)/2)
+	if len(values) > 0 {
+		if waiting := h.waiting(now, slices.Max(values)); len(waiting) >= 2 {
+			values = append(values, waiting[:min(len(waiting), newestAnswers)]...)
+		}
+	}
+	if len(values) < 2 {
+		return 0, lag
+	}
+	return median(values), lag
+}
+
 // waiting are the ages of the requests after the newest answered one, where
 // they exceed least.
 func (h *history) waiting(now, least time.Duration) []time.Duration {

@@ -16,6 +16,9 @@ type Passive struct {
 	Base    time.Duration // the least minimum RTT of the peer that Queue is of
 	Retrans float64       // segments/s sent again, all transfers
 	Known   bool
+
+	Young      time.Duration // as Queue, also of connections that have just begun
+	YoungKnown bool
 }
 
 const (
@@ -29,29 +32,39 @@ const (
 // earlier sample, taken the given time ago, for the retransmissions.
 func Listen(link int, d watchdog.Direction, transfers, before []watchdog.Transfer, ago time.Duration, shaped bool) Passive {
 	var p Passive
-	peers := make(map[netip.Addr][]watchdog.TCP)
+	peers, young := make(map[netip.Addr][]watchdog.TCP), make(map[netip.Addr][]watchdog.TCP)
 	for _, t := range transfers {
 		if t.Link != link || link == 0 || t.Direction != d || !t.TCP.Known || t.Foreign {
 			continue
 		}
 		p.Retrans += retransRate(t, before, ago)
-		if usable(t) && !shaped {
-			a := t.Socket.Remote.Addr()
+		if shaped || !measured(t) {
+			continue
+		}
+		a := t.Socket.Remote.Addr()
+		young[a] = append(young[a], t.TCP)
+		if t.Age >= leastAge {
 			peers[a] = append(peers[a], t.TCP)
 		}
 	}
-	for _, conns := range peers {
-		queue, base := peerQueue(conns)
-		if !p.Known || queue < p.Queue {
-			p.Queue, p.Base, p.Known = queue, base, true
-		}
-	}
+	p.Queue, p.Base, p.Known = leastQueue(peers)
+	p.Young, _, p.YoungKnown = leastQueue(young)
 	return p
 }
 
-// usable tells whether a transfer's RTT is of now.
-func usable(t watchdog.Transfer) bool {
-	return t.TCP.RTT > 0 && t.TCP.MinRTT > 0 && t.Age >= leastAge && !t.Stopped && t.TCP.LastSend <= freshSend
+// leastQueue is the least that any peer shows.
+func leastQueue(peers map[netip.Addr][]watchdog.TCP) (least, base time.Duration, known bool) {
+	for _, conns := range peers {
+		if queue, b := peerQueue(conns); !known || queue < least {
+			least, base, known = queue, b, true
+		}
+	}
+	return least, base, known
+}
+
+// measured tells whether a transfer's RTT is of now.
+func measured(t watchdog.Transfer) bool {
+	return t.TCP.RTT > 0 && t.TCP.MinRTT > 0 && !t.Stopped && t.TCP.LastSend <= freshSend
 }
 
 // peerQueue is the median of the RTTs over the least that any connection to

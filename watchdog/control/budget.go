@@ -28,6 +28,7 @@ type budget struct {
 	settled  float64 // when the last change should be visible
 	empty    float64 // when there last was a queue, or no use for more
 	quiet    float64 // when the limits last bound
+	waited   float64 // s for which this ramp has waited on hints
 }
 
 func (b *budget) shift(by float64) {
@@ -124,7 +125,12 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	case c.deaf(s):
 		return
 	}
-	b.rate *= math.Exp(c.gain(s) * s.dt)
+	if c.hinted(in, s) {
+		b.waited += s.dt
+		b.rate = max(min(b.rate, c.wentIn(s, s.now-hintLag)), c.least(in))
+		return
+	}
+	b.rate *= math.Exp(c.gain(in, s) * s.dt)
 	if b.again > 0 {
 		b.again += s.dt
 	}
@@ -144,11 +150,30 @@ func (c *Controller) deaf(s *signal) bool {
 // deafFor is for how many seconds a lost delay is waited for.
 const deafFor = 10.0
 
+// A hint is about as old as a smoothed RTT takes to follow, and a ramp waits
+// for the probes to confirm hints for so long in all, in seconds.
+const (
+	hintLag   = 0.06
+	hintsFor  = 0.8
+	hintAbove = 0.002 // s, beyond the ramp's bound: delayed acknowledgements of a crowd
+)
+
+// trustsHints says that the senders' own RTT may hold this ramp back.
+func (c *Controller) trustsHints(in *Input) bool {
+	return in.Delay.HintKnown && c.set.Direction == Tx && c.budget.waited < hintsFor
+}
+
+// hinted says that the senders' own RTT shows a queue that no probe has seen
+// yet.
+func (c *Controller) hinted(in *Input, s *signal) bool {
+	return c.trustsHints(in) && seconds(in.Delay.Hint) > c.ramped()+hintAbove && !c.excused(s)
+}
+
 // gain is the ramp's growth per second. A rate that grows by the factor
 // exp(g t) past the capacity has filled a queue of about g t^2 / 2 seconds
 // when the news of it arrives after t; a window cannot do that. A ramp that
 // goes on from what was the capacity once begins at a crawl.
-func (c *Controller) gain(s *signal) float64 {
+func (c *Controller) gain(in *Input, s *signal) float64 {
 	most := min(math.Log(1.1)/0.02, math.Log(1.25)/max(s.rtt, 1e-3))
 	switch {
 	case c.cause.foreign && c.budget.again == 0: // going back to where we were is no experiment
@@ -161,6 +186,8 @@ func (c *Controller) gain(s *signal) float64 {
 			queue = 0.02
 		}
 		return min(most, 2*queue/(s.loop*s.loop))
+	case c.trustsHints(in):
+		return min(most, 2*(0.01+s.rtt/2)/((hintLag+s.rtt)*(hintLag+s.rtt)))
 	}
 	return min(most, 2*(0.025+s.rtt/2)/(s.loop*s.loop))
 }

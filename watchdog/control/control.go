@@ -63,6 +63,12 @@ type Delay struct {
 	Recent      time.Duration
 	RecentKnown bool
 
+	// Hint is what the senders' own smoothed RTT says at this moment, however
+	// young they are. It is no proof, but it is there before any probe: a ramp
+	// waits for the probes when it sees one. Optional.
+	Hint      time.Duration
+	HintKnown bool
+
 	// Lag is how old Queue is: half the span of the probes that it is the
 	// median of. 0 when unknown.
 	Lag time.Duration
