@@ -106,6 +106,7 @@ func newRootCommand() *cobra.Command {
 		newResumeCommand(),
 		newLimitCommand(),
 		newReleaseCommand(),
+		newPrebootCommand(),
 		newDemoCommand(),
 		newCheckConfigCommand(),
 		newVersionCommand(),

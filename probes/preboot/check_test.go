@@ -1,0 +1,294 @@
+package preboot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/probes/iptables"
+)
+
+// fakeMachine is a host made of values.
+type fakeMachine struct {
+	d     description
+	list  []session
+	ports []uint16
+	err   error
+}
+
+func (m fakeMachine) describe() (description, error)         { return m.d, m.err }
+func (m fakeMachine) sessions() ([]session, []uint16, error) { return m.list, []uint16{22}, nil }
+func (m fakeMachine) sshPorts() ([]uint16, string)           { return m.ports, "sshd -T" }
+func (m fakeMachine) backend() (iptables.Backend, string)    { return iptables.NFT, "fake" }
+func (m fakeMachine) names() iptables.Names                  { return iptables.Names{} }
+
+func newFakeMachine() fakeMachine {
+	h := testHost()
+	h.Routes = append(h.Routes, iptables.Route{Dst: "2001:db8::/64", Link: "eth0"})
+	return fakeMachine{d: description{host: h, caveats: map[string][]iptables.Assumption{}}, ports: []uint16{22},
+		list: []session{{addrs("10.3.0.1")[0], addrs("192.0.2.10")[0]}}}
+}
+
+// fakeStage says the same of every file and connection.
+type fakeStage struct {
+	said    loaded
+	outcome Outcome
+	// denied are sources that the connections of never get through.
+	denied  netip.Prefix
+	renewed renewed
+	scenes  []scene
+	closed  int
+}
+
+func (s *fakeStage) Stage(sc scene) ([]loaded, error) {
+	s.scenes = append(s.scenes, sc)
+	return slices.Repeat([]loaded{s.said}, len(sc.Loads)), nil
+}
+
+func (s *fakeStage) Play(tr traffic) ([]Outcome, error) {
+	out := slices.Repeat([]Outcome{s.outcome}, len(tr.Tries))
+	for i, c := range tr.Tries {
+		if s.denied.IsValid() && s.denied.Contains(c.Src) {
+			out[i] = TimedOut
+		}
+	}
+	return out, nil
+}
+func (s *fakeStage) Renew(renewal) (renewed, error) { return s.renewed, nil }
+func (s *fakeStage) Close()                         { s.closed++ }
+
+// fakeChecker checks a fake machine whose files lie in a directory.
+func fakeChecker(m fakeMachine, s *fakeStage, root string) checker {
+	return checker{machine: m, now: func() time.Time { return testNow }, root: root, stages: func(bool) []stageOpener {
+		return []stageOpener{{ids: true, open: func(context.Context) (stage, error) { return s, nil }}}
+	}}
+}
+
+func goodStage() *fakeStage {
+	return &fakeStage{said: loaded{Tool: "iptables-nft-restore"}, outcome: Established}
+}
+
+const openRules = "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+
+func openRules4() string {
+	return strings.Replace(openRules, "-A INPUT -p ipv6-icmp -j ACCEPT\n", "", 1)
+}
+
+func TestCheckOfThisMachine(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/sysconfig/iptables": "other", "etc/iptables/rules.v6": openRules})
+	s, state := goodStage(), t.TempDir()
+	c := fakeChecker(newFakeMachine(), s, root)
+	r, err := c.check(t.Context(), Options{StateDir: state})
+	if err != nil || r.Verdict != Safe {
+		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	if s.closed != 1 {
+		t.Errorf("the stage was closed %d times", s.closed)
+	}
+	q := r.Questions[0]
+	if len(r.Questions) != 1 || q.Iface != "eth0" || join(q.Mgmt) != "10.3.0.1/32" || join(q.Dst) != "192.0.2.10" || !slices.Equal(q.Ports, []uint16{22}) {
+		t.Errorf("asked %+v", r.Questions)
+	}
+	if !slices.Contains(q.How, "sources: peers of ssh sessions, 1 now and 0 remembered") || !slices.Contains(q.How, "ports: sshd -T") {
+		t.Errorf("how: %q", q.How)
+	}
+	if len(r.Files) != 1 || r.Files[0].Tool != "iptables-nft-restore" || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "/etc/sysconfig/iptables exists beside") {
+		t.Errorf("files %+v, notes %q", r.Files, r.Notes)
+	}
+
+	// Nobody is logged in later: memory asks the same question.
+	m := newFakeMachine()
+	m.list = nil
+	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{StateDir: state})
+	if err != nil || r.Verdict != Safe || join(r.Questions[0].Mgmt) != "10.3.0.1/32" {
+		t.Errorf("from memory: %s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	// Without memory there is no question, and that is not safe.
+	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no management sources are known") {
+		t.Errorf("without a question: %s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+func TestCheckWithoutSavedRules(t *testing.T) {
+	r, err := fakeChecker(newFakeMachine(), goodStage(), t.TempDir()).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no saved IPv4 rules are found") {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+func TestCheckSplitsByLink(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
+	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.2.0.0/15", "2001:db8:a::/48")})
+	if err != nil || r.Verdict != Safe {
+		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	var got []string
+	for _, q := range r.Questions {
+		got = append(got, fmt.Sprintf("%d %s %s %s", q.Family, q.Iface, join(q.Mgmt), join(q.Dst)))
+	}
+	want := []string{"4 eth1 10.2.0.0/16 10.1.0.1", "4 eth0 10.3.0.0/16 192.0.2.10", "6 eth0 2001:db8:a::/48 2001:db8::10"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCheckCaveats(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
+	m := newFakeMachine()
+	m.d.caveats["eth0"] = []iptables.Assumption{{Name: "tunnel", Why: "eth0 is a tunnel"}}
+	m.d.caveats["eth1"] = []iptables.Assumption{{Name: "tunnel", Why: "eth1 is a tunnel"}}
+	r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || r.Reason != "eth0 is a tunnel" || len(r.Assumptions) != 1 {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	six := Options{Mgmt: prefixes("2001:db8:a::/48")}
+	for _, c := range []struct {
+		renewed renewed
+		want    Verdict
+		reason  string
+	}{
+		{renewed{Advertised: true, Leased: true}, Safe, ""},
+		{renewed{Advertised: true}, Unknown, "by DHCPv6, and in the rehearsal they did not"},
+		{renewed{Leased: true}, Unknown, "by advertisement, and in the rehearsal they did not"},
+	} {
+		m := newFakeMachine()
+		m.d.caveats["eth0/6"] = []iptables.Assumption{{Name: byAdvertisement, Why: "by advertisement"}, {Name: byDHCP, Why: "by DHCPv6"}}
+		s := goodStage()
+		s.renewed = c.renewed
+		r, err := fakeChecker(m, s, root).check(t.Context(), six)
+		if err != nil || r.Verdict != c.want || !strings.Contains(r.Reason, c.reason) {
+			t.Errorf("%+v: %s: %s, %v", c.renewed, r.Verdict, r.Reason, err)
+		}
+		r, err = fakeChecker(m, s, root).check(t.Context(), Options{Mgmt: six.Mgmt, Engines: []Engine{Analysis}})
+		if err != nil || r.Verdict != c.want && r.Verdict != Unknown {
+			t.Errorf("%+v without a rehearsal: %s: %s, %v", c.renewed, r.Verdict, r.Reason, err)
+		}
+	}
+}
+
+func TestCheckWithoutAStage(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	c := fakeChecker(newFakeMachine(), nil, root)
+	c.stages = func(bool) []stageOpener {
+		return []stageOpener{{open: func(context.Context) (stage, error) { return nil, errors.New("no namespaces") }}}
+	}
+	r, err := c.check(t.Context(), Options{})
+	if err != nil || r.Verdict != Safe || !strings.Contains(r.Reason, "no rehearsal was possible: no namespaces") {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	if a := r.Checks[0]; a.LoadFrom != "parser" || a.Load != iptables.LoadOK {
+		t.Errorf("load %s by the %s", a.Load, a.LoadFrom)
+	}
+	if h := r.Checks[1]; h.Status != Unclear || h.Verdict != "" {
+		t.Errorf("rehearsal %+v", h)
+	}
+}
+
+func TestCheckRefusesPrograms(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": strings.Replace(openRules4(), "-p tcp", "-M /tmp/x -p tcp", 1)})
+	s := goodStage()
+	r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Files[0].Error, "names a program to run (-M)") {
+		t.Errorf("%s: %s, %+v, %v", r.Verdict, r.Reason, r.Files, err)
+	}
+	if len(s.scenes) > 0 {
+		t.Error("a stage was opened")
+	}
+}
+
+func TestCheckWhenTheMachineCannotBeSeen(t *testing.T) {
+	m := newFakeMachine()
+	m.err = errors.New("netlink is shut")
+	r, err := fakeChecker(m, goodStage(), t.TempDir()).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "netlink is shut") {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+func TestCheckUsage(t *testing.T) {
+	dir := tree(t, map[string]string{"rules": openRules4(), "bad.json": "{", "link.json": `{"links":[{"name":"a/b"}]}`, "host.json": `{"ipsets":"none"}`, "d/x": ""})
+	rules := filepath.Join(dir, "rules")
+	other := Options{Iface: "eth0", Dst: addrs("192.0.2.10"), Mgmt: prefixes("10.0.0.0/8"), Links: []iptables.Link{{Name: "eth0"}}}
+	with := func(change func(*Options)) Options {
+		o := other
+		change(&o)
+		return o
+	}
+	for want, o := range map[string]Options{
+		`check "magic"`:         with(func(o *Options) { o.Engines = []Engine{"magic"} }),
+		"family 5":              with(func(o *Options) { o.Families = []iptables.Family{5} }),
+		`back end "pf"`:         with(func(o *Options) { o.Backend = "pf" }),
+		`link name "a b"`:       with(func(o *Options) { o.Iface = "a b" }),
+		"longer than 15":        with(func(o *Options) { o.Iface = "abcdefghijklmnop" }),
+		"port 0":                with(func(o *Options) { o.Ports = []uint16{0} }),
+		"destination 224.0.0.1": with(func(o *Options) { o.Dst = addrs("224.0.0.1") }),
+		"given twice: put":      with(func(o *Options) { o.Links = append(o.Links, o.Links[0]) }),
+		"links are given twice": with(func(o *Options) { o.HostFile = "x" }),
+		"must name the link, the management sources": with(func(o *Options) { o.Iface, o.Mgmt = "", nil }),
+		"no management source is IPv6":               with(func(o *Options) { o.Families = []iptables.Family{6} }),
+		"no IPv6 address to connect to":              with(func(o *Options) { o.Mgmt = prefixes("2001:db8::/32") }),
+		"rules4 file: open " + dir + "/none":         with(func(o *Options) { o.Rules4 = []string{dir + "/none"} }),
+		"is a directory":                             with(func(o *Options) { o.Rules4 = []string{dir + "/d"} }),
+		"host description: open":                     with(func(o *Options) { o.Links, o.HostFile = nil, dir+"/none.json" }),
+		"bad.json:1:":                                with(func(o *Options) { o.Links, o.HostFile = nil, dir+"/bad.json" }),
+		`link name "a/b"`:                            with(func(o *Options) { o.Links, o.HostFile = nil, dir+"/link.json" }),
+		"ipsets file: open " + dir + "/none":         with(func(o *Options) { o.Links, o.HostFile, o.Rules4 = nil, dir+"/host.json", []string{rules} }),
+	} {
+		_, err := fakeChecker(newFakeMachine(), goodStage(), t.TempDir()).check(t.Context(), o)
+		var wrong *UsageError
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestParseOptions(t *testing.T) {
+	for in, want := range map[string]string{"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "2001:db8::1": "2001:db8::1/128",
+		"": "!", "10.0.0.0/33": "!", "x": "!", "fe80::1%eth0": "!", "::ffff:10.0.0.1": "!", "::ffff:10.0.0.0/104": "!"} {
+		p, err := ParseMgmt(in)
+		if got := p.String(); err == nil && got != want || err != nil && want != "!" {
+			t.Errorf("%q: %s, %v", in, got, err)
+		}
+	}
+	for in, want := range map[string]string{"eth0=192.0.2.1/24,2001:db8::1/64": "eth0 192.0.2.1/24, 2001:db8::1/64", "eth0=": "eth0 ", "eth0": "!", "=1.2.3.4/5": "!", "e=1.2.3.4": "!", "e=1.2.3.4/24,": "!"} {
+		l, err := ParseLink(in)
+		if got := l.Name + " " + join(l.Addresses); err == nil && got != want || err != nil && want != "!" {
+			t.Errorf("%q: %s, %v", in, got, err)
+		}
+	}
+	if e, err := ParseEngines("analysis, rehearsal,analysis"); err != nil || len(e) != 2 {
+		t.Errorf("%v, %v", e, err)
+	}
+	if _, err := ParseEngines(""); err == nil {
+		t.Error("no engine is taken")
+	}
+}
+
+func TestDescribeHost(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/ipsets": "", "etc/nftables.conf": "", "etc/systemd/system/sysinit.target.wants/nftables.service": ""})
+	h, err := describeHost(newFakeMachine(), root)
+	if err != nil || h.IPSets != "/etc/iptables/ipsets" || !slices.Equal(h.NFT, []string{"/etc/nftables.conf"}) {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := iptables.DecodeHost("host.json", text); err != nil {
+		t.Errorf("a description that nobody can read: %v", err)
+	}
+	if _, err := os.Stat("/proc/net/tcp"); err == nil {
+		if _, err := DescribeHost(); err != nil {
+			t.Errorf("this host: %v", err)
+		}
+	}
+}

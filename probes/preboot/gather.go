@@ -1,0 +1,227 @@
+package preboot
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"lifeline/probes/iptables"
+)
+
+// gathered is all that a check rests on.
+type gathered struct {
+	given
+	files []*ruleFile
+	// root is what nft includes must lie inside.
+	root    string
+	names   iptables.Names
+	caveats map[string][]iptables.Assumption
+	notes   []string
+	// saved says that the files are the usual ones of this machine.
+	saved bool
+}
+
+// checker is Check with its surroundings: the machine, the clock, the way to
+// a scratch namespace.
+type checker struct {
+	machine machine
+	now     func() time.Time
+	// stages are the ways to a rehearsal, best first.
+	stages func(trusted bool) []stageOpener
+	// root is where the usual files of this machine are.
+	root string
+}
+
+// gather reads files and evidence. An error is a *UsageError where the caller
+// is at fault.
+func (c checker) gather(o Options) (*gathered, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	g := &gathered{given: given{options: o}, root: "/", names: c.machine.names()}
+	var err error
+	switch {
+	case o.HostFile != "":
+		err = g.describedBy(o.HostFile)
+	case len(o.Links) > 0:
+		g.host = iptables.Host{Links: o.Links}
+	default:
+		err = g.thisMachine(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !g.here {
+		if err := o.missing(); err != nil {
+			return nil, err
+		}
+	}
+	g.host = complete(g.host, o.Iface, o.Dst)
+	for _, l := range g.host.Links {
+		if err := checkLinkName(l.Name); err != nil {
+			return nil, &UsageError{err}
+		}
+	}
+	g.fillPorts(c)
+	g.backend, g.howBack = o.Backend, "as given"
+	if g.backend == "" {
+		g.backend, g.howBack = c.machine.backend()
+	}
+	return g, g.readFiles(c)
+}
+
+// describedBy takes the host from a description; the files that it names are
+// relative to it.
+func (g *gathered) describedBy(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return usagef("host description: %w", err)
+	}
+	if g.host, err = iptables.DecodeHost(path, data); err != nil {
+		return &UsageError{err}
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("host description: %w", err)
+	}
+	g.root = dir
+	for _, p := range []*string{&g.host.IPSets, &g.host.Rules4OtherBackend, &g.host.Rules6OtherBackend, &g.host.ARPTables} {
+		*p = from(dir, *p)
+	}
+	for i := range g.host.NFT {
+		g.host.NFT[i] = from(dir, g.host.NFT[i])
+	}
+	return nil
+}
+
+func from(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// thisMachine describes the host that we run on, unless the question is
+// plainly about another one: a link or an address that this one does not have.
+func (g *gathered) thisMachine(c checker) error {
+	o := g.options
+	d, err := c.machine.describe()
+	if err != nil {
+		return fmt.Errorf("describe this machine: %w", err)
+	}
+	hasLink := o.Iface == "" || slices.ContainsFunc(d.host.Links, func(l iptables.Link) bool { return l.Name == o.Iface })
+	hasDst := !slices.ContainsFunc(o.Dst, func(a netip.Addr) bool { return !isLocal(d.host, a) })
+	if !hasLink || !hasDst {
+		return nil // the bare description that complete makes
+	}
+	g.here, g.host, g.passing, g.caveats = true, d.host, d.passing, d.caveats
+	if len(o.Mgmt) == 0 {
+		return g.findSources(c)
+	}
+	return nil
+}
+
+// findSources looks for ssh sessions, remembers them, and takes what was
+// remembered. Where sessions cannot be seen, memory has to do.
+func (g *gathered) findSources(c checker) error {
+	old, err := recall(g.options.StateDir)
+	if err != nil {
+		g.notes = append(g.notes, err.Error())
+	}
+	now, ports, err := c.machine.sessions()
+	if err != nil {
+		g.notes = append(g.notes, fmt.Sprintf("ssh sessions cannot be seen: %v", err))
+	}
+	all := remember(old, now, c.now())
+	if len(now) > 0 {
+		if err := keep(g.options.StateDir, all); err != nil {
+			g.notes = append(g.notes, err.Error())
+		}
+	}
+	g.seen = relevant(all, c.now())
+	g.howSeen = fmt.Sprintf("peers of ssh sessions, %d now and %d remembered", len(now), len(g.seen)-len(now))
+	g.ports, g.howPort = ports, "ssh sessions"
+	return nil
+}
+
+// fillPorts takes the given ports, else those of sshd and of the sessions.
+func (g *gathered) fillPorts(c checker) {
+	switch {
+	case len(g.options.Ports) > 0:
+		g.ports, g.howPort = g.options.Ports, "as given"
+	case g.here:
+		ports, how := c.machine.sshPorts()
+		if extra := missingFrom(ports, g.ports); len(extra) > 0 {
+			ports, how = append(slices.Clone(ports), extra...), how+" and ssh sessions"
+		}
+		g.ports, g.howPort = ports, how
+	default:
+		g.ports, g.howPort = []uint16{22}, "ssh's default"
+	}
+}
+
+// readFiles reads everything that the boot loads, in boot order.
+func (g *gathered) readFiles(c checker) error {
+	o, h := g.options, g.host
+	paths := map[string][]string{
+		roleIPSets: {h.IPSets}, roleOther4: {h.Rules4OtherBackend}, roleOther6: {h.Rules6OtherBackend},
+		roleRules4: o.Rules4, roleRules6: o.Rules6, roleNFT: h.NFT, roleARP: {h.ARPTables},
+	}
+	root := ""
+	if g.here && len(o.Rules4)+len(o.Rules6) == 0 {
+		found, notes := usualHere(c.root)
+		g.saved, root = true, c.root
+		g.notes = append(g.notes, notes...)
+		for role, p := range found {
+			paths[role] = []string{p}
+		}
+	}
+	for _, role := range []string{roleIPSets, roleOther4, roleOther6, roleRules4, roleRules6, roleNFT, roleARP} {
+		for _, p := range paths[role] {
+			if p == "" {
+				continue
+			}
+			f, err := readRuleFile(role, filepath.Join(root, p), g.root)
+			if err != nil {
+				return &UsageError{err}
+			}
+			g.files = append(g.files, f)
+		}
+	}
+	return nil
+}
+
+// trusted reports whether every file is the machine's own, so that it may be
+// loaded with root's (two) capabilities.
+func (g *gathered) trusted() bool {
+	return g.saved && !slices.ContainsFunc(g.files, func(f *ruleFile) bool { return !f.trusted })
+}
+
+// assumptions are what the machine itself leaves open for the questions
+// asked.
+func (g *gathered) assumptions(qs []question) []iptables.Assumption {
+	out := slices.Clone(g.caveats[""])
+	seen := map[string]bool{}
+	for _, q := range qs {
+		keys := []string{q.Iface}
+		if q.Family == iptables.IPv6 {
+			keys = append(keys, q.Iface+"/6")
+		}
+		for _, k := range keys {
+			if !seen[k] {
+				out = append(out, g.caveats[k]...)
+			}
+			seen[k] = true
+		}
+		has := slices.ContainsFunc(g.files, func(f *ruleFile) bool { return f.isRules() && f.concerns(q.Family) })
+		if key := fmt.Sprint("rules", q.Family); g.here && !has && !seen[key] {
+			seen[key] = true
+			out = append(out, iptables.Assumption{Name: "no-rules-file",
+				Why: fmt.Sprintf("no saved IPv%d rules are found in the usual places: what the boot loads is not known", q.Family)})
+		}
+	}
+	return out
+}

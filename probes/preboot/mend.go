@@ -1,0 +1,193 @@
+package preboot
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"lifeline/probes/iptables"
+)
+
+// maxMends bounds the lines that are proposed: who needs more should look at
+// the file himself.
+const maxMends = 4
+
+// mends proposes lines, one for each counter-example in turn, until the
+// analysis lets management in or there is nothing more to propose.
+func (i *inquiry) mends(q question, r iptables.Result) []Mend {
+	if r.Load != iptables.LoadOK {
+		return i.loadMend(q)
+	}
+	in := i.inputs(q.Family, iptables.LoadOK)
+	var out []Mend
+	added := map[string][]int{} // by file: lines of the original that got one in front
+	for len(out) < maxMends && r.Verdict == iptables.Blocked && r.Counterexample != nil {
+		m, ok := mend(q.Question, in.Rules, r)
+		if !ok || slices.ContainsFunc(out, func(have Mend) bool { return have.Rule == m.Rule }) {
+			break // it did not help the first time
+		}
+		in.Rules = withLine(in.Rules, m)
+		r = iptables.Analyse(q.Question, in)
+		m.Line -= countBefore(added[m.File], m.Line)
+		added[m.File] = append(added[m.File], m.Line)
+		out = append(out, m)
+	}
+	for n := range out {
+		out[n].Tested = r.Verdict == iptables.Allowed
+	}
+	return out
+}
+
+// loadMend says what keeps a file from loading: in the parser's words, which
+// name the rule, else by the line that the tool named, which may be only the
+// COMMIT.
+func (i *inquiry) loadMend(q question) []Mend {
+	in := i.inputs(q.Family, iptables.LoadOK)
+	for n := range in.Rules {
+		in.Rules[n].Told = iptables.Told{}
+	}
+	parser := iptables.Analyse(q.Question, in)
+	for _, f := range i.files {
+		if !f.isRules() || !f.concerns(q.Family) || f.said.load != iptables.LoadFails {
+			continue
+		}
+		switch {
+		case strings.Contains(f.said.message, "COMMIT expected"):
+			return []Mend{{File: f.path, Rule: "COMMIT", Text: fmt.Sprintf("put a last line into %s: COMMIT", f.path)}}
+		case parser.Load == iptables.LoadFails && parser.LoadError != "":
+			return []Mend{{File: f.path, Text: "correct " + parser.LoadError}}
+		case f.said.line > 0:
+			return []Mend{{File: f.path, Text: fmt.Sprintf("correct or remove line %d of %s: %q", f.said.line, f.path, lineOf(f.text, f.said.line))}}
+		}
+	}
+	return nil
+}
+
+func lineOf(text []byte, n int) string {
+	lines := strings.Split(string(text), "\n")
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return lines[n-1]
+}
+
+// mend proposes one rule for one counter-example: an accept in the built-in
+// chain, in front of the first rule of it that the packet met.
+func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, bool) {
+	if len(r.Trace) == 0 {
+		return Mend{}, false
+	}
+	end := r.Trace[len(r.Trace)-1]
+	if end.Table == "nat" || end.Table == "" {
+		return Mend{}, false // an accept there would only skip translations
+	}
+	rule := acceptRule(q, *r.Counterexample, end.Hook)
+	if rule == "" {
+		return Mend{}, false
+	}
+	for _, s := range r.Trace {
+		if s.Hook != end.Hook || s.Table != end.Table || s.Chain != end.Hook || s.Line == 0 || strings.HasPrefix(s.Rule, "policy") {
+			continue
+		}
+		if strings.HasPrefix(s.Rule, "-A") {
+			return newMend(s.File, s.Line, rule), true
+		}
+		// That rule was put to a place of its own; ours goes before all.
+		rule = strings.Replace(rule, "-A "+end.Hook, "-I "+end.Hook+" 1", 1)
+		break
+	}
+	// Only the policy acted: any place in the table will do.
+	for n := len(files) - 1; n >= 0; n-- {
+		if line := commitLine(files[n].Text, end.Table); line > 0 {
+			return newMend(files[n].Name, line, rule), true
+		}
+	}
+	return Mend{}, false
+}
+
+func newMend(file string, line int, rule string) Mend {
+	return Mend{File: file, Line: line, Rule: rule, Text: fmt.Sprintf("put in front of line %d of %s: %s", line, file, rule)}
+}
+
+// acceptRule is a rule that lets the packet and its like through at a hook.
+func acceptRule(q iptables.Question, p iptables.Packet, hook string) string {
+	inward := hook == "PREROUTING" || hook == "INPUT"
+	var b strings.Builder
+	fmt.Fprintf(&b, "-A %s", hook)
+	link := p.Out
+	if inward {
+		link = p.In
+	}
+	if link != "" {
+		fmt.Fprintf(&b, " %s %s", map[bool]string{true: "-i", false: "-o"}[inward], link)
+	}
+	switch p.Proto {
+	case "tcp":
+		remote, flag, port, portFlag := p.Dst, "-d", p.SPort, "--sport"
+		if inward {
+			remote, flag, port, portFlag = p.Src, "-s", p.DPort, "--dport"
+		}
+		fmt.Fprintf(&b, " %s %s -p tcp -m tcp %s %d -j ACCEPT", flag, networkOf(q.Mgmt, remote), portFlag, port)
+	case "icmpv6", "ipv6-icmp":
+		fmt.Fprintf(&b, " -p ipv6-icmp -m icmp6 --icmpv6-type %d -j ACCEPT", p.ICMPType)
+	default:
+		return ""
+	}
+	return b.String()
+}
+
+// networkOf is the management network that an address belongs to.
+func networkOf(mgmt []netip.Prefix, a netip.Addr) netip.Prefix {
+	for _, p := range mgmt {
+		if p.Contains(a) {
+			return p
+		}
+	}
+	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// commitLine is the 1-based line of the last COMMIT of a table, 0 if there is
+// none.
+func commitLine(text []byte, table string) int {
+	found, in := 0, false
+	for n, line := range strings.Split(string(text), "\n") {
+		switch {
+		case strings.HasPrefix(line, "*"):
+			in = strings.TrimSpace(line[1:]) == table
+		case in && line == "COMMIT":
+			found = n + 1
+		}
+	}
+	return found
+}
+
+// withLine puts a mend's rule into its file. The files are judged by the
+// parser then: no tool has seen them.
+func withLine(files []iptables.File, m Mend) []iptables.File {
+	out := slices.Clone(files)
+	for n := range out {
+		if out[n].Name != m.File {
+			continue
+		}
+		lines := strings.SplitAfter(string(out[n].Text), "\n")
+		if m.Line < 1 || m.Line > len(lines) {
+			continue
+		}
+		lines = slices.Insert(lines, m.Line-1, m.Rule+"\n")
+		out[n].Text, out[n].Told = []byte(strings.Join(lines, "")), iptables.Told{}
+	}
+	return out
+}
+
+// countBefore counts the lines that were put in front of line n, which counts
+// them already.
+func countBefore(added []int, n int) int {
+	c := 0
+	for _, l := range slices.Sorted(slices.Values(added)) {
+		if l+c < n {
+			c++
+		}
+	}
+	return c
+}

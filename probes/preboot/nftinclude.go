@@ -1,0 +1,163 @@
+package preboot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxIncludeDepth is nft's own (MAX_INCLUDE_DEPTH in nftables.h).
+	maxIncludeDepth = 16
+	maxIncludes     = 256
+	// maxFileBytes bounds every file that is read: 100,000 rules are 10 MB.
+	maxFileBytes = 64 << 20
+)
+
+// includeStatement matches an include of nft(8) at the start of a statement.
+var includeStatement = regexp.MustCompile(`(?m)(?:^|[;{}])[ \t]*include[ \t]+"([^"\n]*)"`)
+
+// includePaths lists what an nft file includes, in order.
+func includePaths(text []byte) []string {
+	var out []string
+	for _, m := range includeStatement.FindAllSubmatch(withoutComments(text), -1) {
+		out = append(out, string(m[1]))
+	}
+	return out
+}
+
+// withoutComments blanks nft comments: from # to the end of the line, outside
+// of quotes.
+func withoutComments(text []byte) []byte {
+	out := slices.Clone(text)
+	quoted, comment := false, false
+	for i, c := range out {
+		switch {
+		case c == '\n':
+			quoted, comment = false, false
+		case comment:
+			out[i] = ' '
+		case c == '"':
+			quoted = !quoted
+		case c == '#' && !quoted:
+			comment = true
+			out[i] = ' '
+		}
+	}
+	return out
+}
+
+// includer collects what nft files include, from inside one directory only.
+type includer struct {
+	root *os.Root
+	dir  string
+	// found is by the path that nft will ask for.
+	found map[string][]byte
+}
+
+// collectIncludes reads all files that an nft file includes, and what those
+// include, below dir. The tools see them under the paths that they ask for.
+func collectIncludes(dir string, text []byte) ([]sceneFile, error) {
+	if len(includePaths(text)) == 0 {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	in := includer{root, dir, map[string][]byte{}}
+	if err := in.follow(text, 0); err != nil {
+		return nil, err
+	}
+	var out []sceneFile
+	for _, p := range sortedKeys(in.found) {
+		out = append(out, sceneFile{p, in.found[p]})
+	}
+	return out, nil
+}
+
+func (in includer) follow(text []byte, depth int) error {
+	if depth >= maxIncludeDepth {
+		return fmt.Errorf("includes are nested more than %d deep", maxIncludeDepth)
+	}
+	for _, p := range includePaths(text) {
+		asked := p
+		if !path.IsAbs(p) && !strings.HasPrefix(p, "./") {
+			asked = "/etc/" + p // nft's only default include path
+		}
+		asked = path.Clean("/" + asked)
+		inside := in.inside(asked)
+		matches := []string{inside}
+		glob := strings.ContainsAny(p, "*?[")
+		if glob {
+			var err error
+			if matches, err = fs.Glob(in.root.FS(), inside); err != nil {
+				return fmt.Errorf("include %q: %w", p, err)
+			}
+		}
+		for _, m := range matches {
+			at := asked
+			if glob {
+				at = path.Join(path.Dir(asked), path.Base(m))
+			}
+			if err := in.read(m, at, depth); err != nil {
+				return fmt.Errorf("include %q: %w", p, err)
+			}
+		}
+	}
+	return nil
+}
+
+// inside turns the path that nft asks for into one below the root; a path
+// that already names the root is meant literally.
+func (in includer) inside(asked string) string {
+	if rel, err := filepath.Rel(in.dir, asked); err == nil && filepath.IsLocal(rel) && in.dir != "/" {
+		return rel
+	}
+	return strings.TrimPrefix(asked, "/")
+}
+
+func (in includer) read(inside, at string, depth int) error {
+	if _, have := in.found[at]; have {
+		return nil
+	}
+	if len(in.found) >= maxIncludes {
+		return fmt.Errorf("more than %d files", maxIncludes)
+	}
+	f, err := in.root.Open(inside)
+	if err != nil {
+		return fmt.Errorf("%s is not inside %s: %w", at, in.dir, err)
+	}
+	defer f.Close()
+	text, err := readBounded(f)
+	if err != nil {
+		return err
+	}
+	in.found[at] = text
+	return in.follow(text, depth+1)
+}
+
+var errTooLarge = errors.New("larger than 64 MB")
+
+func readBounded(f *os.File) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, errors.New("is a directory")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(text) > maxFileBytes {
+		err = errTooLarge
+	}
+	return text, err
+}

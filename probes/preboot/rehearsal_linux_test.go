@@ -1,0 +1,116 @@
+package preboot
+
+import (
+	"testing"
+	"time"
+
+	"lifeline/probes/iptables"
+)
+
+func TestRehearsalOfRenewal(t *testing.T) {
+	needTool(t, "ip6tables-nft-restore")
+	for _, c := range []struct {
+		name, rules string
+		want        renewed
+	}{
+		{"open", "*filter\nCOMMIT\n", renewed{Advertised: true, Leased: true}},
+		{"closed", "*filter\n:INPUT DROP\nCOMMIT\n", renewed{}},
+		{"icmp only", "*filter\n:INPUT DROP\n-A INPUT -p ipv6-icmp -j ACCEPT\nCOMMIT\n", renewed{Advertised: true}},
+		{"both", "*filter\n:INPUT DROP\n:OUTPUT DROP\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A OUTPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -s fe80::/10 -p udp --dport 546 -j ACCEPT\n-A OUTPUT -p udp --dport 547 -j ACCEPT\nCOMMIT\n", renewed{Advertised: true, Leased: true}},
+		{"no way out", "*filter\n:OUTPUT DROP\nCOMMIT\n", renewed{Advertised: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := openStage(t, asSelf)
+			said, err := p.Stage(plainScene(restore(iptables.NFT, iptables.IPv6, c.rules)))
+			if err != nil || said[0].Code != 0 {
+				t.Fatalf("%+v, %v", said, err)
+			}
+			got, err := p.Renew(renewal{Link: "eth0", DHCP: true})
+			if err != nil || got != c.want {
+				t.Errorf("%+v, %v; want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// play loads rules into the plain scene and tries connections.
+func play(t *testing.T, timeout time.Duration, rules string, f iptables.Family, tries ...connection) []Outcome {
+	t.Helper()
+	p := openStage(t, asSelf)
+	said, err := p.Stage(plainScene(restore(iptables.NFT, f, rules)))
+	if err != nil || said[0].Code != 0 {
+		t.Fatalf("%+v, %v", said, err)
+	}
+	dst := addrs("192.0.2.10")[0]
+	if f == iptables.IPv6 {
+		dst = addrs("2001:db8::10")[0]
+	}
+	for i := range tries {
+		tries[i].Link, tries[i].Dst = "eth0", dst
+		if tries[i].DPort == 0 {
+			tries[i].DPort = 22
+		}
+	}
+	out, err := p.Play(traffic{Listen: []uint16{22}, Tries: tries, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestRehearsalOutcomes(t *testing.T) {
+	needTool(t, "iptables-nft-restore", "ip6tables-nft-restore")
+	v4 := connection{Src: addrs("10.1.2.3")[0]}
+	v6 := connection{Src: addrs("2001:db8:1::7")[0]}
+	near6 := connection{Src: addrs("2001:db8::77")[0], Neighbour: "eth0"}
+	near4 := connection{Src: addrs("192.0.2.77")[0], Neighbour: "eth0"}
+	narrow := func(c connection) connection { c.Narrow = true; return c }
+	const four, six = iptables.IPv4, iptables.IPv6
+	for _, c := range []struct {
+		name, rules string
+		family      iptables.Family
+		try         connection
+		want        Outcome
+	}{
+		{"open", "*filter\nCOMMIT\n", four, v4, Established},
+		{"open, attached", "*filter\nCOMMIT\n", four, near4, Established},
+		{"open, IPv6", "*filter\nCOMMIT\n", six, v6, Established},
+		{"open, IPv6, attached", "*filter\nCOMMIT\n", six, near6, Established},
+		{"source port", "*filter\n:INPUT DROP\n-A INPUT -p tcp --sport 80 -j ACCEPT\nCOMMIT\n", four, connection{Src: v4.Src, SPort: 80}, Established},
+		{"drop", "*filter\n:INPUT DROP\nCOMMIT\n", four, v4, TimedOut},
+		{"reset", "*filter\n-A INPUT -p tcp -j REJECT --reject-with tcp-reset\nCOMMIT\n", four, v4, Refused},
+		{"port unreachable", "*filter\n-A INPUT -j REJECT\nCOMMIT\n", four, v4, Refused},
+		{"prohibited", "*filter\n-A INPUT -j REJECT --reject-with icmp-admin-prohibited\nCOMMIT\n", four, v4, Unreachable},
+		{"prohibited, IPv6", "*filter\n-A INPUT -p tcp -j REJECT --reject-with icmp6-adm-prohibited\nCOMMIT\n", six, v6, Unreachable},
+		{"nobody listens", "*filter\nCOMMIT\n", four, connection{Src: v4.Src, DPort: 23}, Refused},
+		{"handshake only", "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n", four, v4, NoBanner},
+		{"banner only", "*filter\n-A INPUT -m length --length 1000: -j DROP\nCOMMIT\n", four, v4, Stalled},
+		{"our large packets are lost", "*filter\n-A OUTPUT -m length --length 1000: -j DROP\nCOMMIT\n", four, v4, Stalled},
+		{"small hop", "*filter\nCOMMIT\n", four, narrow(v4), Established},
+		{"small hop, IPv6", "*filter\nCOMMIT\n", six, narrow(v6), Established},
+		{"small hop, related", "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n", four, narrow(v4), Established},
+		{"small hop, no ICMP", "*filter\n-A INPUT -p icmp -j DROP\nCOMMIT\n", four, narrow(v4), Stalled},
+		{"small hop, no ICMPv6 2", "*filter\n-A INPUT -p ipv6-icmp --icmpv6-type 2 -j DROP\nCOMMIT\n", six, narrow(v6), Stalled},
+		{"no answer to solicitations", "*filter\n-A INPUT -p ipv6-icmp --icmpv6-type 135 -j DROP\nCOMMIT\n", six, v6, TimedOut},
+		{"no advertisements in", "*filter\n-A INPUT -p ipv6-icmp --icmpv6-type 136 -j DROP\nCOMMIT\n", six, near6, NeighbourLost},
+		{"no advertisement of the gateway in", "*filter\n-A INPUT -p ipv6-icmp --icmpv6-type 136 -j DROP\nCOMMIT\n", six, v6, TimedOut},
+		{"no solicitations out", "*filter\n-A OUTPUT -p ipv6-icmp --icmpv6-type 135 -j DROP\nCOMMIT\n", six, near6, NeighbourLost},
+		{"no advertisements out", "*filter\n-A OUTPUT -p ipv6-icmp --icmpv6-type 136 -j DROP\nCOMMIT\n", six, near6, TimedOut},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			// What is to get through may take its time; what is not costs it.
+			timeout := 10 * time.Second
+			if c.want != Established {
+				timeout = 400 * time.Millisecond
+			}
+			if got := play(t, timeout, c.rules, c.family, c.try)[0]; got != c.want {
+				// Whether the first solicitation tells the machine who its
+				// neighbour is depends on the address that it comes from.
+				if c.want != NeighbourLost || got != TimedOut {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+			}
+		})
+	}
+}

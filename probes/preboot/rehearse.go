@@ -1,0 +1,163 @@
+package preboot
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"lifeline/probes/iptables"
+)
+
+// patience is how much longer a connection may take that the analysis lets in
+// and the first try did not: a busy machine must not look like a dead rule.
+const patience = 3
+
+// rehearse tries the connections of a question and fills in the check.
+func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.AddrPort, c *CheckResult) {
+	if i.stage == nil {
+		c.Status, c.Summary = Unclear, "no rehearsal was possible: "+i.noStage
+		return
+	}
+	list := attempts(q, known)
+	if len(list) == 0 {
+		c.Status, c.Summary = Unclear, "no rehearsal was possible: no source of the question has an address that a host may have"
+		return
+	}
+	ports := slices.Clone(q.Ports)
+	for _, l := range listen {
+		if l.Port() != 0 && !slices.Contains(ports, l.Port()) {
+			ports = append(ports, l.Port())
+		}
+	}
+	timeout := i.options.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	outcomes, err := i.play(list, ports, timeout)
+	if err != nil {
+		c.Status, c.Summary = Unclear, "the rehearsal broke off: "+err.Error()
+		return
+	}
+	for n, a := range list {
+		c.Probes = append(c.Probes, a.result(outcomes[n]))
+	}
+	if a, ok := narrowAttempt(list, outcomes); ok {
+		if o, err := i.stage.Play(traffic{Listen: ports, Tries: []connection{a.connection}, Timeout: timeout}); err == nil && len(o) == 1 {
+			c.Probes = append(c.Probes, a.result(o[0]))
+		}
+	}
+	c.conclude()
+}
+
+// renew settles, by trying, the caveats of IPv6 addresses and routes that
+// must be renewed. What does not get through stays an assumption.
+func (i *inquiry) renew(q question) {
+	key := q.Iface + "/6"
+	needs := func(name string) bool {
+		return slices.ContainsFunc(i.caveats[key], func(a iptables.Assumption) bool { return a.Name == name })
+	}
+	if q.Family != iptables.IPv6 || i.stage == nil || !needs(byAdvertisement) && !needs(byDHCP) {
+		return
+	}
+	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP)})
+	if err != nil {
+		i.report.Notes = append(i.report.Notes, "the renewal of IPv6 addresses could not be rehearsed: "+err.Error())
+		return
+	}
+	passes := map[string]bool{byAdvertisement: got.Advertised, byDHCP: got.Leased}
+	var left []iptables.Assumption
+	for _, a := range i.caveats[key] {
+		passed, tried := passes[a.Name]
+		if tried && !passed {
+			a.Why += ", and in the rehearsal they did not"
+		}
+		if !passed {
+			left = append(left, a)
+		}
+	}
+	i.caveats[key] = left
+}
+
+// play tries connections, and once more, with more patience, those that
+// contradict the analysis.
+func (i *inquiry) play(list []attempt, ports []uint16, timeout time.Duration) ([]Outcome, error) {
+	tr := traffic{Listen: ports, Timeout: timeout}
+	for _, a := range list {
+		tr.Tries = append(tr.Tries, a.connection)
+	}
+	out, err := i.stage.Play(tr)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != len(list) {
+		return nil, fmt.Errorf("%d of %d connections are answered for", len(out), len(list))
+	}
+	again := traffic{Listen: ports, Timeout: patience * timeout}
+	var which []int
+	for n, a := range list {
+		if a.expect == iptables.Allowed && out[n] != Established {
+			again.Tries, which = append(again.Tries, a.connection), append(which, n)
+		}
+	}
+	if len(which) == 0 {
+		return out, nil
+	}
+	second, err := i.stage.Play(again)
+	if err != nil || len(second) != len(which) {
+		return out, err
+	}
+	for k, n := range which {
+		out[n] = second[k]
+	}
+	return out, nil
+}
+
+func (a attempt) result(o Outcome) ProbeResult {
+	via := viaGateway
+	switch {
+	case a.Narrow:
+		via = viaNarrow
+	case a.Neighbour != "":
+		via = viaLink
+	}
+	return ProbeResult{Src: a.Src, SPort: a.SPort, Dst: a.Dst, Port: a.DPort, Via: via, Result: o, Expect: a.expect}
+}
+
+// conclude sums the probes of a rehearsal up.
+func (c *CheckResult) conclude() {
+	tried, in := 0, 0
+	var first *ProbeResult
+	for n, p := range c.Probes {
+		switch {
+		case p.Via == viaNarrow:
+			if p.Result == Stalled {
+				c.Warnings = append(c.Warnings, "behind a hop with a smaller MTU a session hangs at the first large packet: the ICMP error that tells the machine (IPv4 type 3 code 4, ICMPv6 type 2) does not pass")
+			}
+		case p.Result == NotTried:
+		case p.Result == Established:
+			tried, in = tried+1, in+1
+		default:
+			tried++
+			if first == nil {
+				first = &c.Probes[n]
+			}
+		}
+	}
+	switch {
+	case tried == 0:
+		c.Status, c.Summary = Unclear, "no connection could be tried"
+	case in == tried:
+		c.Status, c.Verdict, c.Summary = OK, iptables.Allowed, fmt.Sprintf("%d of %d connections work", in, tried)
+	default:
+		c.Status, c.Verdict, c.Scope = Fail, iptables.Blocked, iptables.ScopePart
+		if in == 0 {
+			c.Scope = iptables.ScopeAll
+		}
+		c.Summary = fmt.Sprintf("%d of %d connections work; %s: %s", in, tried, first, first.Result)
+	}
+	if c.Status == OK && c.Load != iptables.LoadOK {
+		c.Status = Unclear
+		c.Summary += ", but the rules are not loaded as they stand"
+	}
+}

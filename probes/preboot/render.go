@@ -1,0 +1,201 @@
+package preboot
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"lifeline/probes/iptables"
+)
+
+// Colours of the human output (ECMA-48).
+const (
+	red    = "\x1b[1;31m"
+	green  = "\x1b[1;32m"
+	yellow = "\x1b[1;33m"
+	plain  = "\x1b[0m"
+)
+
+const (
+	// maxShown bounds lists in the human output: it is one screen.
+	maxShown = 4
+	// textWidth is where long lines are cut.
+	textWidth = 160
+)
+
+// Text writes the report for people, with colours if colour is set: the
+// verdict first, then the checks, then what to do about failures.
+func (r Report) Text(w io.Writer, colour bool) error {
+	t := printer{colour: colour}
+	t.line("%s: %s", t.paint(verdictColour(r.Verdict), strings.ToUpper(string(r.Verdict))), r.Reason)
+	t.line("")
+	for _, c := range r.Checks {
+		t.line("  %s  %-9s  IPv%d %s  %s", t.paint(statusColour(c.Status), fmt.Sprintf("%-7s", c.Status)), c.Name, c.Family, c.Iface, c.Summary)
+	}
+	for _, f := range r.Files {
+		s := map[iptables.Load]Status{iptables.LoadOK: OK, iptables.LoadFails: Fail}[f.Load]
+		if s == "" {
+			s = Unclear
+		}
+		what := "loads"
+		if s != OK {
+			what = loadWords(f.Load, f.Error)
+		}
+		t.line("  %s  %-9s  %s  %s", t.paint(statusColour(s), fmt.Sprintf("%-7s", s)), f.Role, f.Path, what)
+	}
+	for _, a := range r.Assumptions {
+		t.line("  %s  %-9s  %s", t.paint(yellow, fmt.Sprintf("%-7s", Unclear)), "machine", a.Why)
+	}
+	for _, c := range r.Checks {
+		t.details(c)
+	}
+	t.questions(r.Questions)
+	for n, note := range r.Notes {
+		if n == maxShown {
+			t.line("note: and %d more (--json shows them)", len(r.Notes)-n)
+			break
+		}
+		t.line("note: %s", note)
+	}
+	t.line("not checked: %s", strings.Join(r.NotChecked, ", "))
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+type printer struct {
+	strings.Builder
+	colour bool
+}
+
+// line writes one line, cut to a readable width.
+func (t *printer) line(format string, args ...any) {
+	s := t.clean(format, args...)
+	if r := []rune(s); len(r) > textWidth {
+		s = string(r[:textWidth-3]) + "..."
+	}
+	t.WriteString(s + "\n")
+}
+
+// whole writes one line however long it is: it is there to be copied.
+func (t *printer) whole(format string, args ...any) {
+	t.WriteString(t.clean(format, args...) + "\n")
+}
+
+// clean formats without what a terminal would act on in the arguments, which
+// come out of rule files.
+func (t *printer) clean(format string, args ...any) string {
+	for n, a := range args {
+		if v, ok := a.(string); ok && !strings.Contains(v, "\x1b[") {
+			args[n] = printable(v)
+		} else if v, ok := a.(fmt.Stringer); ok {
+			args[n] = printable(v.String())
+		}
+	}
+	return strings.TrimRight(fmt.Sprintf(format, args...), " ")
+}
+
+// printable replaces what a terminal would act on.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func (t *printer) paint(colour, s string) string {
+	if !t.colour {
+		return s
+	}
+	return colour + s + plain
+}
+
+func verdictColour(v Verdict) string {
+	return map[Verdict]string{Safe: green, Unsafe: red, Unknown: yellow}[v]
+}
+
+func statusColour(s Status) string {
+	return map[Status]string{OK: green, Fail: red, Unclear: yellow}[s]
+}
+
+// details shows why a check is not ok: the rule, a packet, the mend.
+func (t *printer) details(c CheckResult) {
+	if c.Status == OK && len(c.Warnings) == 0 {
+		return
+	}
+	if c.Name == Rehearsal && c.Status != Fail && len(c.Warnings) == 0 {
+		return
+	}
+	t.line("")
+	t.line("%s, IPv%d on %s:", c.Name, c.Family, c.Iface)
+	if n := len(c.Trace); n > 0 {
+		t.whole("  rule:    %s", step(c.Trace[n-1]))
+		for _, s := range c.Trace[max(0, n-1-maxShown) : n-1] {
+			t.line("  after:   %s", step(s))
+		}
+	}
+	if c.Counterexample != nil {
+		t.line("  packet:  %s", c.Counterexample.String())
+	}
+	for n, a := range c.Assumptions {
+		if n == maxShown {
+			t.line("  depends: and on %d more", len(c.Assumptions)-n)
+			break
+		}
+		t.line("  depends: %s", assumptionWords(a))
+	}
+	shown := 0
+	for _, p := range c.Probes {
+		if p.Result != Established && shown < maxShown {
+			t.line("  tried:   %s by %s: %s", p.String(), p.Via, string(p.Result))
+			shown++
+		}
+	}
+	for _, m := range c.Mend {
+		tested := ""
+		if m.Tested {
+			tested = "  (tried out: management gets in then)"
+		}
+		t.whole("  mend:    %s%s", m.Text, tested)
+	}
+	for _, w := range c.Warnings {
+		t.line("  warning: %s", w)
+	}
+}
+
+func step(s iptables.TraceStep) string {
+	where := s.File
+	if s.Line > 0 {
+		where = fmt.Sprintf("%s:%d", s.File, s.Line)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s  %s/%s: %s -> %s", where, s.Table, s.Chain, s.Rule, s.Did))
+}
+
+func assumptionWords(a iptables.Assumption) string {
+	s := a.Name + ": " + a.Why
+	if a.Line > 0 {
+		s = fmt.Sprintf("%s:%d: %s: %s (%s)", a.File, a.Line, a.Name, a.Why, a.Rule)
+	}
+	return s
+}
+
+// questions says what was asked and how that came about.
+func (t *printer) questions(qs []Asked) {
+	t.line("")
+	for _, q := range qs {
+		var ports []string
+		for _, p := range q.Ports {
+			ports = append(ports, fmt.Sprint(p))
+		}
+		t.line("asked: IPv%d (%s): from %s to %s port %s on %s", q.Family, q.Backend, short(join(q.Mgmt)), short(join(q.Dst)), strings.Join(ports, ", "), q.Iface)
+		t.line("       %s", strings.Join(q.How, "; "))
+	}
+}
+
+func short(s string) string {
+	if len(s) > 60 {
+		return s[:57] + "..."
+	}
+	return s
+}

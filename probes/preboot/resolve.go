@@ -1,0 +1,212 @@
+package preboot
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"lifeline/probes/iptables"
+)
+
+// question is one question and how it came about.
+type question struct {
+	iptables.Question
+	how []string
+}
+
+// given is everything that a question may be made of.
+type given struct {
+	options Options
+	// here says that the question is about this machine.
+	here    bool
+	host    iptables.Host
+	passing map[netip.Addr]bool
+	// seen are the ssh sessions of now and before, and howSeen says so.
+	seen    []sighting
+	howSeen string
+	ports   []uint16
+	howPort string
+	backend iptables.Backend
+	howBack string
+}
+
+// resolve makes the questions, one per family and link. Notes name what of
+// the options could not become a question.
+func (g given) resolve() (qs []question, notes []string, err error) {
+	sources, howSources := g.sources()
+	families := g.options.Families
+	if len(families) == 0 {
+		families = []iptables.Family{iptables.IPv4, iptables.IPv6}
+	}
+	for _, f := range families {
+		byLink, unrouted := g.byLink(f, sources)
+		asked := len(g.options.Families) > 0
+		for _, p := range unrouted {
+			notes = append(notes, fmt.Sprintf("management source %s: this machine has no route to it", p))
+		}
+		if len(byLink) == 0 && asked && len(g.options.Mgmt) > 0 {
+			return nil, nil, usagef("IPv%d is asked about, and no management source is IPv%d", f, f)
+		}
+		for _, l := range byLink {
+			dst, how := g.destinations(f, l.name)
+			if len(dst) == 0 {
+				if asked || !g.here {
+					return nil, nil, usagef("IPv%d sources are asked about, and there is no IPv%d address to connect to: name one as destination", f, f)
+				}
+				notes = append(notes, fmt.Sprintf("IPv%d sources %s: %s has no lasting IPv%d address to connect to", f, join(l.sources), l.name, f))
+				continue
+			}
+			qs = append(qs, question{
+				Question: iptables.Question{Family: f, Backend: g.backend, Iface: l.name, Dst: dst, Ports: g.ports, Mgmt: l.sources, Host: g.host},
+				how:      []string{"sources: " + howSources, "link: " + g.howLink(), "addresses: " + how, "ports: " + g.howPort, "back end: " + g.howBack},
+			})
+		}
+	}
+	return qs, notes, nil
+}
+
+// sources are the management sources and where they come from.
+func (g given) sources() ([]netip.Prefix, string) {
+	if len(g.options.Mgmt) > 0 {
+		return g.options.Mgmt, "as given"
+	}
+	var out []netip.Prefix
+	for _, s := range g.seen {
+		if p := netip.PrefixFrom(s.Src, s.Src.BitLen()); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out, g.howSeen
+}
+
+type linkSources struct {
+	name    string
+	sources []netip.Prefix
+}
+
+// byLink sorts the sources of a family by the link that they arrive on.
+func (g given) byLink(f iptables.Family, sources []netip.Prefix) (out []linkSources, unrouted []netip.Prefix) {
+	for _, p := range sources {
+		if !inFamily(p.Addr(), f) {
+			continue
+		}
+		pieces := []part{{p, g.options.Iface}}
+		if g.options.Iface == "" {
+			pieces = split(g.host, p)
+		}
+		for _, q := range pieces {
+			if q.link == "" {
+				unrouted = append(unrouted, q.net)
+				continue
+			}
+			i := slices.IndexFunc(out, func(l linkSources) bool { return l.name == q.link })
+			if i < 0 {
+				i = len(out)
+				out = append(out, linkSources{name: q.link})
+			}
+			out[i].sources = append(out[i].sources, q.net)
+		}
+	}
+	return out, unrouted
+}
+
+func (g given) howLink() string {
+	if g.options.Iface != "" {
+		return "as given"
+	}
+	return "the route to the sources"
+}
+
+// destinations are the local addresses that clients connect to: as given, or
+// those that sessions were seen on and those of the link itself.
+func (g given) destinations(f iptables.Family, link string) ([]netip.Addr, string) {
+	var out []netip.Addr
+	add := func(a netip.Addr) {
+		if inFamily(a, f) && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	for _, a := range g.options.Dst {
+		add(a)
+	}
+	if len(g.options.Dst) > 0 {
+		return out, "as given"
+	}
+	for _, s := range g.seen {
+		if !g.passing[s.Local] && isLocal(g.host, s.Local) {
+			add(s.Local)
+		}
+	}
+	for _, l := range g.host.Links {
+		for _, p := range l.Addresses {
+			if l.Name == link && !g.passing[p.Addr()] && !p.Addr().IsLinkLocalUnicast() {
+				add(p.Addr())
+			}
+		}
+	}
+	return out, "those of the link and of ssh sessions"
+}
+
+func isLocal(h iptables.Host, a netip.Addr) bool {
+	for _, l := range h.Links {
+		for _, p := range l.Addresses {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// complete adds to a description what the question takes for granted: that
+// the link exists and that the destinations are local.
+func complete(h iptables.Host, iface string, dst []netip.Addr) iptables.Host {
+	links := slices.Clone(h.Links)
+	i := slices.IndexFunc(links, func(l iptables.Link) bool { return l.Name == iface })
+	if i < 0 && iface != "" {
+		i = len(links)
+		links = append(links, iptables.Link{Name: iface})
+	}
+	for _, a := range dst {
+		if i >= 0 && !isLocal(h, a) {
+			own := slices.Clone(links[i].Addresses)
+			links[i].Addresses = append(own, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	h.Links = links
+	return h
+}
+
+// missing names what a question about another machine lacks.
+func (o Options) missing() error {
+	var lacks []string
+	if o.Iface == "" {
+		lacks = append(lacks, "the link")
+	}
+	if len(o.Dst) == 0 {
+		lacks = append(lacks, "the destination")
+	}
+	if len(o.Mgmt) == 0 {
+		lacks = append(lacks, "the management sources")
+	}
+	if len(lacks) > 0 {
+		return usagef("a question about another machine must name %s", strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+func join[T fmt.Stringer](list []T) string {
+	var s []string
+	for _, v := range list {
+		s = append(s, v.String())
+	}
+	return strings.Join(s, ", ")
+}
+
+func netipPort(a netip.Addr, port uint16) string {
+	if port == 0 {
+		return a.String()
+	}
+	return netip.AddrPortFrom(a, port).String()
+}

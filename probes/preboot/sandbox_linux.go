@@ -1,0 +1,184 @@
+package preboot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ChildArgs are the arguments with which the program starts itself as the
+// child of a rehearsal; the command line must lead them to RehearsalChild.
+var ChildArgs = []string{"preboot", "rehearsal-child"}
+
+// childMark is set in the environment of a child. A program that is started
+// as a child and does not know its arguments must not start children in turn.
+const childMark = "LIFELINE_REHEARSAL_CHILD"
+
+// confinement says whose privileges a rehearsal has.
+type confinement int
+
+const (
+	// asRoot: the host's root, left with two capabilities. For the host's own
+	// files.
+	asRoot confinement = iota
+	// asNobody: a user namespace whose ids belong to nobody on the host. For
+	// files of others, when we are root.
+	asNobody
+	// asSelf: a user namespace with our own id in it only; the kernel refuses
+	// rules there that name other ids.
+	asSelf
+)
+
+// idBase and idCount map the ids of a user namespace to host ids that no
+// account has.
+const (
+	idBase  = 1 << 31
+	idCount = 1<<31 - 2
+)
+
+// process is a running rehearsal child.
+type process struct {
+	enc    *json.Encoder
+	dec    *json.Decoder
+	stdin  io.Closer
+	stderr *cappedBuffer
+	done   chan struct{}
+	how    confinement
+}
+
+// startChild starts the child in namespaces of its own. It dies when ctx ends
+// and with this process, however that ends.
+func startChild(ctx context.Context, how confinement) (*process, error) {
+	return startProgram(ctx, how, ChildArgs)
+}
+
+func startProgram(ctx context.Context, how confinement, args []string) (*process, error) {
+	if os.Getenv(childMark) != "" {
+		return nil, errors.New("this is the child of a rehearsal")
+	}
+	p := &process{stderr: &cappedBuffer{}, done: make(chan struct{}), how: how}
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"LC_ALL=C", "GOTRACEBACK=single", childMark + "=1"}
+	cmd.Stderr = p.stderr
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = childAttr(how)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	started := make(chan error)
+	go func() {
+		// The kernel kills the child when the thread that started it ends, so
+		// that thread must stay.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // what the child had to say came by its pipes
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start in namespaces of its own: %w", err)
+	}
+	p.stdin, p.enc, p.dec = stdin, json.NewEncoder(stdin), json.NewDecoder(stdout)
+	return p, nil
+}
+
+func childAttr(how confinement) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{
+		Pdeathsig:  syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+	}
+	switch how {
+	case asNobody:
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: idBase, Size: idCount}}
+		attr.UidMappings, attr.GidMappings, attr.GidMappingsEnableSetgroups = ids, ids, true
+		attr.Credential = &syscall.Credential{}
+	case asSelf:
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		attr.Credential = &syscall.Credential{NoSetGroups: true}
+	}
+	return attr
+}
+
+// ask sends one message and reads its answer.
+func (p *process) ask(m message, answer any) error {
+	err := p.enc.Encode(m)
+	if err == nil {
+		err = p.dec.Decode(answer)
+	}
+	if err == nil {
+		return nil
+	}
+	_ = p.stdin.Close()
+	<-p.done
+	if said := strings.TrimSpace(p.stderr.String()); said != "" {
+		return errors.New(firstLine(said))
+	}
+	return fmt.Errorf("the rehearsal child ended: %w", err)
+}
+
+// Stage builds the scene and loads its files.
+func (p *process) Stage(sc scene) ([]loaded, error) {
+	var r sceneReply
+	if err := p.ask(message{Scene: &sc}, &r); err != nil {
+		return nil, err
+	}
+	if r.Err != "" {
+		return nil, errors.New(r.Err)
+	}
+	return r.Loads, nil
+}
+
+// Play tries the connections of a traffic.
+func (p *process) Play(tr traffic) ([]Outcome, error) {
+	var r trafficReply
+	if err := p.ask(message{Traffic: &tr}, &r); err != nil {
+		return nil, err
+	}
+	if r.Err != "" {
+		return nil, errors.New(r.Err)
+	}
+	return r.Results, nil
+}
+
+// Renew asks whether IPv6 addresses and routes can be renewed.
+func (p *process) Renew(r renewal) (renewed, error) {
+	var out renewed
+	if err := p.ask(message{Renewal: &r}, &out); err != nil {
+		return out, err
+	}
+	if out.Err != "" {
+		return out, errors.New(out.Err)
+	}
+	return out, nil
+}
+
+// Close ends the child and everything in its namespaces.
+func (p *process) Close() {
+	_ = p.stdin.Close()
+	<-p.done
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

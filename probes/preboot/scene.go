@@ -1,0 +1,119 @@
+package preboot
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"lifeline/probes/iptables"
+)
+
+// maxSceneLinks bounds the mirrored links: a host with a thousand containers
+// has as many, and a rule that names one does not need it to exist.
+const maxSceneLinks = 48
+
+// newScene mirrors a host as far as the questions go. Notes name what is left
+// out.
+func newScene(h iptables.Host, qs []question) (sc scene, notes []string) {
+	sc.RPFilter = h.RPFilter
+	needed := map[string]bool{}
+	for _, q := range qs {
+		needed[q.Iface] = true
+	}
+	for _, r := range h.Routes {
+		needed[r.Link] = true
+	}
+	links := slices.Clone(h.Links)
+	for _, name := range sortedKeys(needed) {
+		if !slices.ContainsFunc(links, func(l iptables.Link) bool { return l.Name == name }) {
+			links = append(links, iptables.Link{Name: name})
+		}
+	}
+	slices.SortStableFunc(links, func(a, b iptables.Link) int { return rank(needed[b.Name]) - rank(needed[a.Name]) })
+	for i, l := range links {
+		if i >= maxSceneLinks && !needed[l.Name] {
+			notes = append(notes, fmt.Sprintf("rehearsal: %d links without routes left out", len(links)-i))
+			break
+		}
+		sc.Links = append(sc.Links, sceneLink{l.Name, l.Addresses, gateways(l)})
+	}
+	routes := h.Routes
+	if routes == nil {
+		for _, q := range qs {
+			routes = append(routes, iptables.Route{Dst: "default", Link: q.Iface})
+		}
+	}
+	for _, r := range routes {
+		for _, f := range []iptables.Family{iptables.IPv4, iptables.IPv6} {
+			if p, ok := r.Prefix(f); ok && asksFamily(qs, f) {
+				sc.Routes = append(sc.Routes, sceneRoute{Dst: p, Link: r.Link, Via: via(h, sc.Links, r.Link, p)})
+			}
+		}
+	}
+	return sc, notes
+}
+
+func rank(needed bool) int {
+	if needed {
+		return 1
+	}
+	return 0
+}
+
+func asksFamily(qs []question, f iptables.Family) bool {
+	return slices.ContainsFunc(qs, func(q question) bool { return q.Family == f })
+}
+
+// via is the gateway of a route; invalid where the destination is attached to
+// the link.
+func via(h iptables.Host, links []sceneLink, link string, dst netip.Prefix) netip.Addr {
+	if link == "lo" || connected(h, link, dst) {
+		return netip.Addr{}
+	}
+	for _, l := range links {
+		for _, g := range l.Gateways {
+			if l.Name == link && g.Is4() == dst.Addr().Is4() {
+				return g
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// gateways are the neighbours that stand for everybody behind a link: in IPv4
+// a free address of its network, in IPv6 a link-local one.
+func gateways(l iptables.Link) []netip.Addr {
+	v4, v6 := netip.MustParseAddr("169.254.254.2"), netip.MustParseAddr("fe80::1")
+	if slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == v6 }) {
+		v6 = v6.Next()
+	}
+	for _, p := range l.Addresses {
+		if p.Addr().Is4() && p.Bits() < 32 {
+			v4 = freeIn(p)
+			break
+		}
+	}
+	return []netip.Addr{v4, v6}
+}
+
+// freeIn is an address of the network of p other than p's own, the network's
+// and, where there is a choice, the broadcast address.
+func freeIn(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr()
+	if p.Bits() < 31 {
+		a = a.Next()
+	}
+	if a == p.Addr() {
+		a = a.Next()
+	}
+	return a
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,111 @@
+package preboot
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"lifeline/probes/iptables"
+)
+
+// schemaNode is as much of JSON Schema as docs/preboot-schema.json uses.
+type schemaNode struct {
+	Ref        string                `json:"$ref"`
+	Type       string                `json:"type"`
+	Enum       []any                 `json:"enum"`
+	Const      any                   `json:"const"`
+	Properties map[string]schemaNode `json:"properties"`
+	Required   []string              `json:"required"`
+	Items      *schemaNode           `json:"items"`
+	Defs       map[string]schemaNode `json:"$defs"`
+}
+
+// check lists what of a value the schema does not describe.
+func (n schemaNode) check(root schemaNode, at string, v any) (bad []string) {
+	if n.Ref != "" {
+		n = root.Defs[strings.TrimPrefix(n.Ref, "#/$defs/")]
+	}
+	complain := func(format string, args ...any) { bad = append(bad, at+": "+fmt.Sprintf(format, args...)) }
+	if n.Enum != nil && !slices.Contains(n.Enum, v) || n.Const != nil && n.Const != v {
+		complain("%v is not foreseen", v)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range n.Required {
+			if _, ok := v[k]; !ok {
+				complain("%s is missing", k)
+			}
+		}
+		for k, x := range v {
+			if p, ok := n.Properties[k]; ok {
+				bad = append(bad, p.check(root, at+"."+k, x)...)
+			} else {
+				complain("%s is not described", k)
+			}
+		}
+	case []any:
+		for i, x := range v {
+			if n.Items == nil {
+				complain("is no list")
+				break
+			}
+			bad = append(bad, n.Items.check(root, fmt.Sprintf("%s[%d]", at, i), x)...)
+		}
+	case string:
+		if n.Type != "string" && n.Enum == nil {
+			complain("is a string")
+		}
+	case float64:
+		if n.Type != "integer" && n.Enum == nil && n.Const == nil {
+			complain("is a number")
+		}
+	case bool:
+		if n.Type != "boolean" {
+			complain("is a truth value")
+		}
+	case nil:
+		complain("is null")
+	}
+	return bad
+}
+
+func TestSchema(t *testing.T) {
+	text, err := os.ReadFile("../../docs/preboot-schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema schemaNode
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	partly, refusing := goodStage(), goodStage()
+	partly.denied = prefixes("10.3.7.0/24")[0]
+	refusing.said = loaded{Tool: "iptables-nft-restore", Code: 2, Stderr: "Error occurred at line: 4\n"}
+	closed := strings.Replace(openRules4(), "-A INPUT -p tcp --dport 22", "-A INPUT -s 10.3.7.0/24 -j DROP\n-A INPUT -p tcp --dport 22", 1)
+	limited := strings.Replace(openRules4(), "--dport 22", "--dport 22 -m limit --limit 3/min", 1)
+	m := newFakeMachine()
+	m.list = nil
+	empty, err := fakeChecker(m, goodStage(), t.TempDir()).check(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel := checkText(t, openRules4(), goodStage())
+	tunnel.Assumptions = append(tunnel.Assumptions, iptables.Assumption{Name: "tunnel", Why: "x"})
+	for i, r := range []Report{checkText(t, openRules4(), goodStage()), checkText(t, closed, partly), checkText(t, limited, goodStage()),
+		checkText(t, strings.Replace(openRules4(), "--dport", "--dprot", 1), refusing), empty, tunnel} {
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range schema.check(schema, fmt.Sprint("report ", i), v) {
+			t.Error(bad)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package preboot
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func (thisHost) sessions() ([]session, []uint16, error) {
+	socks, err := tcpSockets()
+	if err != nil {
+		return nil, nil, err
+	}
+	procs, err := processes()
+	if err != nil {
+		return nil, nil, err
+	}
+	list, ports := peopleSessions(procs, socks)
+	return list, ports, nil
+}
+
+// tcpSockets lists listening and established sockets by sock_diag(7).
+func tcpSockets() ([]tcpSocket, error) {
+	var out []tcpSocket
+	for _, f := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		list, err := netlink.SocketDiagTCP(f)
+		if err != nil {
+			return nil, fmt.Errorf("list TCP sockets: %w", err)
+		}
+		for _, s := range list {
+			local, ok := netip.AddrFromSlice(s.ID.Source)
+			remote, ok2 := netip.AddrFromSlice(s.ID.Destination)
+			if !ok || !ok2 || s.State != netlink.TCP_LISTEN && s.State != netlink.TCP_ESTABLISHED {
+				continue
+			}
+			out = append(out, tcpSocket{
+				local:     netip.AddrPortFrom(local.Unmap(), s.ID.SourcePort),
+				remote:    netip.AddrPortFrom(remote.Unmap(), s.ID.DestinationPort),
+				listening: s.State == netlink.TCP_LISTEN, inode: s.INode,
+			})
+		}
+	}
+	return out, nil
+}
+
+// processes lists all processes; those that end meanwhile are left out.
+func processes() ([]procInfo, error) {
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var out []procInfo
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		p, ok := readProcess(pid)
+		if ok {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func readProcess(pid int) (procInfo, bool) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return procInfo{}, false
+	}
+	p, ok := parseStat(string(stat))
+	if !ok || !isSSHD(p.comm) {
+		return p, ok
+	}
+	if line, err := os.ReadFile(dir + "/cmdline"); err == nil {
+		p.title = strings.TrimRight(strings.ReplaceAll(string(line), "\x00", " "), " ")
+	}
+	fds, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		return p, true // not ours to see: its sockets stay unknown
+	}
+	for _, fd := range fds {
+		target, err := os.Readlink(dir + "/fd/" + fd.Name())
+		if err != nil {
+			continue
+		}
+		if in, found := strings.CutPrefix(target, "socket:["); found {
+			if n, err := strconv.ParseUint(strings.TrimSuffix(in, "]"), 10, 32); err == nil {
+				p.sockets = append(p.sockets, uint32(n))
+			}
+		}
+	}
+	return p, true
+}
+
+// sshPorts asks sshd itself, else its file.
+func (thisHost) sshPorts() ([]uint16, string) {
+	if sshd := findTool("sshd"); sshd != "" && os.Geteuid() == 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, sshd, "-T")
+		cmd.Env = []string{"LC_ALL=C"}
+		if out, err := cmd.Output(); err == nil {
+			if p := sshdPorts(string(out)); len(p) > 0 {
+				return p, "sshd -T"
+			}
+		}
+	}
+	if text, err := os.ReadFile("/etc/ssh/sshd_config"); err == nil {
+		if p := sshdPorts(string(text)); len(p) > 0 {
+			return p, "/etc/ssh/sshd_config"
+		}
+	}
+	return []uint16{22}, "ssh's own default"
+}

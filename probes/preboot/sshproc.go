@@ -1,0 +1,157 @@
+package preboot
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// procInfo is what /proc tells of one process, as far as ssh sessions go.
+type procInfo struct {
+	pid, ppid int
+	comm      string
+	// title is the command line; sshd writes the user's name there.
+	title string
+	// sockets are the inodes of the sockets it holds; known of sshd only.
+	sockets []uint32
+}
+
+// tcpSocket is a TCP socket of this host.
+type tcpSocket struct {
+	local, remote netip.AddrPort
+	listening     bool
+	inode         uint32
+}
+
+// loggedIn matches the title of an sshd behind which somebody has logged in:
+// a name, and the terminals if any. Before that sshd writes "[accepted]",
+// "[net]" or "[priv]" (sshd.c, monitor.c, session.c of OpenSSH).
+var loggedIn = regexp.MustCompile(`^sshd(?:-session)?: ([^\s\[\]@]+)(?:@(\S+))?$`)
+
+func isSSHD(comm string) bool {
+	return comm == "sshd" || comm == "sshd-session" || comm == "sshd-auth"
+}
+
+// peopleSessions picks, of all TCP sockets, the incoming ssh connections of
+// somebody who is logged in and not just a transfer's carrier, with the local
+// ports that they use.
+func peopleSessions(procs []procInfo, socks []tcpSocket) (list []session, ports []uint16) {
+	holders := map[uint32][]procInfo{}
+	children := map[int][]procInfo{}
+	for _, p := range procs {
+		children[p.ppid] = append(children[p.ppid], p)
+		if isSSHD(p.comm) {
+			for _, s := range p.sockets {
+				holders[s] = append(holders[s], p)
+			}
+		}
+	}
+	for _, s := range incoming(socks) {
+		if !hasPerson(holders[s.inode], children) {
+			continue
+		}
+		one := session{Src: s.remote.Addr(), Local: s.local.Addr()}
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+		if !slices.Contains(ports, s.local.Port()) {
+			ports = append(ports, s.local.Port())
+		}
+	}
+	return list, ports
+}
+
+// incoming are the connections from elsewhere to ports that are listened on.
+func incoming(socks []tcpSocket) []tcpSocket {
+	listened := map[uint16]bool{}
+	for _, s := range socks {
+		if s.listening {
+			listened[s.local.Port()] = true
+		}
+	}
+	var out []tcpSocket
+	for _, s := range socks {
+		if !s.listening && listened[s.local.Port()] && !s.remote.Addr().IsLoopback() && usableAnywhere(s.remote.Addr()) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// hasPerson reports whether somebody is logged in behind the processes that
+// hold a connection. A login without a terminal that runs rsync is a transfer.
+func hasPerson(holders []procInfo, children map[int][]procInfo) bool {
+	in, terminal, rsync := false, false, false
+	seen := map[int]bool{}
+	for todo := slices.Clone(holders); len(todo) > 0; {
+		p := todo[0]
+		todo = todo[1:]
+		if seen[p.pid] {
+			continue
+		}
+		seen[p.pid] = true
+		if m := loggedIn.FindStringSubmatch(p.title); isSSHD(p.comm) && m != nil {
+			in = true
+			terminal = terminal || m[2] != "" && m[2] != "notty"
+		}
+		rsync = rsync || p.comm == "rsync"
+		todo = append(todo, children[p.pid]...)
+	}
+	return in && (terminal || !rsync)
+}
+
+// sshdPorts reads the ports out of what `sshd -T` prints, or out of an
+// sshd_config: the first Port lines, and ports in ListenAddress.
+func sshdPorts(text string) []uint16 {
+	var ports, listen []uint16
+	add := func(list *[]uint16, s string) {
+		if n, err := strconv.ParseUint(s, 10, 16); err == nil && n > 0 && !slices.Contains(*list, uint16(n)) {
+			*list = append(*list, uint16(n))
+		}
+	}
+	for line := range strings.Lines(text) {
+		f := strings.Fields(strings.Replace(line, "=", " ", 1))
+		if len(f) < 2 {
+			continue
+		}
+		switch strings.ToLower(f[0]) {
+		case "match":
+			return append(listen, missingFrom(listen, ports)...)
+		case "port":
+			add(&ports, f[1])
+		case "listenaddress":
+			if ap, err := netip.ParseAddrPort(f[1]); err == nil {
+				add(&listen, strconv.Itoa(int(ap.Port())))
+			}
+		}
+	}
+	return append(listen, missingFrom(listen, ports)...)
+}
+
+func missingFrom(have, want []uint16) []uint16 {
+	var out []uint16
+	for _, p := range want {
+		if !slices.Contains(have, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// parseStat reads pid, name and parent out of /proc/PID/stat (proc_pid_stat(5));
+// the name may contain anything, so it ends at the last bracket.
+func parseStat(s string) (procInfo, bool) {
+	open, end := strings.Index(s, "("), strings.LastIndex(s, ")")
+	if open < 0 || end < open {
+		return procInfo{}, false
+	}
+	f := strings.Fields(s[end+1:])
+	pid, err := strconv.Atoi(strings.TrimSpace(s[:open]))
+	if err != nil || len(f) < 2 {
+		return procInfo{}, false
+	}
+	ppid, err := strconv.Atoi(f[1])
+	return procInfo{pid: pid, ppid: ppid, comm: s[open+1 : end]}, err == nil
+}

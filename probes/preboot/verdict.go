@@ -1,0 +1,139 @@
+package preboot
+
+import (
+	"fmt"
+	"slices"
+
+	"lifeline/probes/iptables"
+)
+
+// countingOrTimed are the assumptions under which a rehearsal may be turned
+// away for its own number or hour of connections, which proves nothing.
+var countingOrTimed = []string{"limit", "hashlimit", "recent", "connlimit", "quota", "quota2", "statistic", "time", "connbytes", "rateest"}
+
+// conclude puts the verdict and its reason into a report whose checks are
+// complete.
+func conclude(r *Report) {
+	type key struct {
+		family iptables.Family
+		iface  string
+	}
+	r.Verdict, r.Reason = Safe, "the rules let management in"
+	worse := func(v Verdict, why string) {
+		if r.Verdict == Safe || v == Unsafe && r.Verdict == Unknown {
+			r.Verdict, r.Reason = v, why
+		}
+	}
+	if len(r.Questions) == 0 {
+		worse(Unknown, "there was no question to answer")
+	}
+	for _, q := range r.Questions {
+		var analysis, rehearsal *CheckResult
+		for i, c := range r.Checks {
+			if (key{c.Family, c.Iface}) != (key{q.Family, q.Iface}) {
+				continue
+			}
+			if c.Name == Analysis {
+				analysis = &r.Checks[i]
+			} else {
+				rehearsal = &r.Checks[i]
+			}
+		}
+		v, why := judge(analysis, rehearsal)
+		if v != Safe {
+			worse(v, why)
+		}
+		if r.Verdict == Safe && rehearsal != nil && rehearsal.Verdict == "" {
+			r.Reason = "the analysis lets management in, and it stands alone: " + rehearsal.Summary
+		}
+	}
+	for _, f := range r.Files {
+		if f.Load != iptables.LoadOK {
+			worse(Unknown, fmt.Sprintf("%s %s", f.Path, loadWords(f.Load, f.Error)))
+		}
+	}
+	for _, a := range r.Assumptions {
+		worse(Unknown, a.Why)
+	}
+}
+
+// judge gives the verdict of one question.
+func judge(analysis, rehearsal *CheckResult) (Verdict, string) {
+	if rehearsal != nil && analysis != nil {
+		if p, ok := contradiction(*rehearsal); ok {
+			return Unknown, fmt.Sprintf("the engines disagree: the analysis says %s of %s, the rehearsal got %q", p.Expect, p, p.Result)
+		}
+	}
+	if analysis != nil && analysis.Verdict == iptables.Blocked {
+		return Unsafe, fmt.Sprintf("%s: management%s is locked out", familyLink(*analysis), partly(analysis.Scope))
+	}
+	if rehearsal != nil && rehearsal.Verdict == iptables.Blocked && (analysis == nil || !mayHaveCounted(*analysis)) {
+		return Unsafe, fmt.Sprintf("%s: in the rehearsal management%s is locked out", familyLink(*rehearsal), partly(rehearsal.Scope))
+	}
+	if rehearsal != nil && rehearsal.Verdict == iptables.Blocked {
+		return Unknown, fmt.Sprintf("%s: in the rehearsal a connection is turned away that a counting or timed rule may have stopped", familyLink(*rehearsal))
+	}
+	if analysis == nil {
+		return Unknown, "only the rehearsal was asked, and it shows samples, not the whole question"
+	}
+	if analysis.Load != iptables.LoadOK {
+		return Unknown, fmt.Sprintf("%s: the rules file %s", familyLink(*analysis), loadWords(analysis.Load, analysis.LoadError))
+	}
+	if analysis.Verdict != iptables.Allowed {
+		return Unknown, fmt.Sprintf("%s: it depends: %s", familyLink(*analysis), firstWhy(analysis.Assumptions))
+	}
+	return Safe, ""
+}
+
+// contradiction finds a connection that one engine lets in and the other does
+// not. The narrow hop is left out: the analysis warns of it beside its verdict.
+func contradiction(rehearsal CheckResult) (ProbeResult, bool) {
+	for _, p := range rehearsal.Probes {
+		in := p.Result == Established
+		if p.Via != viaNarrow && p.Result != NotTried && (p.Expect == iptables.Allowed && !in || p.Expect == iptables.Blocked && in) {
+			return p, true
+		}
+	}
+	return ProbeResult{}, false
+}
+
+func mayHaveCounted(analysis CheckResult) bool {
+	return slices.ContainsFunc(analysis.Assumptions, func(a iptables.Assumption) bool {
+		return slices.Contains(countingOrTimed, a.Name)
+	})
+}
+
+func familyLink(c CheckResult) string { return fmt.Sprintf("IPv%d on %s", c.Family, c.Iface) }
+
+func partly(s iptables.Scope) string {
+	if s == iptables.ScopePart {
+		return " from a part of its sources"
+	}
+	return ""
+}
+
+func loadWords(l iptables.Load, why string) string {
+	words := "may or may not load"
+	if l == iptables.LoadFails {
+		words = "does not load"
+	}
+	if why != "" {
+		words += ": " + why
+	}
+	return words
+}
+
+func firstWhy(list []iptables.Assumption) string {
+	if len(list) == 0 {
+		return "on what the files do not say"
+	}
+	a := list[0]
+	if a.Line > 0 {
+		return fmt.Sprintf("%s:%d: %s", a.File, a.Line, a.Why)
+	}
+	return a.Why
+}
+
+func (p ProbeResult) String() string {
+	return fmt.Sprintf("%s -> %s", netipPort(p.Src, p.SPort), netipPort(p.Dst, p.Port))
+}
