@@ -11,11 +11,14 @@ import (
 func Analyse(q Question, in Inputs) Result {
 	l := loadAll(q, in)
 	a := newAnalysis(q, l.sets, l.stack())
-	r := a.result(a.find())
+	r := a.result(a.find(a.everything))
 	r.Load, r.LoadError = l.load, l.loadError
 	if !q.Family.valid() || !q.Backend.valid() {
 		r = Result{Load: LoadUnknown, Verdict: Conditional,
 			Assumptions: []Assumption{{Name: "question", Why: fmt.Sprintf("family %d or back end %q is not known", q.Family, q.Backend)}}}
+	}
+	if isTunnel(q.Iface) {
+		r.assume(Assumption{Name: "tunnel", Why: "the link " + q.Iface + " is a tunnel: its outer packets are a question of their own"})
 	}
 	for _, x := range l.assumed {
 		r.assume(x)
@@ -26,6 +29,12 @@ func Analyse(q Question, in Inputs) Result {
 		r.Warnings = append(r.Warnings, a.warnings()...)
 	}
 	return r
+}
+
+// isTunnel goes by the names that tunnels usually have.
+func isTunnel(link string) bool {
+	name := strings.TrimRight(link, "0123456789")
+	return name != link && isOneOf(name, "wg tun tap ppp gre gretap sit ipip vti ipsec xfrm l2tp")
 }
 
 func (f Family) valid() bool  { return f == IPv4 || f == IPv6 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// budget bounds the elementary steps of one analysis; about ten million take
+// budget bounds the elementary steps of one analysis; about eight million take
 // a second. Beyond it the answer is Conditional, never slow and never Allowed.
-const budget = 12_000_000
+const budget = 8_000_000
 
 // analysis is one run over the whole flow of a question.
 type analysis struct {

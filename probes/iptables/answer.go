@@ -19,10 +19,11 @@ type finding struct {
 	unsure  []segment // flows that may get through or not
 }
 
-// find runs the analysis.
-func (a *analysis) find() finding {
+// find runs the analysis: flow takes the question's flows through and returns
+// those that may arrive.
+func (a *analysis) find(flow func([]segment) []segment) finding {
 	start := a.start()
-	through := a.everything(start)
+	through := flow(start)
 	flows := func(c class) class { return c.flow() }
 	f := finding{all: a.classes(start, flows), through: a.sp.merge(a.classes(through, flows))}
 	if a.exhausted {
@@ -180,8 +181,8 @@ func (a *analysis) assumptions(unsure []segment) []Assumption {
 	}
 	seen := map[string]bool{}
 	for _, d := range a.drops {
-		if d.by.assumed == "" || d.by.why == "" && d.by.peer == (word128{}) || seen[d.by.assumed] {
-			continue
+		if d.by.assumed == "" || d.by.why == "" && !d.by.stage.leg.neighbour() || seen[d.by.assumed] {
+			continue // a rule that perhaps applies is listed already
 		}
 		seen[d.by.assumed] = true
 		why := d.by.why

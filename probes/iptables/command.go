@@ -2,7 +2,6 @@ package iptables
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -49,6 +48,7 @@ type ruleParser struct {
 	stops     bool // -V or -h: the tool ends here
 	modprobe  bool
 	uncertain []string // why loading cannot be foretold
+	perhaps   string   // what about the rule depends on the tool's version
 }
 
 func (p *ruleParser) reset(words []word) {
@@ -95,6 +95,18 @@ func (p *ruleParser) setCommand(c byte, w word) error {
 		p.cmd = c
 	}
 	return nil
+}
+
+// noteAttached: before iptables 1.8.10, -ptcp and --protocol=tcp are errors,
+// and -ieth0 names a link "-ieth0".
+func (p *ruleParser) noteAttached(c byte, w word) {
+	switch c {
+	case 'p', 's', 'd', 'j', 'i', 'o':
+		p.uncertain = append(p.uncertain, "arguments in the same word as their option need iptables 1.8.10: "+w.text)
+		if c == 'i' || c == 'o' {
+			p.perhaps = "argument in the same word"
+		}
+	}
 }
 
 // base handles an option of the tool itself.
@@ -195,9 +207,6 @@ func (p *ruleParser) jumpOption(c byte, arg string, w word) error {
 	if err := p.once('j', w); err != nil {
 		return err
 	}
-	if c == 'j' {
-		arg = p.last().text
-	}
 	switch {
 	case arg == "":
 		return p.errAt(w, "invalid target name (too short)")
@@ -247,7 +256,10 @@ func (p *ruleParser) flagOption(c byte, arg string, w word) error {
 	if err := p.once(c, w); err != nil {
 		return err
 	}
-	v := p.last()
+	v := word{arg, w.col}
+	if p.i > 0 {
+		v.col = p.words[p.i-1].col
+	}
 	switch c {
 	case 'p':
 		return p.protocolOption(v)
@@ -307,7 +319,8 @@ func startsNumeric(s string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9'
 }
 
-func (p *ruleParser) has(c byte) bool        { return p.flags.has(c) }
+func (p *ruleParser) has(c byte) bool { return p.flags.has(c) }
+
 func (p *ruleParser) isInverted(c byte) bool { return p.inverted.has(c) }
 
 // letters is a set of base options.
@@ -322,150 +335,6 @@ func letter(c byte) letters {
 }
 
 func (l letters) has(c byte) bool { return l&letter(c) != 0 }
-
-// loadMatch handles -m.
-func (p *ruleParser) loadMatch(name string, w word) error {
-	if p.negate {
-		return p.errAt(w, "unexpected ! flag before --match")
-	}
-	if len(name) >= maxName {
-		return p.errAt(w, fmt.Sprintf("invalid match name %q (%d chars max)", name, maxName-1))
-	}
-	p.addMatch(name, p.catalog.match(name))
-	if p.exts[len(p.exts)-1].ext == nil {
-		p.uncertain = append(p.uncertain, fmt.Sprintf("match %q", name))
-	}
-	return nil
-}
-
-func (p *ruleParser) addMatch(name string, e *extension) {
-	l := &loaded{ext: e, name: name}
-	for _, o := range p.exts {
-		if o != p.target && e != nil && o.ext == e {
-			o.unused, l.shadow = true, true
-		}
-	}
-	p.exts = append(p.exts, l)
-}
-
-// loadProtocol loads the match that -p implies, once, when an option is not
-// known otherwise.
-func (p *ruleParser) loadProtocol() bool {
-	if p.proto == "" || p.protoUsed {
-		return false
-	}
-	name := p.proto
-	if _, ok := number(name, 0, 255); ok {
-		name = protocolName(p.protoNum)
-	}
-	e := p.catalog.match(name)
-	if e == nil {
-		return false
-	}
-	p.protoUsed = true
-	p.addMatch(name, e)
-	p.exts[len(p.exts)-1].shadow = false
-	return true
-}
-
-// unknownOwner is the extension that an unknown option may belong to.
-func (p *ruleParser) unknownOwner() *loaded {
-	p.open = nil
-	for _, l := range slices.Backward(p.exts) {
-		if l.ext == nil {
-			p.open = l
-			break
-		}
-	}
-	return p.open
-}
-
-// takeUnknownArg gives a word to the unknown option before it.
-func (p *ruleParser) takeUnknownArg(w word) bool {
-	if p.open == nil || len(p.open.given) == 0 {
-		return false
-	}
-	g := &p.open.given[len(p.open.given)-1]
-	g.arg = strings.TrimSpace(g.arg + " " + w.text)
-	return true
-}
-
-// extOption hands an option to the extension that owns it.
-func (p *ruleParser) extOption(f found, arg string, w word) error {
-	p.open = nil
-	l, o := f.owner, f.opt
-	bit := uint64(1) << o.id
-	g := given{opt: o, name: o.canon, arg: arg, negate: p.negate, col: w.col}
-	fail := func(why string) error { return p.errAt(w, l.ext.name+": "+why) }
-	if l.seen&bit != 0 && !o.many {
-		return fail(fmt.Sprintf("option \"--%s\" can only be used once", o.name))
-	}
-	if p.negate && !o.negate {
-		return fail(fmt.Sprintf("option \"--%s\" cannot be inverted", o.name))
-	}
-	switch o.kind {
-	case kindTwoWords:
-		if !p.hasArg() {
-			return fail(fmt.Sprintf("--%s requires two args", o.name))
-		}
-		g.arg2 = p.take()
-	case kindMaybe:
-		if p.hasArg() {
-			g.arg = p.take()
-		}
-	}
-	if why := p.checkValue(l, &g); why != "" {
-		return fail(why)
-	}
-	l.seen |= bit
-	l.given = append(l.given, g)
-	return nil
-}
-
-// finish checks the options of one extension against each other.
-func (l *loaded) finish() string {
-	e := l.ext
-	if e == nil {
-		return ""
-	}
-	for i := range e.options {
-		o := &e.options[i]
-		switch has := l.seen>>o.id&1 != 0; {
-		case o.must && !has && o.name == o.canon:
-			return fmt.Sprintf("%s: option \"--%s\" must be specified", e.name, o.name)
-		case has && o.with != "" && !l.gave(o.with):
-			return fmt.Sprintf("%s: option \"--%s\" also requires \"--%s\"", e.name, o.name, o.with)
-		case has && o.group != 0 && l.conflicts(o):
-			return fmt.Sprintf("%s: option \"--%s\" cannot be used with the others given", e.name, o.name)
-		}
-	}
-	if len(e.need) > 0 && l.seen == 0 || len(e.need) > 0 && e.need[0] != "*" && !slices.ContainsFunc(e.need, l.gave) {
-		return fmt.Sprintf("%s: an option is missing", e.name)
-	}
-	return ""
-}
-
-func (l *loaded) gave(canon string) bool { return l.get(canon) != nil }
-
-// get returns the last use of an option.
-func (l *loaded) get(canon string) *given {
-	for i := range slices.Backward(l.given) {
-		if l.given[i].name == canon {
-			return &l.given[i]
-		}
-	}
-	return nil
-}
-
-func (l *loaded) conflicts(o *option) bool {
-	for i := range l.ext.options {
-		other := &l.ext.options[i]
-		if other.id != o.id && other.group == o.group && l.seen>>other.id&1 != 0 {
-			return true
-		}
-	}
-	return false
-}
 
 // checkCombination finds options that the command does not take.
 func (p *ruleParser) checkCombination(end word) error {

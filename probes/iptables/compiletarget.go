@@ -49,6 +49,9 @@ func thirdParty(name string) bool {
 
 func (p *ruleParser) compileExtTarget(r *Rule, l *loaded) string {
 	t := &r.target
+	if why := p.checkTargetProtocol(r, l); why != "" {
+		return why
+	}
 	switch l.ext.name {
 	case "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "CLASSIFY", "DSCP", "TOS", "ECN", "CHECKSUM", "SECMARK",
 		"CONNSECMARK", "RATEEST", "IDLETIMER", "LED", "TCPMSS", "TCPOPTSTRIP", "TEE":
@@ -95,6 +98,44 @@ func (p *ruleParser) compileExtTarget(r *Rule, l *loaded) string {
 		t.kind = tgUnknown // NFQUEUE, SYNPROXY, TPROXY, CLUSTERIP, SNPT, DNPT ...
 	}
 	return ""
+}
+
+// checkTargetProtocol says where the kernel would refuse a target because of
+// what the rule matches.
+func (p *ruleParser) checkTargetProtocol(r *Rule, l *loaded) string {
+	tcp := p.protoNum == 6 && !p.isInverted('p')
+	switch l.ext.name {
+	case "SYNPROXY", "TCPOPTSTRIP", "TCPMSS":
+		if !tcp {
+			return l.ext.name + " needs -p tcp"
+		}
+		if l.ext.name == "TCPMSS" && p.backend == Legacy && !r.matchesSYN() {
+			return "TCPMSS works on SYN packets only"
+		}
+	case "NFLOG":
+		if p.backend == NFT && l.gave("nflog-range") {
+			return "NFLOG --nflog-range is not supported with nft"
+		}
+	case "ECN":
+		if !tcp && (l.gave("ecn-tcp-remove") || l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece")) {
+			return "ECN needs -p tcp"
+		}
+	case "TPROXY":
+		if !tcp && (p.protoNum != 17 || p.isInverted('p')) {
+			return "TPROXY needs -p tcp or -p udp"
+		}
+	}
+	return ""
+}
+
+// matchesSYN reports whether a rule takes packets with the SYN flag only.
+func (r *Rule) matchesSYN() bool {
+	for _, c := range r.conds {
+		if f, ok := c.(flagsCond); ok && f.want&flSYN != 0 && !f.inv {
+			return true
+		}
+	}
+	return false
 }
 
 // markTarget reads MARK and CONNMARK into (old &^ mask) ^ value.

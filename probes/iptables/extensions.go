@@ -21,7 +21,7 @@ func matchSpecs() map[string]extSpec {
 		"addrtype": {options: "src-type:text! dst-type:text! limit-iface-in~a limit-iface-out~a", need: "src-type dst-type"},
 		"ah":       {options: "ahspi:u32s! ahlen:u32! ahres"},
 		"bpf":      {options: "bytecode:text object-pinned:text", need: "*"},
-		"cgroup":   {options: "path:text! cgroup:u32!"},
+		"cgroup":   {options: "path:text!~a cgroup:u32!~a", need: "*"},
 		"cluster": {options: "cluster-total-nodes:u32(1-32)+ cluster-local-node:u32(1-32)!~a" +
 			" cluster-local-nodemask:u32(1-32)!~a cluster-hash-seed:u32+", need: "cluster-local-node cluster-local-nodemask"},
 		"comment":   {options: "comment:text+"},

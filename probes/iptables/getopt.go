@@ -209,6 +209,9 @@ func (p *ruleParser) long(w word) error {
 		p.i++
 	}
 	if f.base != nil {
+		if has {
+			p.noteAttached(f.base.val, w)
+		}
 		return p.base(f.base.val, arg, has || need == argYes, w)
 	}
 	return p.extOption(f, arg, w)
@@ -224,6 +227,7 @@ func (p *ruleParser) short(w word) error {
 		arg, has := "", false
 		if need != argNo && k+1 < len(w.text) {
 			arg, has, k = w.text[k+1:], true, len(w.text)
+			p.noteAttached(c, w)
 		}
 		if need == argYes && !has {
 			if p.i >= len(p.words) {
@@ -255,8 +259,7 @@ func (p *ruleParser) take() string {
 	return p.words[p.i-1].text
 }
 
-// last is the word that was consumed last: some options read it instead of
-// their argument, so that `-ptcp` and `--protocol=tcp` are errors.
+// last is the word that was consumed last.
 func (p *ruleParser) last() word {
 	if p.i == 0 {
 		return word{col: 1}

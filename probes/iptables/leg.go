@@ -143,6 +143,7 @@ func (a *analysis) inward(l *leg, set []segment) []segment {
 	set = a.table(st, "raw", set)
 	set = a.conntrack(l, set)
 	st.conntracked = true
+	set = a.untranslated(st, set)
 	set = a.table(st, "mangle", set)
 	if !l.neighbour() {
 		set = a.natTable(st, set)
@@ -155,6 +156,13 @@ func (a *analysis) inward(l *leg, set []segment) []segment {
 	}
 	if !l.neighbour() {
 		set = a.natTable(st, set)
+		st.table = "nat"
+		set = a.perhapsWithout(set, st, "nat", "where replies go is not followed after a translation of the source", func(c class) tri {
+			if c.hidden && l.first {
+				return maybe
+			}
+			return no
+		})
 	}
 	return set
 }
@@ -168,6 +176,7 @@ func (a *analysis) outward(l *leg, set []segment) []segment {
 	set = a.table(st, "raw", set)
 	set = a.conntrack(l, set)
 	st.conntracked = true
+	set = a.untranslated(st, set)
 	for _, t := range []string{"mangle", "filter", "security"} {
 		set = a.table(st, t, set)
 	}
@@ -182,110 +191,6 @@ func (a *analysis) outward(l *leg, set []segment) []segment {
 	return set
 }
 
-func lowHop(c class) tri {
-	if c.hop >= 0 && c.hop < 48 {
-		return maybe
-	}
-	return no
-}
-
-// replyMeetsNAT: a reply that conntrack takes for a new flow goes through the
-// nat table of the sending side.
-func (a *analysis) replyMeetsNAT(c class) tri {
-	if c.states&stNew == 0 || !a.hasRules("nat", "OUTPUT") && !a.hasRules("nat", "POSTROUTING") {
-		return no
-	}
-	return maybe
-}
-
-func (a *analysis) hasRules(table, chain string) bool {
-	for _, b := range a.stack {
-		if c := b.tables[table].Chain(chain); c != nil && len(c.Rules) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// hopCheck drops neighbour discovery whose hop limit was changed (RFC 4861).
-func (a *analysis) hopCheck(l *leg, set []segment) []segment {
-	st := stage{leg: l, hook: "kernel"}
-	return a.without(set, st, "neighbour discovery with a hop limit other than 255 is ignored", func(c class) tri {
-		switch c.hop {
-		case 255:
-			return no
-		case -1:
-			return maybe
-		}
-		return yes
-	})
-}
-
-// without drops the classes that the kernel drops by itself.
-func (a *analysis) without(set []segment, st stage, why string, gone func(class) tri) []segment {
-	return a.kernelDrop(set, &cause{stage: st, why: why}, gone)
-}
-
-// perhapsWithout notes the classes that perhaps get no further.
-func (a *analysis) perhapsWithout(set []segment, st stage, name, why string, gone func(class) tri) []segment {
-	return a.kernelDrop(set, &cause{stage: st, why: why, assumed: name}, gone)
-}
-
-func (a *analysis) kernelDrop(set []segment, by *cause, gone func(class) tri) []segment {
-	type parts struct{ lost, kept *fiber }
-	memo := map[*fiber]parts{}
-	var out []segment
-	for _, g := range set {
-		p, ok := memo[g.f]
-		if !ok {
-			var lost, kept []cell
-			for _, c := range g.f.cells {
-				t := gone(a.sp.classes[c.class])
-				if t != no {
-					lost = append(lost, c)
-				}
-				if t != yes {
-					kept = append(kept, c)
-				}
-			}
-			p = parts{a.sp.fiber(lost), a.sp.fiber(kept)}
-			memo[g.f] = p
-		}
-		if p.lost != nil {
-			a.drops = append(a.drops, dropped{segment{g.span, p.lost}, by})
-			a.traceKernel(by)
-		}
-		if p.kept != nil {
-			out = append(out, segment{g.span, p.kept})
-		}
-	}
-	return glue(out)
-}
-
-// routeIn is the routing decision for an incoming packet: to this machine, or
-// elsewhere after a translation; and the reverse path check.
-func (a *analysis) routeIn(st stage, set []segment) []segment {
-	st.hook = "routing"
-	set = a.without(set, st, "the destination is translated to an address that is not this machine's", func(c class) tri {
-		return a.ends[c.cur].local.not()
-	})
-	set = a.perhapsWithout(set, st, "nat", "the port that is translated to is picked at run time", func(c class) tri {
-		if !a.ends[c.cur].portKnown {
-			return maybe
-		}
-		return no
-	})
-	if a.q.Family == IPv6 || a.q.Host.RPFilter == 0 {
-		return set
-	}
-	return a.without(set, st, "rp_filter: the route back to the source leaves by another link", func(c class) tri {
-		if a.q.Host.RPFilter == 1 {
-			return c.reverse.not()
-		}
-		return c.reverseLoose.not()
-	})
-}
-
 // table runs one table at one hook, of both back ends.
 func (a *analysis) table(st stage, name string, set []segment) []segment {
 	st.table = name
@@ -298,50 +203,6 @@ func (a *analysis) table(st stage, name string, set []segment) []segment {
 		set = w.run(c, set)
 	}
 	return set
-}
-
-// natTable runs the nat table at one hook: for the first packet of a tracked
-// flow only. What one back end has translated, the other no longer sees.
-func (a *analysis) natTable(st stage, set []segment) []segment {
-	if !a.hasNAT(st.hook) {
-		return set
-	}
-	st.table = "nat"
-	by := &cause{stage: st, why: "nat may translate packets of a flow that began untracked", assumed: "nat"}
-	if !st.leg.first {
-		return a.kernelDrop(set, by, func(c class) tri {
-			if c.states&stNew != 0 {
-				return maybe
-			}
-			return no
-		})
-	}
-	for _, b := range a.stack {
-		c := b.tables["nat"].Chain(st.hook)
-		if c == nil || len(c.Rules) == 0 && c.Policy == "ACCEPT" {
-			continue
-		}
-		mine, others := a.divide(set, func(c class) bool { return c.syn == trackYes && !a.natDone(st, c) })
-		w := &walk{an: a, stage: st, nat: true, views: map[classID]*view{}, memo: map[memoKey][]memoEntry{}}
-		set = a.sp.merge(append(w.run(c, mine), others...))
-	}
-	return set
-}
-
-func (a *analysis) hasNAT(hook string) bool {
-	for _, b := range a.stack {
-		if c := b.tables["nat"].Chain(hook); c != nil && (len(c.Rules) > 0 || c.Policy != "ACCEPT") {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *analysis) natDone(st stage, c class) bool {
-	if st.hook == "INPUT" {
-		return c.hidden
-	}
-	return c.cur != c.target
 }
 
 // divide splits a set by class.
@@ -363,47 +224,4 @@ func (a *analysis) divide(set []segment, in func(class) bool) (yes, no []segment
 		}
 	}
 	return yes, no
-}
-
-// conntrack gives every class its state, after the raw table.
-func (a *analysis) conntrack(l *leg, set []segment) []segment {
-	return a.classes(set, func(c class) class {
-		if l.states != 0 && !c.template.notrack {
-			c.states = l.states
-			return c
-		}
-		if l.neighbour() || c.template.notrack {
-			c.states = stUntracked
-			if l.first {
-				c.syn = trackNo
-			}
-			return c
-		}
-		if l.first {
-			c.syn, c.zone, c.states = trackYes, c.template.zone, stNew
-			return c
-		}
-		c.states = laterState(c, l)
-		c.joined = c.joined || l.flags&flSYN != 0 && c.states == stEstablished
-		return c
-	})
-}
-
-// laterState is the state of a packet after the first. In the entry of the
-// first one it is ESTABLISHED, but an ACK is INVALID there while no SYN/ACK
-// was seen. If there is no such entry, a SYN/ACK is INVALID, and what follows
-// may be picked up in the middle, or not (nf_conntrack_tcp_loose). The table
-// of nf_conntrack_proto_tcp.c says so.
-func laterState(c class, l *leg) uint8 {
-	switch {
-	case c.syn == trackYes && (c.zone < 0 || c.template.zone < 0):
-		return stEstablished | stInvalid | stNew
-	case c.syn == trackYes && c.template.zone == c.zone && !l.out && !c.joined:
-		return stInvalid
-	case c.syn == trackYes && c.template.zone == c.zone:
-		return stEstablished
-	case l.flags&flSYN != 0:
-		return stInvalid
-	}
-	return stInvalid | stNew | stEstablished
 }

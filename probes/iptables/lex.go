@@ -88,8 +88,8 @@ func splitWords(dst []word, line string, col int) ([]word, string) {
 		}
 		text, end := line[i:j], j
 		if j < len(line) && line[j] == '"' {
-			text, end = quotedWord(line, i, j)
-			if text == "" && line[end-1] != '"' {
+			closed := false
+			if text, end, closed = quotedWord(line, i, j); text == "" && !closed {
 				break // an open quote with nothing after it
 			}
 		}
@@ -106,7 +106,7 @@ func splitWords(dst []word, line string, col int) ([]word, string) {
 }
 
 // quotedWord reads an argument that starts at i and has its quote at q.
-func quotedWord(line string, i, q int) (string, int) {
+func quotedWord(line string, i, q int) (text string, end int, closed bool) {
 	var b strings.Builder
 	b.WriteString(line[i:q])
 	for j := q + 1; j < len(line); j++ {
@@ -117,12 +117,12 @@ func quotedWord(line string, i, q int) (string, int) {
 		case c == '\\':
 			// The tool drops a backslash at the very end.
 		case c == '"':
-			return b.String(), j + 1
+			return b.String(), j + 1, true
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return b.String(), len(line)
+	return b.String(), len(line), false
 }
 
 // cutCounters takes "[packets:bytes]" off the front of a rule.

@@ -160,6 +160,16 @@ func (n Names) service(s, proto string) (port uint16, known bool, why string) {
 	return 0, true, fmt.Sprintf("invalid port/service `%s' specified", s)
 }
 
+// anyService resolves a service name of whichever protocol has it.
+func (n Names) anyService(s string) (port uint16, known bool, why string) {
+	for _, proto := range []string{"tcp", "udp", "sctp", "dccp"} {
+		if port, known, why = n.service(s, proto); why == "" {
+			return port, known, ""
+		}
+	}
+	return port, known, why
+}
+
 // commonServices are in every /etc/services, with the same port for tcp and
 // for udp where both exist.
 func commonServices() map[string]uint16 {

@@ -1,7 +1,5 @@
 package iptables
 
-import "net/netip"
-
 // ICMPv6 types of neighbour discovery (RFC 4861).
 const (
 	icmpSolicit   = 135
@@ -9,7 +7,7 @@ const (
 )
 
 // groups are the solicited-node multicast addresses.
-var solicitedNodes = spanOfPrefix(netip.MustParsePrefix("ff02::1:ff00:0/104"))
+var solicitedNodes = spanOfPrefix(mustPrefix("ff02::1:ff00:0/104"))
 
 // solicitedNode is the group that an address listens on.
 func solicitedNode(w word128) word128 {
@@ -32,7 +30,7 @@ func (a *analysis) discovery(set []segment) []segment {
 		seen[t.addr] = true
 		mine, _ := a.divide(set, func(c class) bool { return a.targets[c.target].addr == t.addr })
 		on, off := cutSegments(mine, a.onLink())
-		out = append(out, a.neighbours(t.addr, on)...)
+		out = append(out, a.neighbours(t.addr, on, off)...)
 		out = append(out, a.router(t.addr, off)...)
 	}
 	return a.sp.merge(out)
@@ -40,7 +38,7 @@ func (a *analysis) discovery(set []segment) []segment {
 
 // onLink are the networks of the question's link.
 func (a *analysis) onLink() *addrSet {
-	var spans []span
+	spans := []span{linkLocal()}
 	for _, l := range a.q.Host.Links {
 		for _, p := range l.Addresses {
 			if l.Name == a.q.Iface && a.q.Family.of(p.Addr()) {
@@ -89,55 +87,84 @@ func (a *analysis) advertiseIn(d word128) *leg {
 		localType: atLocal, peerType: atUnicast}
 }
 
-// neighbours serves sources on the link: each is its own neighbour.
-func (a *analysis) neighbours(d word128, set []segment) []segment {
-	for _, l := range []*leg{a.solicitIn(d), a.advertiseOut(d)} {
-		set = a.leg(l, set)
+// neighbours serves sources on the link: each is its own neighbour. A host
+// that this machine does not answer at one address may know it by another.
+func (a *analysis) neighbours(d word128, set, others []segment) []segment {
+	legs := []*leg{a.solicitIn(d), a.advertiseOut(d)}
+	before := len(a.drops)
+	found := set
+	for _, l := range legs {
+		found = a.leg(l, found)
 	}
-	set = a.ask(d, set)
-	return a.leg(a.advertiseIn(d), set)
+	if len(a.drops) > before && len(set) > 0 {
+		elsewhere := []span{linkLocal()}
+		for _, g := range others {
+			elsewhere = append(elsewhere, g.span)
+		}
+		if t, _ := a.tryLegs(elsewhere, set, legs...); t != no {
+			for i := range a.drops[before:] {
+				by := *a.drops[before+i].by
+				by.assumed = "neighbour"
+				a.drops[before+i].by = &by
+			}
+			found = set
+		}
+	}
+	var peers []span
+	for _, g := range found {
+		peers = append(peers, g.span)
+	}
+	return a.findsBack(d, found, peers)
 }
 
-// ask lets flows on if this machine can solicit its neighbours, whichever
-// groups they listen on.
-func (a *analysis) ask(d word128, set []segment) []segment {
+func linkLocal() span { return spanOfPrefix(mustPrefix("fe80::/10")) }
+
+// findsBack notes where this machine cannot find its neighbours by itself: it
+// then answers only those that have just made themselves known by a
+// solicitation of their own.
+func (a *analysis) findsBack(d word128, set []segment, peers []span) []segment {
 	if len(set) == 0 {
 		return nil
 	}
 	t, by := a.tryLegs([]span{solicitedNodes}, set, a.solicitOut(d))
+	if t == yes {
+		t, by = a.tryLegs(peers, set, a.advertiseIn(d))
+	}
+	if t == no {
+		t = maybe
+	}
 	return a.gate(set, t, by)
 }
 
 // router serves sources behind a router. Its address is link-local as a rule,
 // but may be another one of the link.
 func (a *analysis) router(d word128, set []segment) []segment {
-	if set = a.ask(d, set); len(set) == 0 {
+	if len(set) == 0 {
 		return nil
 	}
-	legs := []*leg{a.solicitIn(d), a.advertiseOut(d), a.advertiseIn(d)}
-	local := []span{spanOfPrefix(netip.MustParsePrefix("fe80::/10"))}
+	legs := []*leg{a.solicitIn(d), a.advertiseOut(d)}
 	var global []span
 	for _, g := range set {
 		global = append(global, g.span)
 	}
 	global = append(global, a.onLink().spans...)
-	tl, by := a.tryLegs(local, set, legs...)
+	tl, by := a.tryLegs([]span{linkLocal()}, set, legs...)
 	tg, byGlobal := a.tryLegs(global, set, legs...)
-	if tl == yes && tg == yes {
-		return set
-	}
 	if by == nil {
 		by = byGlobal
 	}
 	if tl == no && tg == no {
-		wide := []span{spanOfPrefix(netip.MustParsePrefix("2000::/3")), spanOfPrefix(netip.MustParsePrefix("fc00::/7"))}
+		wide := []span{spanOfPrefix(mustPrefix("2000::/3")), spanOfPrefix(mustPrefix("fc00::/7"))}
 		if tw, _ := a.tryLegs(wide, set, legs...); tw == no {
 			return a.gate(set, no, by)
 		}
 	}
-	b := *by
-	b.assumed = "router"
-	return a.gate(set, maybe, &b)
+	if tl != yes || tg != yes {
+		b := *by
+		b.assumed = "router"
+		set = a.gate(set, maybe, &b)
+	}
+	return a.findsBack(d, set, append(global, linkLocal()))
 }
 
 // gate drops the flows if the neighbours cannot find each other.

@@ -134,6 +134,8 @@ func icmpNames(f Family) []icmpName {
 			{"echo-reply", 129, -1, "pong"}, {"router-solicitation", 133, -1, ""}, {"router-advertisement", 134, -1, ""},
 			{"neighbour-solicitation", 135, -1, "neighbor-solicitation"},
 			{"neighbour-advertisement", 136, -1, "neighbor-advertisement"}, {"redirect", 137, -1, ""},
+			{"mld-listener-query", 130, -1, ""}, {"mld-listener-report", 131, -1, ""},
+			{"mld-listener-done", 132, -1, "mld-listener-reduction"},
 		}
 	}
 	return []icmpName{
@@ -232,7 +234,7 @@ func (p *ruleParser) parseNAT(s string, portsOnly bool) (r natRange, why string)
 		addr, port, hasPort = s[:i], s[i+1:], true
 	}
 	if hasPort {
-		if why = p.natPorts(port, &r); why != "" {
+		if why = p.natPorts(port, portsOnly, &r); why != "" {
 			return r, why
 		}
 	}
@@ -270,29 +272,38 @@ func natColon(s string, f Family) int {
 	return strings.IndexByte(s, ':')
 }
 
-func (p *ruleParser) natPorts(s string, r *natRange) string {
+func (p *ruleParser) natPorts(s string, portsOnly bool, r *natRange) string {
 	switch p.protoNum {
 	case 1, 6, 17, 33, 132:
 	default:
 		return "need TCP, UDP, SCTP or DCCP with port specification"
 	}
 	bad := "port `" + s + "' not valid"
-	s, base, shifting := strings.Cut(s, "/")
-	lo, hi, isRange := strings.Cut(s, "-")
-	a, known, why := p.names.service(lo, "tcp")
-	if why != "" {
-		return bad
-	}
-	b := uint64(a)
-	if isRange {
-		var ok bool
-		if b, ok = number(hi, 0, 65535); !ok || b < uint64(a) {
+	if _, _, numeric := numberPrefix(s); !numeric {
+		port, known, why := p.names.anyService(s)
+		if why != "" {
 			return bad
 		}
+		r.hasPort, r.port = true, portRange{port, port}
+		return p.checkName(nil, known, "")
 	}
-	if _, ok := number(base, 1, 65535); shifting && (!ok || !isRange) {
+	s, base, shifting := strings.Cut(s, "/")
+	lo, hi, isRange := strings.Cut(s, "-")
+	a, ok := number(lo, 0, 65535)
+	b := a
+	if isRange && ok {
+		b, ok = number(hi, a, 65535)
+	}
+	if !ok || shifting && (!isRange || portsOnly) {
 		return bad
 	}
-	r.hasPort, r.port, r.shifting = true, portRange{a, uint16(b)}, shifting
-	return p.checkName(nil, known, "")
+	r.hasPort, r.port, r.shifting = true, portRange{uint16(a), uint16(b)}, shifting
+	if _, ok := number(base, 1, 65535); shifting && !ok {
+		if _, _, numeric := numberPrefix(base); numeric {
+			return bad
+		}
+		_, known, why := p.names.anyService(base)
+		return p.checkName(nil, known, why)
+	}
+	return ""
 }

@@ -19,7 +19,8 @@ type route struct {
 }
 
 // routeTable lists the machine's routes: those given (or the default through
-// the question's link where none are), then the networks of its links.
+// the question's link where none are), then the networks of its links, and
+// the link-local one of the question's link.
 func (a *analysis) routeTable() []route {
 	var out []route
 	if a.q.Host.Routes == nil {
@@ -30,6 +31,9 @@ func (a *analysis) routeTable() []route {
 		if p, ok := r.Prefix(a.q.Family); ok {
 			out = append(out, route{p, r.Link})
 		}
+	}
+	if a.q.Family == IPv6 {
+		out = append(out, route{mustPrefix("fe80::/10"), a.q.Iface})
 	}
 	for _, l := range a.q.Host.Links {
 		for _, p := range l.Addresses {

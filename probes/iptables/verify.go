@@ -152,12 +152,16 @@ func targetPlace(r *Rule) (place, bool) {
 		return place{"raw", hkAll}, true
 	case "TPROXY":
 		return place{"mangle", hkPrerouting}, true
-	case "TTL", "HL", "DSCP", "TOS", "ECN", "CHECKSUM", "TCPOPTSTRIP", "HMARK":
+	case "TTL", "HL", "DSCP", "TOS", "ECN", "CHECKSUM", "TCPOPTSTRIP":
 		return place{"mangle", hkAll}, true
 	case "SECMARK", "CONNSECMARK":
 		return place{"mangle security", hkAll}, true
 	case "CLASSIFY":
 		return place{"", hkForward | hkOutput | hkPostrouting}, true
+	case "DNPT":
+		return place{"mangle", hkPrerouting | hkOutput}, true
+	case "SNPT":
+		return place{"mangle", hkInput | hkPostrouting}, true
 	case "SYNPROXY":
 		return place{"", hkInput | hkForward}, true
 	}
@@ -168,7 +172,7 @@ func matchPlace(name string) (place, bool) {
 	switch name {
 	case "owner":
 		return place{"", hkOutput | hkPostrouting}, true
-	case "mac":
+	case "mac", "eui64":
 		return place{"", hkPrerouting | hkInput | hkForward}, true
 	case "socket":
 		return place{"", hkPrerouting | hkInput}, true

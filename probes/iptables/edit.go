@@ -1,0 +1,208 @@
+package iptables
+
+import (
+	"fmt"
+	"slices"
+)
+
+// apply does what the command says.
+func (l *loader) apply(p *ruleParser) error {
+	switch p.cmd {
+	case 'L', 'S':
+		return nil
+	case 'Z':
+		return l.zero(p)
+	case 'F', 'X':
+		return l.clear(p)
+	case 'N':
+		if l.cur.byName[p.chain] != nil {
+			return l.fail("chain already exists")
+		}
+		l.add(p.chain)
+		return nil
+	case 'E':
+		return l.rename(p)
+	}
+	c := l.cur.byName[p.chain]
+	if c == nil {
+		return l.fail("no chain by that name")
+	}
+	if p.cmd == 'P' {
+		if !c.Builtin {
+			return l.fail("bad built-in chain name")
+		}
+		return l.setPolicy(c, p.policy)
+	}
+	if p.cmd == 'd' {
+		if p.num > len(c.Rules) {
+			return l.fail("index of deletion too big")
+		}
+		c.Rules = slices.Delete(c.Rules, p.num-1, p.num)
+		return nil
+	}
+	return l.ruleCommand(p, c)
+}
+
+// ruleCommand adds, replaces, checks or deletes by specification.
+func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
+	rules, err := p.compile()
+	if err != nil {
+		return err
+	}
+	switch p.cmd {
+	case 'A':
+		c.Rules = append(c.Rules, rules...)
+	case 'I':
+		if p.num > len(c.Rules)+1 {
+			return l.fail("index of insertion too big")
+		}
+		c.Rules = slices.Insert(c.Rules, p.num-1, rules...)
+	case 'R':
+		if p.num > len(c.Rules) {
+			return l.fail("index of replacement too big")
+		}
+		c.Rules[p.num-1] = rules[0]
+	case 'D', 'C':
+		return l.deleteSpec(p, c, rules)
+	}
+	for _, r := range rules {
+		if err := l.note(r, p.line, l.line); err != nil {
+			return err
+		}
+		if err := l.checkSet(r); err != nil {
+			return err
+		}
+	}
+	if p.target != nil && (p.target.name == "IDLETIMER" || p.target.name == "LED") {
+		l.set.SideEffects = append(l.set.SideEffects, l.line)
+	}
+	return nil
+}
+
+// note remembers a jump; its chain must be there already.
+func (l *loader) note(r *Rule, text string, line int) error {
+	if r.target.kind != tgJump && r.target.kind != tgGoto {
+		return nil
+	}
+	if l.cur.byName[r.target.name] == nil {
+		return l.fail(fmt.Sprintf("`%s' is neither a chain nor a target", r.target.name))
+	}
+	l.jumps = append(l.jumps, pendingJump{r, text, line})
+	return nil
+}
+
+func (l *loader) deleteSpec(p *ruleParser, c *Chain, rules []*Rule) error {
+	for _, want := range rules {
+		i := slices.IndexFunc(c.Rules, func(r *Rule) bool { return r.sameAs(want) })
+		if i < 0 && slices.ContainsFunc(c.Rules, func(r *Rule) bool { return len(r.unknown) > 0 }) {
+			// A match that is kept as text may be the same in other words.
+			l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: rule to delete is not understood", l.set.File, l.line))
+			l.set.doubt = l.line
+			return nil
+		}
+		if i < 0 {
+			return l.fail("bad rule (does a matching rule exist in that chain?)")
+		}
+		if p.cmd == 'D' {
+			c.Rules = slices.Delete(c.Rules, i, i+1)
+		}
+	}
+	return nil
+}
+
+func (l *loader) zero(p *ruleParser) error {
+	if p.chain != "" && l.cur.byName[p.chain] == nil {
+		return l.fail("no chain by that name")
+	}
+	return nil
+}
+
+func (l *loader) clear(p *ruleParser) error {
+	if p.chain == "" {
+		for _, c := range slices.Clone(l.cur.Chains) {
+			if p.cmd == 'F' {
+				l.flush(c)
+			} else if !c.Builtin {
+				if err := l.remove(c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	c := l.cur.byName[p.chain]
+	switch {
+	case c == nil:
+		return l.fail("no chain by that name")
+	case p.cmd == 'F':
+		l.flush(c)
+		return nil
+	case c.Builtin:
+		return l.fail("can't delete built-in chain")
+	}
+	return l.remove(c)
+}
+
+func (l *loader) flush(c *Chain) {
+	c.Rules = nil
+}
+
+// remove deletes a chain that must be empty and not jumped to.
+func (l *loader) remove(c *Chain) error {
+	if len(c.Rules) > 0 {
+		return l.fail("the chain is not empty")
+	}
+	for _, o := range l.cur.Chains {
+		for _, r := range o.Rules {
+			if o != c && r.target.name == c.Name {
+				return l.fail("too many links: the chain is in use")
+			}
+		}
+	}
+	delete(l.cur.byName, c.Name)
+	l.cur.Chains = slices.DeleteFunc(l.cur.Chains, func(o *Chain) bool { return o == c })
+	return nil
+}
+
+func (l *loader) rename(p *ruleParser) error {
+	c := l.cur.byName[p.chain]
+	if c == nil || c.Builtin || l.cur.byName[p.newName] != nil {
+		return l.fail("cannot rename chain")
+	}
+	if why := l.rule.badChainName(p.newName); why != "" {
+		return l.fail(why)
+	}
+	if l.opts.Backend == NFT {
+		l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: chain renamed", l.set.File, l.line))
+	}
+	for _, o := range l.cur.Chains {
+		for _, r := range o.Rules {
+			if r.target.name == c.Name {
+				r.target.name = p.newName
+			}
+		}
+	}
+	delete(l.cur.byName, c.Name)
+	c.Name = p.newName
+	l.cur.byName[c.Name] = c
+	return nil
+}
+
+// checkSet refuses a rule whose ipset is not there.
+func (l *loader) checkSet(r *Rule) error {
+	for _, c := range r.conds {
+		name := ""
+		switch s := c.(type) {
+		case setCond:
+			name = s.name
+		case setUse:
+			name = s.name
+		default:
+			continue
+		}
+		if why := l.opts.Sets.refuses(name, l.opts.Family); why != "" {
+			return l.fail(why)
+		}
+	}
+	return nil
+}

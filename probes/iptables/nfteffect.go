@@ -1,0 +1,107 @@
+package iptables
+
+import (
+	"strings"
+)
+
+// effect says whether the file drops all packets of a question, perhaps some,
+// or certainly none.
+func (n *nftFile) effect(q Question) tri {
+	worst := no
+	if n.unread != "" {
+		worst = maybe
+		n.where = TraceStep{File: n.name, Rule: n.unread}
+	}
+	for _, c := range n.chains {
+		if !c.meets(q) {
+			continue
+		}
+		t := n.drops(c, map[*nftChain]bool{})
+		if t == yes && (c.family == "bridge" || c.device == "?" || n.unread != "") {
+			t = maybe
+		}
+		if t == yes && worst != yes || t == maybe && worst == no {
+			worst = t
+			n.where = TraceStep{File: n.name, Line: c.line, Leg: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
+				Chain: c.name, Rule: "policy " + c.policy, Did: "drop"}
+		}
+	}
+	return worst
+}
+
+// meets reports whether a chain can see packets of the question.
+func (c *nftChain) meets(q Question) bool {
+	switch c.family {
+	case "ip":
+		if q.Family != IPv4 {
+			return false
+		}
+	case "ip6":
+		if q.Family != IPv6 {
+			return false
+		}
+	case "arp":
+		return q.Family == IPv4 && (c.hook == "input" || c.hook == "output")
+	case "netdev", "inet", "bridge":
+	default:
+		return true
+	}
+	switch c.hook {
+	case "ingress", "egress":
+		return c.device == q.Iface || c.device == "?" || c.device == ""
+	case "prerouting", "input", "output", "postrouting":
+		return true
+	}
+	return false
+}
+
+// nftHarmful are the words of statements that may stop or change a packet.
+const nftHarmful = "drop reject queue vmap dnat redirect snat masquerade tproxy notrack synproxy fwd dup set map"
+
+// drops judges a base chain by its words.
+func (n *nftFile) drops(c *nftChain, seen map[*nftChain]bool) tri {
+	harm, pass := c.policy == "drop", false
+	if len(c.rules) > 0 {
+		switch strings.Join(c.rules[0].words, " ") {
+		case "drop", "counter drop", "reject", "counter reject":
+			if c.hook != "" {
+				return yes
+			}
+		}
+	}
+	for _, r := range c.rules {
+		for i, w := range r.words {
+			switch {
+			case isOneOf(w, nftHarmful):
+				harm = true
+				pass = pass || w != "drop" && w != "reject"
+			case w == "jump" || w == "goto":
+				pass = true
+				if i+1 < len(r.words) && n.jumpHarms(c, r.words[i+1], seen) {
+					harm = true
+				}
+			case w == "accept" || w == "return":
+				pass = true
+			}
+		}
+	}
+	switch {
+	case c.policy == "drop" && !pass:
+		return yes
+	case harm:
+		return maybe
+	}
+	return no
+}
+
+func (n *nftFile) jumpHarms(c *nftChain, name string, seen map[*nftChain]bool) bool {
+	d := n.find(c.family, c.table, name)
+	if d == nil {
+		return true
+	}
+	if seen[d] {
+		return false
+	}
+	seen[d] = true
+	return n.drops(d, seen) != no
+}
