@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -129,6 +130,21 @@ func parseSeconds(s string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
+// askedTimeout is the --timeout of what an ssh client asked for, where sshd ran
+// something else (a forced command of authorized_keys): the client keeps to
+// its own. environ is /proc/PID/environ.
+func askedTimeout(environ []byte) time.Duration {
+	for variable := range bytes.SplitSeq(environ, []byte{0}) {
+		asked, ok := bytes.CutPrefix(variable, []byte("SSH_ORIGINAL_COMMAND="))
+		if !ok {
+			continue
+		}
+		words := strings.Fields(strings.NewReplacer("'", "", `"`, "", `\`, "").Replace(string(asked)))
+		return parseCommand(words).Timeout
+	}
+	return 0
+}
+
 // shorter is the shorter of two timeouts of which 0 is none.
 func shorter(a, b time.Duration) time.Duration {
 	if a == 0 || (b != 0 && b < a) {
@@ -136,6 +152,20 @@ func shorter(a, b time.Duration) time.Duration {
 	}
 	return a
 }
+
+// ownTimeout is what this end's own timeout says about a transfer whose other
+// end's cannot be seen, and may be shorter: ours is worth telling only when it
+// is shorter than what has to be assumed of the other's anyway.
+func ownTimeout(own time.Duration) time.Duration {
+	if own > assumedTimeout {
+		return 0
+	}
+	return own
+}
+
+// assumedTimeout is the shortest io timeout that is safe with an unknown one:
+// a transfer is then held for 2 s at most, 45 % of that.
+const assumedTimeout = 4 * time.Second
 
 // remote says which side of a client's arguments is another host.
 func (c command) remote() remoteness {

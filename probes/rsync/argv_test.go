@@ -38,6 +38,20 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
+func TestAskedTimeout(t *testing.T) {
+	for environ, want := range map[string]time.Duration{
+		"A=1\x00SSH_ORIGINAL_COMMAND=rsync --server -e.i --timeout=10 . 'a b'\x00B=2": 10 * time.Second,
+		"SSH_ORIGINAL_COMMAND=rsync '--server' \"--timeout=7\"":                       7 * time.Second,
+		"SSH_ORIGINAL_COMMAND=":             0,
+		"XSSH_ORIGINAL_COMMAND=--timeout=3": 0,
+		"":                                  0,
+	} {
+		if got := askedTimeout([]byte(environ)); got != want {
+			t.Errorf("%q: got %v, want %v", environ, got, want)
+		}
+	}
+}
+
 func TestRemote(t *testing.T) {
 	for args, want := range map[string]remoteness{
 		"a b": isLocal, "a": isLocal, "": isLocal, "./a:b c": isLocal, "/a:b c": isLocal,

@@ -34,7 +34,7 @@ type discovery struct {
 
 func newDiscovery(p *Probe) *discovery {
 	return &discovery{
-		probe: p, scan: newScanner(p.proc, p.sockets), changed: make(chan struct{}, 1),
+		probe: p, scan: newScanner(p.proc, newFallback(p.sockets, p.proc)), changed: make(chan struct{}, 1),
 		configs: newConfigs(p.proc), sshds: map[int]struct{}{},
 	}
 }

@@ -39,6 +39,7 @@ type found struct {
 	home    string // where a daemon's child starts from
 	shared  string // why the connection is not rsync's alone
 	lost    string // why there is no socket
+	barred  error  // why the socket cannot be reached
 }
 
 // maxDepth bounds every walk up or down the process tree.
@@ -286,7 +287,7 @@ func (f *found) connect(s held) {
 	if f.tcp {
 		return
 	}
-	f.tcp = true
+	f.tcp, f.barred = true, s.OutOfReach
 	f.socket = watchdog.Socket{Inode: s.Inode, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
 }
 
@@ -368,23 +369,31 @@ func between(w world, p *process, stop func(*process) bool) []*process {
 
 // control says how far the transfer may be touched, and why not further.
 func (f *found) control() (watchdog.Controllable, string) {
-	client := f.via == watchdog.ViaDaemonClient || f.via == watchdog.ViaSSHClient
-	unstoppable := f.unstoppable()
-	switch {
-	case !f.tcp:
+	if !f.tcp {
 		return watchdog.ControlNone, f.lost
-	case f.shared != "" && client:
-		return watchdog.ControlNone, f.shared
-	case f.shared != "" && unstoppable != "":
-		return watchdog.ControlNone, f.shared + "; " + unstoppable
-	case f.shared != "":
-		return watchdog.ControlPauseOnly, f.shared
-	case client:
-		return watchdog.ControlLimitOnly, "the client end is never stopped"
+	}
+	client := f.via == watchdog.ViaDaemonClient || f.via == watchdog.ViaSSHClient
+	unlimited, unstoppable := f.unlimited(), f.unstoppable()
+	if client {
+		unstoppable = "the client end is never stopped"
+	}
+	switch {
+	case unlimited != "" && unstoppable != "":
+		return watchdog.ControlNone, unlimited + "; " + unstoppable
+	case unlimited != "":
+		return watchdog.ControlPauseOnly, unlimited
 	case unstoppable != "":
 		return watchdog.ControlLimitOnly, unstoppable
 	}
 	return watchdog.ControlFull, ""
+}
+
+// unlimited says why the connection may not be limited.
+func (f *found) unlimited() string {
+	if f.shared == "" && f.barred != nil {
+		return fmt.Sprintf("its socket cannot be reached: %v", f.barred)
+	}
+	return f.shared
 }
 
 // unstoppable says why stopping would be noticed by more than the transfer.

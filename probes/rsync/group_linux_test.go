@@ -350,7 +350,7 @@ func TestGroup(t *testing.T) {
 				h.conn(200, "10.0.0.1:40000", "10.0.0.9:22")
 				h.unix(303, "/root/.ssh/mux", "-")
 			},
-			want: []string{"t200 ssh-client tx [20] by 21:3 none: ssh (pid 21) carries other connections too"},
+			want: []string{"t200 ssh-client tx [20] by 21:3 none: ssh (pid 21) carries other connections too; " + client},
 		},
 		"local copies and other programs": {
 			make: func(h *host) {

@@ -32,6 +32,7 @@ type Probe struct {
 	opts     Options
 	proc     procFS
 	sockets  *duplicator
+	diag     *diag
 	routes   *routes
 	netns    uint64 // ours
 	appeared chan struct{}
@@ -67,6 +68,7 @@ func New(opts Options) (*Probe, error) {
 		files:     make(chan []fileRequest, 1),
 		transfers: map[watchdog.TransferID]*transfer{},
 		routes:    newRoutes(),
+		diag:      newDiag(),
 		capability: watchdog.Capability{
 			Name: "proc-connector", Why: "not started", Left: "looking for new pids",
 		},
@@ -101,6 +103,7 @@ func (p *Probe) Capability() watchdog.Capability {
 // fails, at the start or later, it goes on by looking for new pids.
 func (p *Probe) Run(ctx context.Context) error {
 	defer p.sockets.keep(func(watchdog.ProcID) bool { return false })
+	defer p.diag.close()
 	d := newDiscovery(p)
 	tasks, ctx := errgroup.WithContext(ctx)
 	conn, err := p.connect()

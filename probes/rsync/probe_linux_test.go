@@ -3,6 +3,7 @@ package rsync
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -218,6 +219,39 @@ func TestSessions(t *testing.T) {
 				}
 			}
 			return true
+		})
+	})
+}
+
+// One process for each connection, started by whoever listens, and chrooted.
+func TestSocketActivation(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *site, opts Options) {
+		if _, err := exec.LookPath("systemd-socket-activate"); err != nil {
+			t.Skip(err)
+		}
+		s.write("inetd.conf", fmt.Sprintf("use chroot = yes\nuid = root\ngid = root\n[jail]\npath = %s\nread only = no\n", s.path("dst")))
+		s.start("systemd-socket-activate", "-l", "127.0.0.1:8875", "--inetd", "-a", "rsync", "--daemon", "--config="+s.path("inetd.conf"))
+		s.await("listener", func() bool { return answers("127.0.0.1:8875") })
+		p := s.probe(opts)
+		s.start("rsync", "-a", "--bwlimit=2000", s.path("src")+"/", "rsync://127.0.0.1:8875/jail/")
+		s.await("transfer", func() bool {
+			f, ok := p.by(watchdog.ViaDaemon)
+			return ok && f.Direction == watchdog.Rx && f.Module == "jail" && len(f.Procs) == 2 && f.Control == watchdog.ControlFull &&
+				filepath.Base(f.File.Name) == "big"
+		})
+	})
+}
+
+func TestProxyJump(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *site, opts Options) {
+		p := s.probe(opts)
+		s.ssh += " -o ProxyCommand='" + s.ssh + " -W 127.0.0.1:" + s.sshd + " root@127.0.0.1'"
+		s.client("ssh-pull", 0)
+		s.await("both ends", func() bool {
+			far, a := p.by(watchdog.ViaSSHClient)
+			near, b := p.by(watchdog.ViaSSHServer)
+			return a && b && far.Direction == watchdog.Rx && far.Control == watchdog.ControlLimitOnly && far.Rate > 100e3 &&
+				near.Direction == watchdog.Tx && near.Rate > 100e3
 		})
 	})
 }

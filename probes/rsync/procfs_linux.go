@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -192,6 +193,16 @@ func (f procFS) cmdline(pid int) ([]string, error) {
 	}
 }
 
+// agreedTimeout is the shorter of a server's own --timeout and the one that
+// its client asked for. Where the client cannot be heard, its own is unknown.
+func (f procFS) agreedTimeout(pid int, own time.Duration) time.Duration {
+	b, err := read(f.path(pid, "environ"), make([]byte, maxCmdline))
+	if err != nil || len(b) == maxCmdline {
+		return ownTimeout(own)
+	}
+	return shorter(own, askedTimeout(b))
+}
+
 // fdInfo reads /proc/PID/fdinfo/FD.
 func (f procFS) fdInfo(pid, num int) (fdInfo, error) {
 	var buf [1024]byte
@@ -234,6 +245,9 @@ func (f procFS) process(pid int) (*process, error) {
 	}
 	if p.rsync() {
 		p.Cmd = parseCommand(p.Argv)
+		if p.Cmd.Server && p.Cmd.Timeout > 0 {
+			p.Cmd.Timeout = f.agreedTimeout(pid, p.Cmd.Timeout)
+		}
 		p.CWD, _ = readlink(f.path(pid, "cwd"))
 		if target, err := readlink(f.path(pid, "ns/net")); err == nil {
 			p.Netns, _ = bracketed(target, "net:[")

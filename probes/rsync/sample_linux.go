@@ -3,6 +3,7 @@ package rsync
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -150,8 +151,10 @@ func (p *Probe) readState(t *transfer) {
 }
 
 // measure reads the connection's struct tcp_info through the first holder
-// that still has it. Without any, nothing is known.
+// that still has it, or by sock_diag where a duplicate is not to be had.
+// Without any, nothing is known.
 func (p *Probe) measure(t *transfer) bool {
+	barred := false
 	for _, ref := range t.Socket.Refs {
 		err := p.sockets.with(ref, t.Socket.Inode, func(sock int) error {
 			info, scales, err := tcpInfo(sock)
@@ -161,6 +164,13 @@ func (p *Probe) measure(t *transfer) bool {
 			return err
 		})
 		if err == nil {
+			return true
+		}
+		barred = barred || !errors.Is(err, errGone)
+	}
+	if barred && !t.Foreign {
+		if info, scales, err := p.diag.tcpInfo(t.Socket); err == nil {
+			t.take(&info, scales)
 			return true
 		}
 	}

@@ -242,7 +242,7 @@ func (s *scanner) socket(p *process, f fd) (socketInfo, error) {
 	if err != nil {
 		return info, err
 	}
-	if info.Kind != idleSocket {
+	if info.Kind != idleSocket && info.OutOfReach == nil {
 		s.known[f.Inode] = info
 	}
 	return info, nil

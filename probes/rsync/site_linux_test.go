@@ -73,6 +73,21 @@ func newSite(t testing.TB) *site {
 			t.Skipf("needs %s: %v", tool, err)
 		}
 	}
+	loopbackUp(t)
+	s := &site{t: t, dir: t.TempDir(), sshd: sshPort}
+	s.prepare()
+	s.start("rsync", "--daemon", "--no-detach", "--config="+s.path("rsyncd.conf"), "--port=8873")
+	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sshd_config"))
+	s.await("servers", func() bool { return answers(daemonAddr) && answers("127.0.0.1:"+sshPort) })
+	return s
+}
+
+// loopbackUp brings up the loopback link of the test's own namespace.
+func loopbackUp(t testing.TB) {
+	t.Helper()
+	if os.Getenv(insideNetns) == "" {
+		return
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
 		err = netlink.LinkSetUp(lo)
@@ -80,12 +95,6 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), sshd: sshPort}
-	s.prepare()
-	s.start("rsync", "--daemon", "--no-detach", "--config="+s.path("rsyncd.conf"), "--port=8873")
-	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sshd_config"))
-	s.await("servers", func() bool { return answers(daemonAddr) && answers("127.0.0.1:"+sshPort) })
-	return s
 }
 
 func answers(addr string) bool {

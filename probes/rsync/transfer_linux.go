@@ -158,20 +158,6 @@ func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
 	return e
 }
 
-// ownTimeout is what a daemon's own timeout says about a transfer. The
-// client's cannot be seen and may be shorter; ours is worth telling only when
-// it is shorter than what has to be assumed of the client's anyway.
-func ownTimeout(own time.Duration) time.Duration {
-	if own > assumedTimeout {
-		return 0
-	}
-	return own
-}
-
-// assumedTimeout is the shortest io timeout that is safe with an unknown one:
-// a transfer is then held for 2 s at most, 45 % of that.
-const assumedTimeout = 4 * time.Second
-
 // module finds the module that a daemon's child serves, as soon as it serves
 // one.
 func (d *discovery) module(f *found) module {

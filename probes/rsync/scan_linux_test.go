@@ -1,0 +1,144 @@
+package rsync
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// fresh is a scanner of a host at a moment.
+func (h *host) scanner(events bool) *scanner {
+	s := newScanner(procFS{root: h.root}, h)
+	s.events = events
+	s.begin(time.Unix(1000, 0))
+	return s
+}
+
+func (h *host) remove(pid int) {
+	h.t.Helper()
+	if err := os.RemoveAll(filepath.Join(h.root, strconv.Itoa(pid))); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestScannerTrustsForAWhile(t *testing.T) {
+	for events, trusted := range map[bool]time.Duration{true: settledFor, false: polledFor} {
+		h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: rsyncd, fds: "5=socket:[200]"})
+		h.conn(200, "10.0.0.1:873", "10.0.0.9:40000")
+		s := h.scanner(events)
+		p := s.process(20)
+		if p == nil || len(s.holds(p).sockets) != 1 || len(s.rsyncs) != 1 {
+			t.Fatalf("got %+v", p)
+		}
+		h.remove(20)
+		s.begin(s.now.Add(trusted - time.Millisecond))
+		if s.process(20) != p || len(s.holds(p).sockets) != 1 || h.asked != 1 {
+			t.Errorf("events %v: was read again before %v", events, trusted)
+		}
+		s.begin(s.now.Add(time.Millisecond))
+		if got := s.process(20); got != nil || s.trouble != nil {
+			t.Errorf("events %v: %+v after its end, %v", events, got, s.trouble)
+		}
+		if got := s.running(); len(got) != 0 || len(s.rsyncs) != 0 {
+			t.Errorf("events %v: still running: %v", events, got)
+		}
+	}
+}
+
+func TestScannerForgets(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "bash"})
+	s := h.scanner(true)
+	before := s.process(20)
+	h.remove(20)
+	h.add(fake{pid: 20, ppid: 1, exe: "rsync", argv: push})
+	if s.process(20) != before {
+		t.Error("was read again without a reason")
+	}
+	s.forget(20)
+	if p := s.process(20); p == nil || !p.rsync() || !p.Cmd.Server {
+		t.Errorf("after an exec: %+v", p)
+	}
+	s.expire(s.process(20), s.now.Add(time.Second))
+	s.begin(s.now.Add(time.Second))
+	again := s.process(20)
+	if age := s.age(again); age != time.Second {
+		t.Errorf("known for %v, want 1s", age)
+	}
+}
+
+func TestScannerSweeps(t *testing.T) {
+	h := newHost(t,
+		fake{pid: 10, ppid: 1, exe: "sshd", fds: "4=socket:[200]"},
+		fake{pid: 20, ppid: 10, exe: "rsync", argv: push, fds: "4=socket:[201]"})
+	h.conn(200, "10.0.0.1:22", "10.0.0.9:40000")
+	h.conn(201, "10.0.0.1:23", "10.0.0.9:40001")
+	s := h.scanner(true)
+	for _, pid := range []int{10, 20} {
+		s.holds(s.process(pid))
+	}
+	s.now = s.now.Add(time.Hour)
+	s.sweep()
+	if s.procs[10] != nil || s.procs[20] == nil || len(s.known) != 1 {
+		t.Errorf("kept %v and sockets %v", s.procs, s.known)
+	}
+	if id := s.procs[20].id(); !s.knows(id) {
+		t.Errorf("does not know %v", id)
+	}
+}
+
+func TestScannerChildrenWithoutKernelList(t *testing.T) {
+	h := newHost(t,
+		fake{pid: 10, ppid: 1, exe: "sshd"}, fake{pid: 20, ppid: 10, exe: "bash"}, fake{pid: 21, ppid: 10, exe: "rsync", argv: push})
+	if err := os.Remove(filepath.Join(h.root, "10/task/10/children")); err != nil {
+		t.Fatal(err)
+	}
+	s := h.scanner(true)
+	if got := s.children(10); len(got) != 2 {
+		t.Errorf("got %d children, want 2", len(got))
+	}
+	if got := s.children(99); got != nil {
+		t.Errorf("children of nobody: %v", got)
+	}
+}
+
+func TestScannerTellsTrouble(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: rsyncd})
+	h.write("20/stat", "nonsense")
+	s := h.scanner(true)
+	if p := s.process(20); p != nil || !errors.Is(s.trouble, errFormat) {
+		t.Errorf("got %+v, %v", p, s.trouble)
+	}
+}
+
+func TestHidden(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync"})
+	if err := (procFS{root: h.root}).hidden(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without init: %v", err)
+	}
+	h.add(fake{pid: 1, ppid: 0, exe: "systemd"})
+	if err := (procFS{root: h.root}).hidden(); err != nil {
+		t.Errorf("with init: %v", err)
+	}
+}
+
+func TestNewPIDs(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync"}, fake{pid: 22, ppid: 1, exe: "bash"})
+	h.write("loadavg", "0.0 0.0 0.0 1/100 23\n")
+	proc := procFS{root: h.root}
+	last, err := proc.lastPID()
+	if err != nil || last != 23 {
+		t.Fatalf("last pid %d, %v", last, err)
+	}
+	if fresh, all := proc.between(20, 23); all || len(fresh) != 1 || fresh[0] != 22 {
+		t.Errorf("after 20: %v, all %v", fresh, all)
+	}
+	for name, c := range map[string][2]int{"the first time": {0, 23}, "after a wrap": {30000, 23}, "too many": {20, 21 + maxFresh}} {
+		if _, all := proc.between(c[0], c[1]); !all {
+			t.Errorf("%s: not all", name)
+		}
+	}
+}
