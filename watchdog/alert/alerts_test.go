@@ -1,0 +1,380 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lifeline/watchdog"
+)
+
+func TestDelivery(t *testing.T) {
+	b := newInbox(t)
+	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
+	a.raise(saturated)
+	a.raise(unreachable)
+	a.clear(unreachable)
+	a.clear(saturated)
+	eventually(t, "four events", func() bool { return len(b.got()) == 4 })
+	got := b.got()
+	if diff := cmp.Diff([]Kind{Firing, Updated, Updated, Resolved}, kinds(got)); diff != "" {
+		t.Error(diff)
+	}
+	for n, ev := range got {
+		if ev.Host != "h" || ev.Version != "1" || ev.Incident.Sequence != n+1 || ev.Incident.ID != got[0].Incident.ID {
+			t.Errorf("event %d: %+v", n, ev)
+		}
+	}
+	eventually(t, "nothing pending", func() bool { return a.receiver("r").Pending == 0 })
+	if st := a.receiver("r"); st.Sent != 4 || st.Failed != 0 || st.LastErr != "" || st.Target != b.URL {
+		t.Errorf("%+v", st)
+	}
+}
+
+// An alert raised while its receiver is away arrives when it is back, with the
+// time when it happened, after a restart too.
+func TestReceiverAwayAndRestart(t *testing.T) {
+	b := newInbox(t)
+	b.set(always(503))
+	dir := t.TempDir()
+	a := start(t, dir, quick("r", TypeJSON, b.URL))
+	before := time.Now()
+	a.pair(saturated)
+	a.raise(down)
+	eventually(t, "three spooled and some tries", func() bool { return a.receiver("r").Pending == 3 && b.requests() > 2 })
+	after := time.Now()
+	if st := a.receiver("r"); st.LastErr != "answered 503 Service Unavailable" || st.NextTry.IsZero() || st.Oldest.IsZero() {
+		t.Errorf("%+v", st)
+	}
+	waiting, err := a.Deliveries("r", 10)
+	if err != nil || len(waiting) != 3 || waiting[0].Kind != Firing || waiting[0].Summary == "" {
+		t.Errorf("%+v, %v", waiting, err)
+	}
+	a.stop()
+	time.Sleep(50 * time.Millisecond)
+	b.set(nil)
+	a = start(t, dir, quick("r", TypeJSON, b.URL))
+	a.raise(down) // found again: the same incident
+	eventually(t, "all events", func() bool { return len(b.got()) == 3 })
+	got := b.got()
+	if diff := cmp.Diff([]Kind{Firing, Resolved, Firing}, kinds(got)); diff != "" {
+		t.Error(diff)
+	}
+	for _, ev := range got {
+		if ev.At.Before(stamp(before)) || ev.At.After(after) {
+			t.Errorf("%s is told as of %s, happened between %s and %s", ev.ID, ev.At, before, after)
+		}
+	}
+	a.clear(down)
+	eventually(t, "the end", func() bool { return len(b.got()) == 4 })
+	if last := b.got()[3]; last.Kind != Resolved || last.Incident.ID != got[2].Incident.ID {
+		t.Errorf("last %+v", last)
+	}
+}
+
+// A receiver that hangs delays neither the others nor the caller.
+func TestSlowReceiverDelaysNobody(t *testing.T) {
+	fine := newInbox(t)
+	hanging := newHanging(t)
+	a := start(t, t.TempDir(), quick("hangs", TypeJSON, hanging), quick("fine", TypeJSON, fine.URL))
+	var longest time.Duration
+	for i := range 100 {
+		began := time.Now()
+		a.pair(cond(watchdog.LinkDown, fmt.Sprintf("eth%d", i), watchdog.Critical))
+		longest = max(longest, time.Since(began))
+	}
+	eventually(t, "all at the other receiver", func() bool { return len(fine.got()) == 200 })
+	if a.receiver("hangs").Pending != 200 {
+		t.Errorf("%+v", a.receiver("hangs"))
+	}
+	if longest > 100*time.Millisecond {
+		t.Errorf("the caller waited %s", longest)
+	}
+}
+
+func TestDeadLettersAndResend(t *testing.T) {
+	b := newInbox(t)
+	b.set(func(_ int, ev Event) int {
+		if ev.Kind == Firing {
+			return 422
+		}
+		return 204
+	})
+	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
+	a.pair(saturated)
+	eventually(t, "the end is told all the same", func() bool { return len(b.got()) == 1 && a.receiver("r").Pending == 0 })
+	dead, err := a.DeadLetters("")
+	if err != nil || len(dead) != 1 || dead[0].Status != 422 || dead[0].Kind != Firing || a.receiver("r").Dead != 1 {
+		t.Fatalf("%+v, %v", dead, err)
+	}
+	b.set(nil)
+	if n, err := a.Resend("r", dead[0].Event); n != 1 || err != nil {
+		t.Fatalf("resend: %d, %v", n, err)
+	}
+	eventually(t, "the resent one", func() bool { return len(b.got()) == 2 })
+	if ev := b.got()[1]; ev.ID != dead[0].Event || ev.Kind != Firing {
+		t.Errorf("resent %+v", ev)
+	}
+	if dead, err = a.DeadLetters("r"); err != nil || len(dead) != 0 {
+		t.Errorf("%+v, %v", dead, err)
+	}
+}
+
+// An event on which the receiver always fails does not keep back those of
+// other incidents, and nothing overtakes it within its own.
+func TestPoisonedIncident(t *testing.T) {
+	b := newInbox(t)
+	var heal atomic.Bool
+	b.set(func(_ int, ev Event) int {
+		if strings.Contains(ev.Summary, "eth1") && !heal.Load() {
+			return 500
+		}
+		return 204
+	})
+	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
+	a.pair(down) // eth1
+	for i := range 20 {
+		a.pair(cond(watchdog.LinkDown, fmt.Sprintf("lan%d", i), watchdog.Critical))
+	}
+	eventually(t, "the other incidents", func() bool { return len(b.got()) == 40 })
+	heal.Store(true)
+	eventually(t, "the poisoned one", func() bool { return len(b.got()) == 42 })
+	if got := b.got()[40:]; got[0].Kind != Firing || got[1].Kind != Resolved || got[0].Incident.ID != got[1].Incident.ID {
+		t.Errorf("%v", kinds(got))
+	}
+}
+
+func TestSilenceCommand(t *testing.T) {
+	b := newInbox(t)
+	dir := t.TempDir()
+	a := start(t, dir, quick("r", TypeJSON, b.URL))
+	for _, bad := range []Silence{{}, {Subject: "a\nb"}} {
+		if _, err := a.Silence(bad, time.Hour); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+	if _, err := a.Silence(Silence{Subject: "*"}, -time.Second); err == nil {
+		t.Error("a silence into the past was taken")
+	}
+	s, err := a.Silence(Silence{Subject: "eth0*", By: "me", Comment: "cable work"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.raise(saturated)
+	a.raise(down)
+	eventually(t, "what is not silenced", func() bool { return len(b.got()) == 1 })
+	a.stop()
+	a = start(t, dir, quick("r", TypeJSON, b.URL))
+	if got := a.Silences(); len(got) != 1 || got[0] != s {
+		t.Fatalf("after a restart: %+v, want %+v", got, s)
+	}
+	a.raise(saturated, down)
+	if err := a.Unsilence(s.ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what was silenced", func() bool { return len(b.got()) == 2 })
+	if got := b.got(); got[0].Conditions[0].Subject != "eth1" || got[1].Conditions[0].Subject != "eth0 rx" || got[1].Kind != Firing {
+		t.Errorf("%+v", got)
+	}
+	if err := a.Unsilence(s.ID); !errors.Is(err, ErrNoSilence) {
+		t.Errorf("ended twice: %v", err)
+	}
+}
+
+func TestTestAlert(t *testing.T) {
+	b, other := newInbox(t), newInbox(t)
+	r := quick("r", TypeJSON, b.URL)
+	r.MinSeverity = "critical"
+	a := start(t, t.TempDir(), r, quick("other", TypeJSON, other.URL))
+	if _, err := a.Silence(Silence{Subject: "*"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	id, err := a.Test("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "begin and end", func() bool { return len(b.got()) == 2 && a.receiver("r").Pending == 0 })
+	for _, ev := range b.got() {
+		if !ev.Test || ev.Incident.ID != id {
+			t.Errorf("%+v", ev)
+		}
+	}
+	if len(other.got()) != 0 {
+		t.Error("another receiver was told")
+	}
+	inc, err := a.Explain(id)
+	if err != nil || len(inc.Told) != 2 || !inc.Test {
+		t.Errorf("%+v, %v", inc, err)
+	}
+	if _, err := a.Test("nobody"); !errors.Is(err, ErrNoReceiver) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	b := newInbox(t)
+	r := quick("r", TypeJSON, b.URL)
+	r.Heartbeat = 20 * time.Millisecond
+	cfg := DefaultConfig()
+	cfg.Receivers = []Receiver{r}
+	if err := cfg.Validate(); err == nil {
+		t.Error("a heartbeat of 20 ms was taken")
+	}
+	r.Heartbeat = time.Second
+	a := start(t, t.TempDir(), r)
+	time.Sleep(100 * time.Millisecond)
+	if n := b.requests(); n != 0 {
+		t.Errorf("%d heartbeats of a loop that does not turn", n)
+	}
+	a.Take(time.Now(), nil, nil)
+	eventually(t, "two heartbeats", func() bool { return len(b.got()) == 2 })
+	got := b.got()
+	if got[0].Kind != Heartbeat || got[0].ID == got[1].ID || got[1].At.Sub(got[0].At) < 500*time.Millisecond {
+		t.Errorf("%+v", got)
+	}
+	// A loop that hangs stops the heart.
+	a.box.mu.Lock()
+	a.box.latest.mono -= 2 * loopDead
+	a.box.mu.Unlock()
+	eventually(t, "the heart stops", func() bool { return a.receiver("r").LastErr != "" })
+	if n := len(b.got()); n > 3 {
+		t.Errorf("%d heartbeats", n)
+	}
+}
+
+func TestHistoryAndExplain(t *testing.T) {
+	t.Parallel()
+	b := newInbox(t)
+	dir := t.TempDir()
+	a := start(t, dir, quick("r", TypeJSON, b.URL))
+	a.pair(down)
+	time.Sleep(5 * time.Millisecond) // ids sort by the millisecond
+	a.raise(saturated)
+	eventually(t, "told", func() bool { return len(b.got()) == 3 && a.receiver("r").Pending == 0 })
+	a.Remark(time.Now(), "eth0 rx", "8 transfers limited to 11 Mbit/s each")
+	a.clear(saturated)
+	eventually(t, "told", func() bool { return len(b.got()) == 4 && a.receiver("r").Pending == 0 })
+	a.raise(blind)
+	eventually(t, "three incidents", func() bool { h, err := a.History(10); return err == nil && len(h) == 3 && h[1].Ended != time.Time{} })
+	h, err := a.History(2)
+	if err != nil || len(h) != 2 || h[0].Cause.Condition != watchdog.ProbeBlind {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	inc, err := a.Explain(h[1].ID)
+	if err != nil || len(inc.Told) != 2 {
+		t.Fatalf("%+v, %v", inc, err)
+	}
+	for _, want := range []string{"LinkSaturated eth0 rx (warning) was raised: because", "8 transfers limited", "the incident is over", "r: firing", "r: resolved"} {
+		if !strings.Contains(inc.Text(), want) {
+			t.Errorf("%q is not in\n%s", want, inc.Text())
+		}
+	}
+	if open, err := a.Explain(h[0].ID[:len(h[0].ID)-1]); err != nil || open.ID != h[0].ID || !strings.Contains(open.Row(), "stands") {
+		t.Errorf("%+v, %v", open, err)
+	}
+	if _, err := a.Explain("19990101"); !errors.Is(err, ErrNoIncident) {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadHistory(dir, 10); err == nil {
+		t.Error("read past the running daemon")
+	}
+	a.stop()
+	offline, err := ReadHistory(dir, 10)
+	if err != nil || len(offline) != 3 || offline[0].ID != h[0].ID {
+		t.Errorf("%+v, %v", offline, err)
+	}
+	if got, err := ReadIncident(dir, h[1].ID); err != nil || got.Text() != inc.Text() {
+		t.Errorf("%v\n%s", err, got.Text())
+	}
+	if got, err := ReadIncident(dir, h[0].ID); err != nil || got.ID != h[0].ID {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := ReadIncident(dir, "x"); !errors.Is(err, ErrNoIncident) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A receiver hears what a full spool cost it before it hears anything else.
+func TestDropsAreTold(t *testing.T) {
+	b := newInbox(t)
+	b.set(always(503))
+	cfg := DefaultConfig()
+	cfg.SpoolMax, cfg.FlapCount = 4<<20, 0
+	r := quick("r", TypeJSON, b.URL)
+	r.RetryMin, r.RetryMax = 500*time.Millisecond, time.Second
+	cfg.Receivers = []Receiver{r}
+	a := startWith(t, t.TempDir(), cfg)
+	c := cond(watchdog.LinkDown, "eth1", watchdog.Critical)
+	c.Evidence = strings.Repeat("x", 900)
+	for n := 0; a.receiver("r").Dropped == 0; n++ {
+		a.pair(c)
+		if n%200 == 0 {
+			eventually(t, "spooled", func() bool { return a.Status().Spool.Unwrit < 500 })
+		}
+		if n > 20000 {
+			t.Fatal("nothing is dropped")
+		}
+	}
+	eventually(t, "settled", func() bool { return a.Status().Spool.Unwrit == 0 })
+	b.set(nil)
+	eventually(t, "all that is left", func() bool { st := a.receiver("r"); return st.Pending == 0 && st.Sent > 0 })
+	got := b.got()
+	if got[0].Kind != Dropped || got[0].Dropped.Count != a.receiver("r").Dropped || got[0].Dropped.From.After(got[0].Dropped.To) {
+		t.Errorf("first %+v", got[0])
+	}
+	for _, ev := range got[1:] {
+		if ev.Kind == Dropped {
+			t.Errorf("told twice: %+v", ev)
+		}
+	}
+}
+
+// Where the state directory cannot be used, alerts go out of memory, and to
+// disk when it can be used again.
+func TestNoDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	blocker := dir + "/state"
+	if err := os.WriteFile(blocker, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newInbox(t)
+	a := start(t, blocker, quick("r", TypeJSON, b.URL))
+	if a.Status().Spool.Err == "" {
+		t.Error("no word of the missing disk")
+	}
+	a.raise(saturated)
+	eventually(t, "sent from memory", func() bool { return len(b.got()) == 1 })
+	if err := os.Remove(blocker); err != nil {
+		t.Fatal(err)
+	}
+	a.clear(saturated)
+	eventually(t, "on disk", func() bool { return a.Status().Spool.Err == "" && a.Status().Spool.History == 1 })
+	eventually(t, "the end", func() bool { return len(b.got()) == 2 })
+}
+
+func TestUnknownReceiverIsKept(t *testing.T) {
+	b := newInbox(t)
+	b.set(always(503))
+	dir := t.TempDir()
+	a := start(t, dir, quick("old", TypeJSON, b.URL))
+	a.raise(saturated)
+	eventually(t, "spooled", func() bool { return a.receiver("old").Pending == 1 && a.Status().Spool.Unwrit == 0 })
+	a.stop()
+	a = start(t, dir)
+	if st := a.receiver("old"); st.Pending != 1 || st.Type != "" {
+		t.Errorf("%+v", st)
+	}
+	a.stop()
+	b.set(nil)
+	a = start(t, dir, quick("old", TypeJSON, b.URL))
+	eventually(t, "delivered after all", func() bool { return len(b.got()) == 1 })
+	a.stop()
+}

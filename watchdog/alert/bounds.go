@@ -1,0 +1,142 @@
+package alert
+
+import (
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// boundFresh drops from memory what is too much, as the file does; the lock is
+// held.
+func (s *spool) boundFresh() {
+	if len(s.fresh) <= mostFresh {
+		return
+	}
+	free := s.fresh[s.flying:]
+	var queue []ref
+	for _, e := range free {
+		kind := Updated
+		if len(e.to) > 0 {
+			kind = e.to[0].kind
+		}
+		queue = append(queue, ref{e.seq, kind, e.incident})
+	}
+	drop := map[uint64]bool{}
+	for _, what := range importances {
+		for _, g := range dropGroups(queue, what) {
+			if len(s.fresh)-len(drop) <= mostFresh*3/4 {
+				break
+			}
+			for _, r := range g {
+				drop[r.seq] = true
+			}
+		}
+	}
+	kept := slices.Clone(s.fresh[:s.flying])
+	for _, e := range free {
+		if drop[e.seq] {
+			s.dropFresh(e)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	s.fresh = kept
+}
+
+func (s *spool) dropFresh(e *entry) {
+	for _, t := range e.to {
+		if _, over := s.done[t.receiver][e.seq]; !over {
+			s.dropOne(t.receiver, e.seq)
+		}
+	}
+}
+
+// dropOne counts one dropped alert; the lock is held.
+func (s *spool) dropOne(receiver string, seq uint64) {
+	c := s.count(receiver)
+	c.pending--
+	c.drops.add(seq)
+	s.keep(map[slot][]byte{dropSlot(receiver): c.drops.encode()})
+}
+
+// trim drops what is too much for the file.
+func (s *spool) trim(db *bbolt.DB) error {
+	used := inUse(db)
+	s.mu.Lock()
+	s.health.bytes = used
+	pending := map[string]int{}
+	full := used > int64(float64(s.max)*highWater)
+	for name, c := range s.counts {
+		pending[name] = c.pending
+		full = full || c.dead > mostDead+mostDead/10
+	}
+	s.mu.Unlock()
+	if !full {
+		return nil
+	}
+	return s.drop(db, used-int64(float64(s.max)*lowWater), pending)
+}
+
+// drop frees need bytes and bounds the dead letters, in one transaction that
+// also counts what it costs.
+func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) error {
+	var d trimmer
+	records := map[string]dropRecord{}
+	err := s.update(db, func(t *tables) error {
+		d = trimmer{t: t, need: need, over: s.isOver, drops: map[string][]uint64{}, buried: map[string]int{}}
+		if err := d.run(byLength(pending, s.receivers)); err != nil {
+			return err
+		}
+		for receiver, seqs := range d.drops {
+			r := s.drops(receiver)
+			for _, seq := range seqs {
+				r.add(seq)
+			}
+			records[receiver] = r
+			if err := t.put(dropSlot(receiver), r.encode()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for receiver, r := range records {
+		c, n := s.count(receiver), len(d.drops[receiver])
+		r.Told = max(r.Told, c.drops.Told) // told meanwhile
+		c.drops = r
+		c.dead -= d.buried[receiver]
+		c.pending -= n - d.buried[receiver]
+		s.kept[dropSlot(receiver)] = r.encode()
+		s.log.Warn("the spool is full; the oldest alerts were dropped", "receiver", receiver, "dropped", n, "total", r.Total)
+	}
+	return nil
+}
+
+// isOver tells whether an event's way to a receiver is over in memory.
+func (s *spool) isOver(receiver string, seq uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, over := s.done[receiver][seq]
+	return over
+}
+
+// drops gives what a receiver lost.
+func (s *spool) drops(receiver string) dropRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count(receiver).drops
+}
+
+// dropsTold notes that a receiver was told of its losses up to a total.
+func (s *spool) dropsTold(receiver string, total int) {
+	s.mu.Lock()
+	c := s.count(receiver)
+	c.drops.Told = max(c.drops.Told, total)
+	s.keep(map[slot][]byte{dropSlot(receiver): c.drops.encode()})
+	s.mu.Unlock()
+	poke(s.soon)
+}

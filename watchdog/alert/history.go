@@ -1,0 +1,207 @@
+package alert
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// ErrNoIncident says that no incident has the id that was asked for.
+var ErrNoIncident = errors.New("no such incident")
+
+// past gives the last n incidents that are over, youngest first.
+func (s *spool) past(n int) (out []Incident, err error) {
+	err = s.view(func(t *tables) error {
+		out, err = t.past(n)
+		return err
+	})
+	return out, err
+}
+
+func (t *tables) past(n int) (out []Incident, err error) {
+	c := t.tx.Bucket(bucketHistory).Cursor()
+	for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
+		var inc Incident
+		if err := json.Unmarshal(v, &inc); err != nil {
+			return nil, fmt.Errorf("incident %q: %w", k, err)
+		}
+		out = append(out, inc)
+	}
+	return out, nil
+}
+
+// remembered gives the incident that is over with this id, or the beginning
+// of it, and what receivers took of it.
+func (s *spool) remembered(id string) (inc Incident, err error) {
+	err = s.view(func(t *tables) error {
+		inc, err = t.remembered(id)
+		return err
+	})
+	return inc, err
+}
+
+func (t *tables) remembered(id string) (inc Incident, err error) {
+	c := t.tx.Bucket(bucketHistory).Cursor()
+	k, v := c.Seek([]byte(id))
+	if id == "" || !bytes.HasPrefix(k, []byte(id)) {
+		return inc, fmt.Errorf("incident %q: %w", id, ErrNoIncident)
+	}
+	if next, _ := c.Next(); string(k) != id && bytes.HasPrefix(next, []byte(id)) {
+		return inc, fmt.Errorf("incident %q: several begin with this: name more of it", id)
+	}
+	if err := json.Unmarshal(v, &inc); err != nil {
+		return inc, fmt.Errorf("incident %q: %w", k, err)
+	}
+	inc.Told, err = t.told(inc.ID)
+	return inc, err
+}
+
+// told gives what receivers took of an incident.
+func (t *tables) told(id string) (out []Delivery, err error) {
+	prefix := append([]byte(id), 0)
+	c := t.tx.Bucket(bucketTold).Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		var d Delivery
+		if err := json.Unmarshal(v, &d); err != nil {
+			return nil, fmt.Errorf("delivery %q: %w", k, err)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (s *spool) toldOf(id string) (out []Delivery, err error) {
+	err = s.view(func(t *tables) error {
+		out, err = t.told(id)
+		return err
+	})
+	return out, err
+}
+
+// ReadHistory reads the last n incidents, youngest first, from the state
+// directory of a daemon that does not run: a running one keeps the file locked
+// and is to be asked itself.
+func ReadHistory(dir string, n int) (out []Incident, err error) {
+	err = readOnly(dir, func(t *tables) error {
+		c := t.tx.Bucket(bucketOpen).Cursor()
+		for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
+			var inc incident
+			if err := json.Unmarshal(v, &inc); err != nil {
+				return fmt.Errorf("incident %q: %w", k, err)
+			}
+			out = append(out, inc.Incident)
+		}
+		past, err := t.past(n - len(out))
+		out = append(out, past...)
+		return err
+	})
+	return out, err
+}
+
+// ReadIncident reads one incident likewise; the beginning of its id is enough.
+func ReadIncident(dir, id string) (inc Incident, err error) {
+	err = readOnly(dir, func(t *tables) error {
+		k, v := t.tx.Bucket(bucketOpen).Cursor().Seek([]byte(id))
+		if id == "" || !bytes.HasPrefix(k, []byte(id)) {
+			inc, err = t.remembered(id)
+			return err
+		}
+		var open incident
+		if err := json.Unmarshal(v, &open); err != nil {
+			return fmt.Errorf("incident %q: %w", k, err)
+		}
+		inc = open.Incident
+		inc.Told, err = t.told(inc.ID)
+		return err
+	})
+	return inc, err
+}
+
+func readOnly(dir string, f func(*tables) error) error {
+	path := filepath.Join(dir, File)
+	err := contain(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.View(func(tx *bbolt.Tx) error { return f(newTables(tx)) }), db.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("history %s: %w", path, err)
+	}
+	return nil
+}
+
+// Text is the incident for people: what was seen, what was done, who was told.
+func (i Incident) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", i.Summary)
+	fmt.Fprintf(&b, "  incident  %s%s\n", i.ID, ifSet(i.Test, " (a test: nothing happened)"))
+	fmt.Fprintf(&b, "  host      %s\n  severity  %s\n", i.Host, i.Severity)
+	fmt.Fprintf(&b, "  began     %s\n  ended     %s\n", shown(i.Started), ended(i))
+	fmt.Fprintf(&b, "  cause     %s on %s\n", i.Cause.Condition, i.Cause.Subject)
+	if i.Cause.Evidence != "" {
+		fmt.Fprintf(&b, "            %s\n", i.Cause.Evidence)
+	}
+	b.WriteString("\nWhat was seen and done\n")
+	for n, l := range i.Timeline {
+		fmt.Fprintf(&b, "  %s  %s\n", shown(l.At), l.Text)
+		if n == keepFirst-1 && i.Omitted > 0 {
+			fmt.Fprintf(&b, "  (%d lines left out)\n", i.Omitted)
+		}
+	}
+	if len(i.Told) > 0 {
+		b.WriteString("\nWho was told\n")
+	}
+	for _, d := range i.Told {
+		fmt.Fprintf(&b, "  %s  %s: %s%s\n", shown(d.Taken), d.Receiver, d.Kind, late(d))
+	}
+	return b.String()
+}
+
+// Row is the incident as one line of a list.
+func (i Incident) Row() string {
+	lasted := "stands"
+	if !i.Ended.IsZero() {
+		lasted = brief(i.Ended.Sub(i.Started))
+	}
+	return fmt.Sprintf("%s  %s  %-8s  %8s  %s", i.ID, shown(i.Started), i.Severity, lasted, i.Summary)
+}
+
+func ended(i Incident) string {
+	if i.Ended.IsZero() {
+		return "it stands"
+	}
+	return shown(i.Ended) + ", after " + brief(i.Ended.Sub(i.Started))
+}
+
+// late tells what delayed a delivery by a second or more.
+func late(d Delivery) string {
+	var words []string
+	if wait := d.Taken.Sub(d.At); wait >= time.Second {
+		words = append(words, brief(wait)+" after it happened")
+	}
+	if d.Attempts > 1 {
+		words = append(words, fmt.Sprintf("%d attempts", d.Attempts))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, ", ") + ")"
+}
+
+func ifSet(set bool, text string) string {
+	if set {
+		return text
+	}
+	return ""
+}
+
+// shown is a time for people, in UTC, for logs of several hosts are compared.
+func shown(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

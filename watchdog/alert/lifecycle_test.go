@@ -1,0 +1,469 @@
+package alert
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lifeline/watchdog"
+)
+
+var simStart = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// sim drives a lifecycle in simulated time and writes what it tells each
+// receiver.
+type sim struct {
+	t     *testing.T
+	life  *lifecycle
+	now   time.Duration
+	stand []watchdog.Condition
+	told  []string
+	ids   []string
+	disk  map[string][]byte // open incidents
+	past  []*incident
+}
+
+func newSim(t *testing.T, routes ...route) *sim {
+	if len(routes) == 0 {
+		routes = []route{{name: "r", least: 1, minor: true, reminders: true, resolved: true}}
+	}
+	s := &sim{t: t, disk: map[string][]byte{}}
+	s.life = newLifecycle(rules{host: "h", repeat: time.Hour, flapCount: 4, flapWindow: 10 * time.Minute, flapQuiet: 5 * time.Minute, routes: routes})
+	return s
+}
+
+func (s *sim) at() moment { return moment{simStart.Add(s.now), s.now} }
+
+func (s *sim) collect() {
+	out := s.life.take()
+	for _, o := range out.events {
+		s.ids = append(s.ids, o.event.ID)
+		for _, to := range o.to {
+			line := fmt.Sprintf("%v %s %s %s", s.now, to.receiver, to.kind, o.event.Severity)
+			if len(o.event.Reasons) > 0 {
+				line += fmt.Sprintf(" %v", o.event.Reasons)
+			}
+			if o.event.Minor {
+				line += " minor"
+			}
+			s.told = append(s.told, line)
+		}
+	}
+	for _, inc := range out.changed {
+		s.disk[inc.ID] = encode(inc)
+	}
+	for _, inc := range out.closed {
+		delete(s.disk, inc.ID)
+		s.past = append(s.past, inc)
+	}
+}
+
+func cond(name watchdog.ConditionName, subject string, sev watchdog.Severity) watchdog.Condition {
+	return watchdog.Condition{Name: name, Subject: subject, Severity: sev, Evidence: "because"}
+}
+
+var (
+	saturated   = cond(watchdog.LinkSaturated, "eth0 rx", watchdog.Warning)
+	saturatedTx = cond(watchdog.LinkSaturated, "eth0 tx", watchdog.Warning)
+	errorsOn    = cond(watchdog.LinkErrors, "eth0", watchdog.Warning)
+	down        = cond(watchdog.LinkDown, "eth1", watchdog.Critical)
+	unreachable = cond(watchdog.ManagementUnreachable, "host", watchdog.Critical)
+	blind       = cond(watchdog.ProbeBlind, "nic", watchdog.Warning)
+	unprotected = cond(watchdog.Unprotected, "host", watchdog.Warning)
+	failed      = cond(watchdog.RemedyFailed, "shaper", watchdog.Critical)
+)
+
+// raise and clear are one turn in which conditions change.
+func (s *sim) raise(cs ...watchdog.Condition) {
+	var changes []watchdog.Change
+	for _, c := range cs {
+		c.Since = s.at().wall
+		s.stand = append(s.stand, c)
+		changes = append(changes, watchdog.Change{Condition: c, Raised: true})
+	}
+	s.turn(changes)
+}
+
+func (s *sim) clear(cs ...watchdog.Condition) {
+	var changes []watchdog.Change
+	for _, c := range cs {
+		s.stand = slices.DeleteFunc(s.stand, func(o watchdog.Condition) bool { return keyOf(o) == keyOf(c) })
+		changes = append(changes, watchdog.Change{Condition: c})
+	}
+	s.turn(changes)
+}
+
+func (s *sim) turn(changes []watchdog.Change) {
+	if len(changes) > 0 {
+		s.life.turn(s.at(), changes)
+	}
+	s.life.reconcile(s.at(), s.stand)
+	s.life.elapse(s.at())
+	s.collect()
+}
+
+// pass lets time go by, with a turn a second.
+func (s *sim) pass(d time.Duration) {
+	for end := s.now + d; s.now < end; {
+		s.now += min(time.Second, end-s.now)
+		s.turn(nil)
+	}
+}
+
+func (s *sim) want(lines ...string) {
+	s.t.Helper()
+	if diff := cmp.Diff(lines, s.told); diff != "" {
+		s.t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+func TestFiringUpdatedResolved(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated)
+	s.pass(3 * time.Second)
+	s.raise(unreachable)
+	s.pass(5 * time.Second)
+	s.clear(unreachable)
+	s.pass(10 * time.Second)
+	s.clear(saturated)
+	s.want(
+		"0s r firing warning",
+		"3s r updated critical [joined severity]",
+		"8s r updated warning [cleared severity]",
+		"18s r resolved critical",
+	)
+	if len(s.past) != 1 || len(s.life.open) != 0 {
+		t.Fatalf("%d past, %d open", len(s.past), len(s.life.open))
+	}
+	inc := s.past[0]
+	if inc.Cause.Condition != watchdog.LinkSaturated || inc.Ended.Sub(inc.Started) != 18*time.Second || inc.Severity != watchdog.Critical {
+		t.Errorf("incident %+v", inc.Incident)
+	}
+	want := []string{inc.ID + "-1", inc.ID + "-2", inc.ID + "-3", inc.ID + "-4"}
+	if diff := cmp.Diff(want, s.ids); diff != "" {
+		t.Errorf("ids:\n%s", diff)
+	}
+}
+
+// Conditions that are found in one turn are told at once, not one by one.
+func TestOneTurnIsOneEvent(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated, saturatedTx, unreachable)
+	s.want("0s r firing critical")
+	if n := len(s.life.open[0].Conditions); n != 3 {
+		t.Errorf("%d conditions", n)
+	}
+}
+
+func TestCause(t *testing.T) {
+	s := newSim(t)
+	s.raise(unreachable)
+	s.raise(saturated)
+	s.raise(errorsOn)
+	s.clear(errorsOn)
+	s.clear(saturated)
+	s.clear(unreachable)
+	s.want(
+		"0s r firing critical",
+		"0s r updated critical [joined cause]",
+		"0s r updated critical [joined cause]",
+		"0s r updated critical [cleared] minor",
+		"0s r updated critical [cleared] minor",
+		"0s r resolved critical",
+	)
+	if c := s.past[0].Cause.Condition; c != watchdog.LinkErrors {
+		t.Errorf("cause %s, want the strongest there was", c)
+	}
+}
+
+func TestGrouping(t *testing.T) {
+	for name, c := range map[string]struct {
+		raise []watchdog.Condition
+		want  int
+	}{
+		"both directions of a link":              {[]watchdog.Condition{saturated, saturatedTx}, 1},
+		"a link and its errors":                  {[]watchdog.Condition{saturated, errorsOn}, 1},
+		"two links":                              {[]watchdog.Condition{saturated, down}, 2},
+		"two links joined by silence":            {[]watchdog.Condition{unreachable, saturated, down}, 1},
+		"silence joins the link":                 {[]watchdog.Condition{saturated, unreachable}, 1},
+		"a remedy joins the link":                {[]watchdog.Condition{saturated, failed}, 1},
+		"a remedy alone attracts nothing":        {[]watchdog.Condition{failed, saturated}, 2},
+		"a blind probe stays alone":              {[]watchdog.Condition{blind, saturated, unreachable}, 2},
+		"a weakness of the host stays alone":     {[]watchdog.Condition{unprotected, saturated}, 2},
+		"a new kind of condition is by its link": {[]watchdog.Condition{cond("SomethingNew", "eth0 tx", "info"), saturated}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSim(t)
+			for _, c := range c.raise {
+				s.raise(c)
+			}
+			if got := len(s.life.open); got != c.want {
+				t.Errorf("%d incidents, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// Conditions that do not overlap are incidents of their own.
+func TestNoOverlapNoGroup(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated)
+	s.clear(saturated)
+	s.pass(time.Second)
+	s.raise(saturatedTx)
+	if len(s.past) != 1 || len(s.life.open) != 1 || s.past[0].ID == s.life.open[0].ID {
+		t.Errorf("%d past, %d open", len(s.past), len(s.life.open))
+	}
+}
+
+func TestReceiversSeverity(t *testing.T) {
+	s := newSim(t,
+		route{name: "all", least: 1, minor: true, reminders: true, resolved: true},
+		route{name: "critical", least: 3, resolved: true},
+		route{name: "begins", least: 1},
+	)
+	s.raise(saturated)
+	s.now = time.Second
+	s.raise(saturatedTx)
+	s.now = 2 * time.Second
+	s.raise(unreachable)
+	s.now = 3 * time.Second
+	s.clear(unreachable)
+	s.now = 4 * time.Second
+	s.clear(saturated, saturatedTx)
+	s.want(
+		"0s all firing warning", "0s begins firing warning",
+		"1s all updated warning [joined] minor",
+		"2s all updated critical [joined severity]", "2s critical firing critical [joined severity]", "2s begins updated critical [joined severity]",
+		"3s all updated warning [cleared severity]", "3s critical updated warning [cleared severity]", "3s begins updated warning [cleared severity]",
+		"4s all resolved critical", "4s critical resolved critical",
+	)
+}
+
+func TestReminders(t *testing.T) {
+	s := newSim(t, route{name: "r", least: 1, reminders: true, resolved: true}, route{name: "quiet", least: 1, resolved: true})
+	s.raise(saturated)
+	s.pass(2*time.Hour + time.Minute)
+	s.clear(saturated)
+	s.want("0s r firing warning", "0s quiet firing warning",
+		"1h0m0s r reminder warning", "2h0m0s r reminder warning",
+		"2h1m0s r resolved warning", "2h1m0s quiet resolved warning")
+}
+
+func TestSeverityOfOneCondition(t *testing.T) {
+	s := newSim(t)
+	s.raise(errorsOn, unreachable)
+	s.stand[0].Severity = watchdog.Info
+	s.pass(time.Second)
+	s.stand = s.stand[:1]
+	s.pass(time.Second)
+	s.stand[0].Severity = watchdog.Critical
+	s.pass(time.Second)
+	s.want("0s r firing critical",
+		"1s r updated critical [condition] minor",
+		"2s r updated info [cleared severity]",
+		"3s r updated critical [condition severity]")
+}
+
+func TestFlapping(t *testing.T) {
+	s := newSim(t)
+	for range 20 { // on for 5 s, off for 5 s
+		s.raise(saturated)
+		s.pass(5 * time.Second)
+		s.clear(saturated)
+		s.pass(5 * time.Second)
+	}
+	if len(s.past) != 3 || len(s.life.open) != 1 {
+		t.Fatalf("%d past, %d open; want 3 and the flapping one", len(s.past), len(s.life.open))
+	}
+	s.pass(5 * time.Minute)
+	s.want(
+		"0s r firing warning", "5s r resolved warning",
+		"10s r firing warning", "15s r resolved warning",
+		"20s r firing warning", "25s r resolved warning",
+		"30s r firing warning",
+		"8m15s r resolved warning",
+	)
+	inc := s.past[3]
+	if want := simStart.Add(195 * time.Second); !inc.Ended.Equal(want) {
+		t.Errorf("ended %s, want when it was last seen, %s", inc.Ended, want)
+	}
+}
+
+// One that begins to flap within an incident is told so, once, and what
+// stands still is steady again after a while.
+func TestFlappingWithinIncident(t *testing.T) {
+	s := newSim(t)
+	s.raise(down, unreachable)
+	for range 10 {
+		s.clear(down)
+		s.pass(2 * time.Second)
+		s.raise(down)
+		s.pass(2 * time.Second)
+	}
+	s.pass(10 * time.Minute)
+	s.clear(down)
+	var flaps, n int
+	for _, l := range s.told {
+		if strings.Contains(l, "flapping") {
+			flaps++
+		}
+		if strings.Contains(l, "updated") {
+			n++
+		}
+	}
+	if flaps != 1 || n > 8 {
+		t.Errorf("told of flapping %d times, %d updates:\n%s", flaps, n, strings.Join(s.told, "\n"))
+	}
+	if last := s.told[len(s.told)-1]; !strings.Contains(last, "updated critical [cleared]") {
+		t.Errorf("last: %s", last)
+	}
+}
+
+func TestSilence(t *testing.T) {
+	s := newSim(t)
+	s.life.silences = []Silence{{ID: "s", Condition: "Link*", From: simStart, Until: simStart.Add(time.Minute)}}
+	s.raise(saturated)
+	s.pass(10 * time.Second)
+	s.clear(saturated) // wholly within the silence: never told
+	s.pass(10 * time.Second)
+	s.raise(saturated)
+	s.pass(10 * time.Second)
+	s.raise(unreachable) // not silenced: all is told
+	s.pass(10 * time.Second)
+	s.clear(unreachable)
+	s.pass(time.Minute)
+	s.clear(saturated)
+	s.want(
+		"30s r firing critical [joined severity unsilenced]",
+		"1m0s r updated warning [unsilenced]",
+		"1m40s r resolved critical",
+	)
+	if len(s.past) != 2 || len(s.life.silences) != 0 {
+		t.Errorf("%d in the history, %d silences left", len(s.past), len(s.life.silences))
+	}
+}
+
+// What was told before a silence began is resolved during it.
+func TestSilenceLetsTheEndThrough(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated)
+	s.life.silences = []Silence{{ID: "s", Subject: "eth0 ?x", From: simStart, Until: simStart.Add(time.Hour)}}
+	s.pass(time.Second)
+	s.raise(saturatedTx)
+	s.clear(saturated, saturatedTx)
+	s.want("0s r firing warning", "1s r resolved warning")
+}
+
+// restart gives a sim that knows what was on disk and nothing else.
+func (s *sim) restart() *sim {
+	n := newSim(s.t, s.life.routes...)
+	n.now = s.now
+	n.told, n.past = s.told, s.past
+	var open []*incident
+	for _, raw := range s.disk {
+		var inc incident
+		mustDecode(s.t, raw, &inc)
+		open = append(open, &inc)
+	}
+	n.disk = s.disk
+	n.life.restore(open, s.life.silences)
+	return n
+}
+
+func TestRestart(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated)
+	s.raise(down)
+	s.pass(10 * time.Second)
+	id := s.life.open[0].ID
+	s = s.restart()
+	s.pass(3 * time.Second) // hysteresis: nothing stands yet
+	s.raise(saturated)
+	s.pass(40 * time.Second)
+	s.want("0s r firing warning", "0s r firing critical", "41s r resolved critical")
+	if len(s.life.open) != 1 || s.life.open[0].ID != id {
+		t.Fatalf("%d open; want the same incident to go on", len(s.life.open))
+	}
+	if got := s.life.open[0].Conditions[0].Since; !got.Equal(simStart) {
+		t.Errorf("since %s, want from before the restart", got)
+	}
+	s.clear(saturated)
+	if last := s.told[len(s.told)-1]; last != "53s r resolved warning" {
+		t.Errorf("last: %s", last)
+	}
+}
+
+// Changes that were missed do not matter: what stands is the truth.
+func TestMissedChanges(t *testing.T) {
+	s := newSim(t)
+	s.stand = []watchdog.Condition{saturated}
+	s.pass(time.Second)
+	s.stand = nil
+	s.pass(time.Second)
+	s.want("1s r firing warning", "2s r resolved warning")
+}
+
+func TestManyIncidents(t *testing.T) {
+	s := newSim(t)
+	for n := range mostOpen + 300 {
+		s.raise(cond(watchdog.LinkDown, fmt.Sprintf("veth%d", n), watchdog.Warning))
+	}
+	if len(s.life.open) != mostOpen {
+		t.Errorf("%d open incidents", len(s.life.open))
+	}
+	last := s.life.open[mostOpen-1]
+	ev := last.event(Reminder, s.at(), last.standing(s.now, 0))
+	if len(ev.Conditions) != mostConditions || ev.Omitted != 301-mostConditions {
+		t.Errorf("%d conditions told, %d omitted", len(ev.Conditions), ev.Omitted)
+	}
+	for _, c := range slices.Clone(s.stand) {
+		s.clear(c)
+	}
+	if len(s.life.open) != 0 {
+		t.Errorf("%d open incidents left", len(s.life.open))
+	}
+}
+
+func TestTimelineIsBounded(t *testing.T) {
+	s := newSim(t)
+	s.raise(saturated)
+	for range 1000 {
+		s.life.remark(s.at().wall, "eth0 rx", "8 transfers limited")
+		s.life.remark(s.at().wall, "eth9", "not about this")
+	}
+	inc := s.life.open[0]
+	if len(inc.Timeline) != mostLines || inc.Omitted != 1001-mostLines || !strings.Contains(inc.Timeline[0].Text, "was raised") {
+		t.Errorf("%d lines, %d omitted, first %q", len(inc.Timeline), inc.Omitted, inc.Timeline[0].Text)
+	}
+}
+
+// The evidence of a long incident is sampled ever more seldom.
+func TestEvidenceIsSampled(t *testing.T) {
+	s := newSim(t)
+	s.life.repeat = 0
+	s.raise(saturated)
+	s.pass(24 * time.Hour)
+	if n := len(s.life.open[0].Timeline); n < 8 || n > 20 {
+		t.Errorf("%d lines in a day", n)
+	}
+}
+
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"", "anything", true}, {"*", "", true}, {"eth0 rx", "eth0 rx", true}, {"eth0 rx", "eth0 tx", false},
+		{"eth0*", "eth0 tx", true}, {"*x", "eth0 rx", true}, {"*r?", "eth0 rx", true}, {"?", "", false},
+		{"a*b*c", "aXXbYYc", true}, {"a*b*c", "aXXcYYb", false}, {"**", "x", true}, {"*a", "aaaaaab", false}, {"é?", "éü", true},
+	} {
+		if got := fits(c.pattern, c.text); got != c.want {
+			t.Errorf("fits(%q, %q) = %v", c.pattern, c.text, got)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// update runs one transaction. A damaged file is put aside.
+func (s *spool) update(db *bbolt.DB, f func(*tables) error) error {
+	err := contain(func() error {
+		return db.Update(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
+	})
+	return s.check(db, err)
+}
+
+// view reads. A damaged file is put aside.
+func (s *spool) view(f func(*tables) error) error {
+	db := s.db.Load()
+	if db == nil {
+		return errors.New("the spool is not on disk")
+	}
+	err := contain(func() error {
+		return db.View(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
+	})
+	return s.check(db, err)
+}
+
+// check starts anew after damage.
+func (s *spool) check(db *bbolt.DB, err error) error {
+	if err != nil && damaged(err) && s.db.CompareAndSwap(db, nil) {
+		// The old file is neither closed nor unlocked: a store that panicked may
+		// hold its own locks for ever.
+		s.startAnew(err)
+	}
+	return err
+}
+
+// startAnew puts the damaged file aside and has everything that is known
+// written into a new one.
+func (s *spool) startAnew(cause error) {
+	aside, err := putAside(s.path)
+	s.log.Error("the spool of alerts is damaged; it is put aside and a new one begun: what it still held is lost",
+		"error", cause, "old", aside, "rename_error", err)
+	s.mu.Lock()
+	s.health.aside = aside
+	s.health.resets++
+	s.history = volume{}
+	for _, c := range s.counts {
+		c.pending, c.dead = 0, 0
+	}
+	for _, e := range s.fresh {
+		for _, t := range e.to {
+			if !s.done[t.receiver][e.seq] {
+				s.count(t.receiver).pending++
+			}
+		}
+	}
+	for k, v := range s.kept {
+		if _, newer := s.puts[k]; !newer {
+			s.puts[k] = v
+		}
+	}
+	s.mu.Unlock()
+	poke(s.kick)
+}
+
+// opened gives the open file, opening it where that has not worked yet.
+func (s *spool) opened() (*bbolt.DB, error) {
+	if db := s.db.Load(); db != nil {
+		return db, nil
+	}
+	s.mu.Lock()
+	resets := s.health.resets
+	s.mu.Unlock()
+	if resets >= mostResets {
+		return nil, errors.New("the spool was damaged too often: alerts are kept in memory only until the next start")
+	}
+	db, err := s.openFile(s.path)
+	if err != nil && damaged(err) {
+		s.startAnew(err)
+		db, err = s.openFile(s.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(db); err != nil {
+		return nil, err
+	}
+	s.db.Store(db)
+	return db, nil
+}
+
+// load reads what a newly opened file holds.
+func (s *spool) load(db *bbolt.DB) error {
+	held := map[slot][]byte{}
+	var last uint64
+	found := map[string]counts{}
+	var history volume
+	err := contain(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			t := newTables(tx)
+			in := tx.Bucket(bucketHistory).Stats()
+			history = volume{in.KeyN, int64(in.LeafInuse)}
+			last = t.lastSeq()
+			t.countQueues(found)
+			return t.readKept(held)
+		})
+	})
+	if err != nil && damaged(err) {
+		s.startAnew(err)
+		return fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("spool %s: %w", s.path, err), db.Close())
+	}
+	s.mu.Lock()
+	for k, v := range held {
+		if _, newer := s.kept[k]; !newer {
+			s.kept[k] = v
+		}
+	}
+	s.last = max(s.last, last)
+	s.history = history
+	for name, c := range found {
+		mine := s.count(name)
+		mine.pending += c.pending
+		mine.dead += c.dead
+		mine.drops = c.drops
+	}
+	s.health.bytes = inUse(db)
+	s.mu.Unlock()
+	s.loaded(held)
+	return nil
+}

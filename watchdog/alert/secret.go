@@ -1,0 +1,135 @@
+package alert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mostSecret bounds a file with a secret or a certificate.
+const mostSecret = 1 << 20
+
+// vault reads secrets by the names that a configuration gives them.
+type vault struct {
+	dir string // where systemd put credentials; empty: none
+}
+
+// newVault finds where credentials are.
+func newVault(dir string) vault {
+	if dir == "" {
+		dir = os.Getenv("CREDENTIALS_DIRECTORY")
+	}
+	return vault{dir}
+}
+
+// read gives the bytes of a secret's file. It opens without blocking, so that
+// a FIFO in its place is an error and not a worker that hangs.
+func (v vault) read(name string) ([]byte, error) {
+	path := name
+	if !filepath.IsAbs(name) {
+		if v.dir == "" {
+			return nil, fmt.Errorf("credential %q: no $CREDENTIALS_DIRECTORY: name an absolute path, or load it in the unit (LoadCredential=)", name)
+		}
+		path = filepath.Join(v.dir, name)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("secret %s: not a regular file", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, mostSecret+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("secret %s: %w", path, err)
+	case len(b) > mostSecret:
+		return nil, fmt.Errorf("secret %s: larger than %d bytes", path, mostSecret)
+	}
+	return b, nil
+}
+
+// word reads a secret that is one line: white space around it does not count.
+func (v vault) word(name string) (string, error) {
+	b, err := v.read(name)
+	if err != nil {
+		return "", err
+	}
+	s := string(bytes.TrimSpace(b))
+	if s == "" || unprintable(s) {
+		return "", fmt.Errorf("secret %s: not one line of text", name)
+	}
+	return s, nil
+}
+
+// hidden is what must not be seen in errors, logs and status.
+type hidden []string
+
+const hiddenText = "[hidden]"
+
+// shortest is how long a part of a URL must be to count as secret by itself.
+const shortest = 8
+
+// hide adds a secret.
+func (h *hidden) hide(s string) {
+	if s != "" && !slices.Contains(*h, s) {
+		*h = append(*h, s)
+	}
+}
+
+// hideURL adds what of a URL may be a secret: everything but scheme and host.
+func (h *hidden) hideURL(u *url.URL) {
+	if pass, ok := u.User.Password(); ok {
+		h.hide(pass)
+	}
+	h.hide(u.RequestURI())
+	h.hide(u.RawQuery)
+	for _, part := range strings.Split(u.Path, "/") {
+		if len(part) >= shortest {
+			h.hide(part)
+		}
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= shortest {
+				h.hide(v)
+			}
+		}
+	}
+}
+
+// scrub takes the secrets out of a text; the longest first, for one may be
+// part of another.
+func (h hidden) scrub(text string) string {
+	all := slices.Clone(h)
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range all {
+		if s != "/" {
+			text = strings.ReplaceAll(text, s, hiddenText)
+		}
+	}
+	return text
+}
+
+// redact is a URL as it may be seen: scheme and host.
+func redact(u *url.URL) string {
+	return u.Scheme + "://" + u.Host
+}
+
+// bare takes the URL out of an error of net/http.
+func bare(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
+}

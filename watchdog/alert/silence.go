@@ -1,0 +1,78 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// Silence keeps conditions from being told for a time. Its patterns may hold
+// "*" for any text and "?" for any character; an empty one fits everything.
+type Silence struct {
+	ID        string    `json:"id"`
+	Condition string    `json:"condition,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	Severity  string    `json:"severity,omitempty"`
+	From      time.Time `json:"from"`
+	Until     time.Time `json:"until"`
+	By        string    `json:"by,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+}
+
+const (
+	mostSilences   = 100
+	longestSilence = 90 * 24 * time.Hour
+)
+
+// check says what is wrong with a silence that a person asks for.
+func (s Silence) check(now time.Time) error {
+	switch {
+	case s.Condition == "" && s.Subject == "" && s.Severity == "":
+		return errors.New(`silence: it names nothing: give a condition, a subject or a severity ("*" for all)`)
+	case !s.Until.After(now):
+		return errors.New("silence: it ends before it begins")
+	case s.Until.Sub(now) > longestSilence:
+		return fmt.Errorf("silence: longer than %d days: what is never to be told belongs into the configuration", longestSilence/(24*time.Hour))
+	}
+	for _, text := range []string{s.Condition, s.Subject, s.Severity, s.By, s.Comment} {
+		if len(text) > mostText || unprintable(text) || !utf8.ValidString(text) {
+			return fmt.Errorf("silence: at most %d printable bytes in a field", mostText)
+		}
+	}
+	return nil
+}
+
+// covers tells whether the silence holds for a condition.
+func (s Silence) covers(c ConditionState, now time.Time) bool {
+	return !now.Before(s.From) && now.Before(s.Until) &&
+		fits(s.Condition, string(c.Condition)) && fits(s.Subject, c.Subject) && fits(s.Severity, string(c.Severity))
+}
+
+// fits matches text against a pattern; the time is at most the product of
+// their lengths.
+func fits(pattern, text string) bool {
+	if pattern == "" {
+		return true
+	}
+	p, t := []rune(pattern), []rune(text)
+	star, mark, i := -1, 0, 0 // the last star, where the text stood at it, the pattern's place
+	for k := 0; k < len(t); {
+		switch {
+		case i < len(p) && (p[i] == '?' || p[i] == t[k]) && p[i] != '*':
+			i, k = i+1, k+1
+		case i < len(p) && p[i] == '*':
+			star, mark = i, k
+			i++
+		case star >= 0:
+			mark++
+			i, k = star+1, mark
+		default:
+			return false
+		}
+	}
+	for i < len(p) && p[i] == '*' {
+		i++
+	}
+	return i == len(p)
+}

@@ -1,0 +1,281 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FieldError is one mistake in a Config. It never holds a secret.
+type FieldError struct {
+	Receiver string // its name, or "#2" where it has none; empty for a field of Config itself
+	Field    string // in snake case, as in configuration files
+	Msg      string // what is wrong and the mend
+}
+
+// Error is `receiver "NAME": FIELD: MSG`.
+func (e *FieldError) Error() string {
+	if e.Receiver == "" {
+		return e.Field + ": " + e.Msg
+	}
+	return fmt.Sprintf("receiver %q: %s: %s", e.Receiver, e.Field, e.Msg)
+}
+
+// complaint collects mistakes.
+type complaint func(field, format string, args ...any)
+
+// Validate checks everything that can be checked without reading a file. Its
+// errors are *FieldError, joined.
+func (c Config) Validate() error {
+	var errs []error
+	note := func(receiver string) complaint {
+		return func(field, format string, args ...any) {
+			errs = append(errs, &FieldError{receiver, field, fmt.Sprintf(format, args...)})
+		}
+	}
+	c.check(note(""))
+	names := map[string]bool{}
+	for i, r := range c.Receivers {
+		shown := r.Name
+		if shown == "" {
+			shown = fmt.Sprintf("#%d", i+1)
+		}
+		bad := note(shown)
+		if names[r.Name] {
+			bad("name", "two receivers have this name: choose another")
+		}
+		names[r.Name] = true
+		r.check(bad)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) check(bad complaint) {
+	within(bad, "repeat", c.Repeat, time.Minute, 30*24*time.Hour, true)
+	if c.FlapCount < 0 || c.FlapCount == 1 || c.FlapCount > 100 {
+		bad("flap_count", "%d is out of range: 0 for never, or 2 to 100", c.FlapCount)
+	}
+	if c.FlapCount > 0 {
+		within(bad, "flap_window", c.FlapWindow, time.Second, 24*time.Hour, false)
+		within(bad, "flap_quiet", c.FlapQuiet, time.Second, 24*time.Hour, false)
+	}
+	if c.SpoolMax < 4<<20 || c.SpoolMax > 10<<30 {
+		bad("spool_max", "%d bytes is out of range: between 4 MiB and 10 GiB", c.SpoolMax)
+	}
+	if c.HistoryMax < 10 || c.HistoryMax > 100_000 {
+		bad("history_max", "%d is out of range: between 10 and 100000", c.HistoryMax)
+	}
+	if len(c.Host) > mostName || unprintable(c.Host) {
+		bad("host", "at most %d printable bytes", mostName)
+	}
+}
+
+func (r Receiver) check(bad complaint) {
+	if !isName(r.Name) {
+		bad("name", `%q is no name: 1 to 32 lower-case letters, digits, "-" and "_"`, clip(r.Name, 40))
+	}
+	if !slices.Contains(types, r.Type) {
+		bad("type", "%q is not known: one of %s", r.Type, strings.Join(types, ", "))
+		return
+	}
+	r.checkURL(bad)
+	r.checkTimes(bad)
+	r.checkAuth(bad)
+	r.checkTransport(bad)
+	r.checkType(bad)
+	if !slices.Contains([]string{"info", "warning", "critical"}, r.MinSeverity) {
+		bad("min_severity", `%q is not known: "info", "warning" or "critical"`, r.MinSeverity)
+	}
+}
+
+var types = []string{TypeJSON, TypeAlertmanager, TypeWebhook, TypePagerDuty, TypeSlack, TypePing, TypeTemplate}
+
+func (r Receiver) checkURL(bad complaint) {
+	switch {
+	case r.URLFile != "" && r.URL != "" && r.URL != DefaultReceiver(r.Type).URL:
+		bad("url_file", "there is a url as well: leave one of them out")
+	case r.URLFile != "":
+		checkFile(bad, "url_file", r.URLFile)
+	case r.URL == "":
+		bad("url", "is missing: give it, or url_file where it is a secret")
+	default:
+		if _, err := parseURL(r.URL); err != nil {
+			bad("url", "%v", err)
+		}
+	}
+}
+
+// parseURL parses an http or https URL. Its errors do not show it.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("is no URL: write it as https://HOST/PATH")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, errors.New("is no http or https URL with a host: write it as https://HOST/PATH")
+	}
+	if u.User != nil {
+		return nil, errors.New("holds a user or password: use basic_user and basic_pass_file")
+	}
+	return u, nil
+}
+
+func (r Receiver) checkTimes(bad complaint) {
+	within(bad, "timeout", r.Timeout, 100*time.Millisecond, 5*time.Minute, false)
+	within(bad, "retry_min", r.RetryMin, 10*time.Millisecond, time.Hour, false)
+	within(bad, "retry_max", r.RetryMax, r.RetryMin, 24*time.Hour, false)
+	switch r.Type {
+	case TypePagerDuty, TypeSlack:
+		if r.Heartbeat != 0 {
+			bad("heartbeat", "a receiver of type %q has no use for it: leave it out", r.Type)
+		}
+	case TypePing:
+		within(bad, "heartbeat", r.Heartbeat, time.Second, 24*time.Hour, false)
+	default:
+		within(bad, "heartbeat", r.Heartbeat, time.Second, 24*time.Hour, true)
+	}
+}
+
+func (r Receiver) checkAuth(bad complaint) {
+	for k, v := range r.Headers {
+		if !isToken(k) || unprintable(v) {
+			bad("headers", "%q cannot be a header with this value: a name of letters, digits and dashes, a value without control characters", clip(k, 40))
+		}
+	}
+	for k, f := range r.HeaderFiles {
+		if !isToken(k) {
+			bad("header_files", "%q cannot be the name of a header", clip(k, 40))
+		}
+		checkFile(bad, "header_files", f)
+	}
+	if (r.BasicUser != "") != (r.BasicPassFile != "") {
+		bad("basic_user", "basic_user and basic_pass_file go together: give both or none")
+	}
+	if r.BasicUser != "" && r.BearerFile != "" {
+		bad("bearer_file", "there is a basic_user as well: one kind of authentication is enough")
+	}
+	if strings.Contains(r.BasicUser, ":") || unprintable(r.BasicUser) {
+		bad("basic_user", "a user has no colon and no control character")
+	}
+	for field, f := range map[string]string{"basic_pass_file": r.BasicPassFile, "bearer_file": r.BearerFile} {
+		if f != "" {
+			checkFile(bad, field, f)
+		}
+	}
+	for _, f := range r.SigningFiles {
+		checkFile(bad, "signing_files", f)
+	}
+}
+
+func (r Receiver) checkTransport(bad complaint) {
+	for field, f := range map[string]string{"ca_file": r.CAFile, "cert_file": r.CertFile, "key_file": r.KeyFile} {
+		if f != "" {
+			checkFile(bad, field, f)
+		}
+	}
+	if (r.CertFile != "") != (r.KeyFile != "") {
+		bad("cert_file", "cert_file and key_file go together: give both or none")
+	}
+	if r.Proxy != "" {
+		u, err := url.Parse(r.Proxy)
+		if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || u.Hostname() == "" {
+			bad("proxy", "is no URL of a proxy: write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
+		}
+	}
+	if r.SourceAddress != "" {
+		if a, err := netip.ParseAddr(r.SourceAddress); err != nil || a.IsUnspecified() || a.IsMulticast() {
+			bad("source_address", "%q is no address of this host", clip(r.SourceAddress, 60))
+		}
+	}
+	if len(r.Link) > 15 || strings.ContainsAny(r.Link, "/ \t\n") { // dev_valid_name in net/core/dev.c
+		bad("link", "%q cannot be the name of a link", clip(r.Link, 40))
+	}
+}
+
+// checkType checks what only one type has.
+func (r Receiver) checkType(bad complaint) {
+	methods := []string{"POST"}
+	switch r.Type {
+	case TypePagerDuty:
+		if r.RoutingKeyFile == "" {
+			bad("routing_key_file", "is missing: put the integration key into a file and name it")
+		} else {
+			checkFile(bad, "routing_key_file", r.RoutingKeyFile)
+		}
+	case TypeAlertmanager:
+		within(bad, "group_wait", r.GroupWait, 0, time.Hour, true)
+		within(bad, "group_interval", r.GroupInterval, time.Second, 24*time.Hour, false)
+		within(bad, "resend", r.Resend, 100*time.Millisecond, time.Hour, false)
+	case TypeTemplate:
+		methods = []string{"POST", "PUT"}
+		if r.TemplateFile == "" {
+			bad("template_file", "is missing")
+		} else {
+			checkFile(bad, "template_file", r.TemplateFile)
+		}
+		if r.ContentType == "" || unprintable(r.ContentType) {
+			bad("content_type", `%q is no content type: as "application/json"`, clip(r.ContentType, 60))
+		}
+	case TypePing:
+		methods = []string{"GET", "POST", "PUT"}
+	}
+	if !slices.Contains(methods, r.Method) {
+		bad("method", "%q cannot be used with type %q: %s", clip(r.Method, 20), r.Type, strings.Join(methods, ", "))
+	}
+	for k, v := range r.Labels {
+		if !isLabel(k) || v == "" || unprintable(v) {
+			bad("labels", "%q is no label with a value: a name of letters, digits and underscores, not beginning with a digit", clip(k, 40))
+		}
+	}
+}
+
+// checkFile checks the name of a file that holds a secret or a certificate.
+func checkFile(bad complaint, field, name string) {
+	switch {
+	case name == "" || unprintable(name):
+		bad(field, "is no name of a file")
+	case filepath.IsAbs(name):
+	case strings.Contains(name, "/") || name == "." || name == "..":
+		bad(field, `%q is neither an absolute path nor the name of a credential: begin it with "/"`, clip(name, 80))
+	}
+}
+
+// within checks a duration.
+func within(bad complaint, field string, d, lo, hi time.Duration, zero bool) {
+	if zero && d == 0 {
+		return
+	}
+	if d < lo || d > hi {
+		none := ""
+		if zero {
+			none = "0s for none, or "
+		}
+		bad(field, "%s is out of range: %sbetween %s and %s", d, none, lo, hi)
+	}
+}
+
+func isName(s string) bool {
+	return len(s) > 0 && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// isToken tells whether s can be the name of a header (RFC 9110, 5.6.2, less
+// its odder characters).
+func isToken(s string) bool {
+	return len(s) > 0 && len(s) < 100 && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	})
+}
+
+// isLabel tells whether s can be the name of a Prometheus label.
+func isLabel(s string) bool {
+	return isToken(s) && !strings.Contains(s, "-") && (s[0] < '0' || s[0] > '9')
+}
+
+func unprintable(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\uFFFD' })
+}
