@@ -98,7 +98,9 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	in := control.Input{
 		Now: s.Mono, Gap: s.Gap,
 		Rate: g.link.Rates[dir].Bytes, RateKnown: g.link.Rates[dir].Known,
+		Other:      g.link.Rates[1-dir].Bytes,
 		Capacity:   cmp.Or(ls.Capacity[dir], g.link.Speed),
+		Configured: ls.Capacity[dir] > 0,
 		Learnt:     e.learnt[lk],
 		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
 		Delay:      g.link.Delay[dir],
@@ -140,7 +142,7 @@ func (e *Engine) flow(t Transfer, stands Outcome) control.Flow {
 		remaining = max(0, t.File.Size-t.File.Pos)
 	}
 	f := control.Flow{
-		ID: string(t.ID), Rate: t.Rate, Remaining: remaining, Age: t.Age,
+		ID: string(t.ID), Rate: t.Rate, Bytes: t.Bytes, Remaining: remaining, Age: t.Age,
 		Floor:     WindowFloor(t.TCP),
 		Limitable: t.Control == ControlFull || t.Control == ControlLimitOnly,
 		Pausable:  t.Control == ControlFull || t.Control == ControlPauseOnly,

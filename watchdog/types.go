@@ -174,18 +174,19 @@ const (
 
 // Path is the way to one probe target.
 type Path struct {
-	Target   netip.Addr    `json:"target"`
-	Why      TargetWhy     `json:"why"`
-	Link     int           `json:"link"`   // ifindex of the route to it; 0 when unknown
-	RTT      time.Duration `json:"rtt"`    // median of the last answered probes
-	Recent   time.Duration `json:"recent"` // median of the newest two or three alone; 0 when unknown
-	Lag      time.Duration `json:"lag"`    // how old RTT is: half the span of its answers
-	Base     time.Duration `json:"base"`   // learnt while idle; 0 when unknown
-	Known    bool          `json:"known"`
-	Delay    bool          `json:"delay"`    // may be used for queueing delay (a gateway only once it was seen to queue)
-	Answered bool          `json:"answered"` // ever, in this run
-	Silent   time.Duration `json:"silent"`   // since the last answer, while probes went unanswered; 0 when answering
-	Loss     float64       `json:"loss"`     // ratio 0..1 of the last window; NaN when nothing was sent
+	Target    netip.Addr    `json:"target"`
+	Why       TargetWhy     `json:"why"`
+	Link      int           `json:"link"`       // ifindex of the route to it; 0 when unknown
+	RTT       time.Duration `json:"rtt"`        // median of the last answered probes
+	Recent    time.Duration `json:"recent"`     // median of the newest two or three alone; 0 when unknown
+	RecentLag time.Duration `json:"recent_lag"` // how old Recent is
+	Lag       time.Duration `json:"lag"`        // how old RTT is: half the span of its answers
+	Base      time.Duration `json:"base"`       // learnt while idle; 0 when unknown
+	Known     bool          `json:"known"`
+	Delay     bool          `json:"delay"`    // may be used for queueing delay (a gateway only once it was seen to queue)
+	Answered  bool          `json:"answered"` // ever, in this run
+	Silent    time.Duration `json:"silent"`   // since the last answer, while probes went unanswered; 0 when answering
+	Loss      float64       `json:"loss"`     // ratio 0..1 of the last window; NaN when nothing was sent
 }
 
 // MarshalJSON writes an unknown loss as null: JSON has no NaN.

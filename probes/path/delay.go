@@ -17,7 +17,7 @@ func LinkDelay(link int, paths []watchdog.Path, passive Passive) control.Delay {
 		if !d.Known || p.Queue() < d.Queue {
 			d = control.Delay{
 				Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag,
-				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0,
+				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0, RecentLag: p.RecentLag,
 			}
 		}
 	}

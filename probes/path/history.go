@@ -195,30 +195,31 @@ const (
 )
 
 // recent is the median of the newest answers alone, where two requests that
-// wait for longer count with their age, and how old the median of all is. It
-// is 0 without two answers in short order.
-func (h *history) recent(now time.Duration) (rtt, lag time.Duration) {
+// wait for longer count with their age, how old that is, and how old the
+// median of all is. It is 0 without two answers in short order.
+func (h *history) recent(now time.Duration) (rtt, rttLag, lag time.Duration) {
 	var buf [2 * newestAnswers]time.Duration
 	values := buf[:0]
-	oldest := h.newest
+	oldest, first := h.newest, h.newest
 	for i, a := range h.answers {
 		if h.newest-a.sent <= answerSpan {
 			oldest = min(oldest, a.sent)
 		}
 		if i >= len(h.answers)-newestAnswers && now-a.sent <= newestSpan+a.rtt {
 			values = append(values, a.rtt)
+			first = min(first, a.sent)
 		}
 	}
-	lag = max(0, now-(h.newest+oldest)/2)
+	lag, rttLag = max(0, now-(h.newest+oldest)/2), max(0, now-(h.newest+first)/2)
 	if len(values) > 0 {
 		if waiting := h.waiting(now, slices.Max(values)); len(waiting) >= 2 {
 			values = append(values, waiting[:min(len(waiting), newestAnswers)]...)
 		}
 	}
 	if len(values) < 2 {
-		return 0, lag
+		return 0, 0, lag
 	}
-	return median(values), lag
+	return median(values), rttLag, lag
 }
 
 // waiting are the ages of the requests after the newest answered one, where

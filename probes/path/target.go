@@ -154,7 +154,7 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 		p.Delay = false
 	}
 	p.RTT = rtt
-	p.Recent, p.Lag = h.recent(now)
+	p.Recent, p.RecentLag, p.Lag = h.recent(now)
 	p.Known = ok && p.Silent == 0 && now-h.last <= 3*t.pace.every+patience
 	return p
 }

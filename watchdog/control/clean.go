@@ -21,7 +21,7 @@ func (c *Controller) clean(in Input) Input {
 		*x = rate(*x)
 	}
 	d := &in.Delay
-	for _, x := range []*time.Duration{&d.Queue, &d.Base, &d.Recent, &d.Lag} {
+	for _, x := range []*time.Duration{&d.Queue, &d.Base, &d.Recent, &d.RecentLag, &d.Lag, &d.Hint} {
 		*x = min(max(*x, 0), mostRTT)
 	}
 	c.flows = append(c.flows[:0], in.Flows...)

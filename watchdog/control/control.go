@@ -23,6 +23,7 @@ func (d Direction) String() string {
 type Flow struct {
 	ID        string
 	Rate      float64       // bytes/s, measured over about the last second
+	Bytes     uint64        // moved in this direction so far: acknowledged when sending, arrived when receiving
 	Remaining int64         // bytes left of the current file; -1 when unknown
 	Age       time.Duration // since the connection was first seen
 	Floor     int64         // bytes: the smallest window the kernel honours for it
@@ -62,6 +63,7 @@ type Delay struct {
 	// for the ramp, where a median of ten comes too late. Optional.
 	Recent      time.Duration
 	RecentKnown bool
+	RecentLag   time.Duration // how old Recent is; 0 when unknown
 
 	// Hint is what the senders' own smoothed RTT says at this moment, however
 	// young they are. It is no proof, but it is there before any probe: a ramp

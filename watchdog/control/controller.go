@@ -55,6 +55,7 @@ type member struct {
 // state is what is remembered of a transfer between steps.
 type state struct {
 	step   uint64  // last step that saw it
+	bytes  uint64  // that it had moved by then
 	born   float64 // s, first step that saw it
 	share  float64 // bytes/s, as last given
 	grown  float64 // s, when the share last changed much
@@ -90,10 +91,10 @@ func (c *Controller) Step(in Input) Output {
 	s := c.sense(&in)
 	if gap {
 		c.history.clear()
-		c.meter = meter{bytes: c.meter.bytes, others: c.meter.others, peak: c.meter.peak}
+		c.meter = meter{bytes: c.meter.bytes, arrived: c.meter.arrived, others: c.meter.others, peak: c.meter.peak}
 	} else {
 		c.decide(&in, &s)
-		c.history.add(moment{s.now, c.meter.bytes, s.ours, c.budget.rate, s.fresh})
+		c.history.add(moment{s.now, c.meter.bytes, c.meter.arrived, s.ours, c.budget.rate, s.fresh})
 	}
 	return c.output(&in, &s)
 }
@@ -146,7 +147,10 @@ func (c *Controller) enrol(in *Input) {
 				c.excuse = now
 			}
 		}
-		st.step = c.steps
+		if st.step > 0 && f.Bytes > st.bytes {
+			c.meter.arrived += float64(f.Bytes - st.bytes)
+		}
+		st.step, st.bytes = c.steps, f.Bytes
 		c.members = append(c.members, member{flow: f, state: st, share: st.share})
 	}
 	if len(c.states) == len(c.members) {

@@ -39,7 +39,7 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 	s.recent = s.raw
 	if in.Delay.RecentKnown {
 		s.recent = seconds(in.Delay.Recent)
-		lag = min(lag, 0.05)
+		lag = min(lag, max(leastLag, seconds(in.Delay.RecentLag)))
 	}
 	s.loop = lag + s.rtt + s.recent
 	if len(c.members) > 0 {

@@ -5,10 +5,11 @@ type meter struct {
 	known                          bool
 	fast, mean, ours, others, peak float64
 	bytes                          float64 // that passed since the start, by the rates
+	arrived                        float64 // bytes of the transfers that arrived since the start, by their own count
 }
 
 // moment is one step's record.
-type moment struct{ at, bytes, ours, budget, fresh float64 }
+type moment struct{ at, bytes, arrived, ours, budget, fresh float64 }
 
 // history is the last steps, newest last, in a ring.
 type history struct {

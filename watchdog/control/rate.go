@@ -125,7 +125,35 @@ func (c *Controller) borne(s *signal) float64 {
 	if ok && s.now > past.at {
 		ref /= 1 + clamp((s.fresh-past.fresh)/(s.now-past.at), 0, 4)
 	}
+	if c.set.Direction == Tx && s.rtt < arrivedRamping/10 && c.delay.jitter < 0.1*c.target {
+		ref = max(ref, c.arrivedRate(s)) // on longer or restless paths arrivals come late and in bursts
+	}
 	return ref
+}
+
+// Spans in seconds over which arrivals are counted: shorter ones know bursts of
+// acknowledgements, and while a ramp lasts longer ones know the time before.
+const (
+	arrivedRamping  = 0.15
+	arrivedCruising = 0.4
+)
+
+// arrivedRate is the highest rate in bytes/s at which bytes of ours arrived
+// lately: that much the link bears, whatever was sent. 0 when it is not
+// counted.
+func (c *Controller) arrivedRate(s *signal) float64 {
+	best, over := 0.0, arrivedRamping
+	if c.mode == cruising {
+		over = arrivedCruising
+	}
+	for end := s.now; end > s.now-s.loop-over/2; end -= 0.05 {
+		b, _ := c.history.at(end)
+		a, _ := c.history.at(end - over)
+		if b.at-a.at > over/2 {
+			best = max(best, (b.arrived-a.arrived)/(b.at-a.at))
+		}
+	}
+	return best * wire
 }
 
 // wentIn is the rate of ours at a time in bytes/s: what was allowed, or less

@@ -77,7 +77,7 @@ func (c *Controller) senseRate(in *Input, s *signal, paid float64) {
 	}
 	rate := in.Rate
 	if !m.known {
-		*m = meter{known: true, fast: rate, bytes: m.bytes, others: m.others, peak: m.peak}
+		*m = meter{known: true, fast: rate, bytes: m.bytes, arrived: m.arrived, others: m.others, peak: m.peak}
 	}
 	m.fast += (rate - m.fast) * blend(s.dt, 0.08)
 	m.bytes += rate * s.dt

@@ -241,7 +241,7 @@ func (t *transfer) flow(now float64) Flow {
 		left = int64(t.size - t.delivered)
 	}
 	return Flow{
-		ID: t.id, Rate: t.rate(), Remaining: left, Floor: t.floor,
+		ID: t.id, Rate: t.rate(), Bytes: uint64(t.delivered / wire), Remaining: left, Floor: t.floor,
 		Age: time.Duration((now - t.born) * 1e9), RTT: time.Duration(t.srtt * 1e9), MinRTT: time.Duration(t.rtt * 1e9),
 		Limitable: true, Pausable: true, Shaped: t.limit.Shape, Stopped: t.limit.Pause,
 	}
