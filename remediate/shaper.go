@@ -75,14 +75,15 @@ type LinkShaper struct {
 	hooks    [2]shaperHook // by Direction
 	lacks    [2]error      // by Direction: what the kernel cannot do
 	now      func() time.Time
+	hz       float64 // of the packet scheduler's clock
 	stands   map[watchdog.ShaperKey]stand
 	setbacks map[watchdog.ShaperKey]setback
 	looks    map[watchdog.ShaperKey]setback
 }
 
-func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time) *LinkShaper {
+func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time, hz float64) *LinkShaper {
 	return &LinkShaper{
-		ledger: l, hooks: hooks, now: now,
+		ledger: l, hooks: hooks, now: now, hz: hz,
 		stands:   map[watchdog.ShaperKey]stand{},
 		setbacks: map[watchdog.ShaperKey]setback{},
 		looks:    map[watchdog.ShaperKey]setback{},
@@ -123,7 +124,7 @@ func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
 // keep brings one shaper to its rate and members.
 func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog.Transfer) []watchdog.Failure {
 	fails := s.inspect(k)
-	shape, err := shapeFor(rate)
+	shape, err := shapeFor(rate, s.hz)
 	if err != nil {
 		return append(fails, s.refuse(k, err, nil))
 	}
@@ -134,8 +135,8 @@ func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog
 			}
 			return fails
 		}
-		if err := s.putUp(k, rate, shape); err != nil {
-			return append(fails, s.refuse(k, err, nil))
+		if rest, err := s.putUp(k, rate, shape); err != nil {
+			return append(fails, s.refuse(k, err, rest))
 		}
 	}
 	st := s.stands[k]
@@ -169,28 +170,29 @@ func (s *LinkShaper) inspect(k watchdog.ShaperKey) []watchdog.Failure {
 	return append(fails, s.refuse(k, err, nil))
 }
 
-// putUp writes the undo and then builds.
-func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) error {
+// putUp writes the undo and then builds. With an error comes the entry of what
+// could neither be finished nor removed.
+func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) (*ledger.Entry, error) {
 	hook := s.hooks[k.Direction]
 	if err := s.lacks[k.Direction]; err != nil {
-		return err
+		return nil, err
 	}
 	if err := hook.free(k.Link); err != nil {
-		return err
+		return nil, err
 	}
 	e, err := hook.entry(k.Link)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.ledger.Append(e); err != nil {
-		return fmt.Errorf("not built: %w", err)
+		return nil, fmt.Errorf("not built: %w", err)
 	}
 	standing, err := hook.install(k.Link, shape)
 	if err != nil {
 		if rest := hook.remove(k.Link, true); rest != nil {
-			return errors.Join(err, rest)
+			return &e, errors.Join(err, rest)
 		}
-		return errors.Join(err, s.ledger.Done(e.Key()))
+		return nil, errors.Join(err, s.ledger.Done(e.Key()))
 	}
 	e.Set = entryBuilt
 	// Should this one fail, the first entry stands and undoes as well.
@@ -198,7 +200,7 @@ func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) er
 	s.stands[k] = stand{standing, rate, e}
 	delete(s.setbacks, k)
 	delete(s.looks, k)
-	return nil
+	return nil, nil
 }
 
 // entryBuilt in Set of a qdisc's entry says that it bears its marks: from then

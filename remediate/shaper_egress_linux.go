@@ -100,13 +100,13 @@ func (e egress) install(link int, s shaping) (standingShaper, error) {
 	if err := e.t.addHTB(link, classOther, queueLen(state)); err != nil {
 		return nil, err
 	}
-	if err := e.fill(link, s, queueLen(state)); err != nil {
+	if err := e.fill(link, s, state); err != nil {
 		return nil, err
 	}
-	return &egressStand{egress: e, link: link, in: map[watchdog.TransferID]ledger.Entry{}}, nil
+	return &egressStand{egress: e, link: link, mtu: state.mtu, in: map[watchdog.TransferID]ledger.Entry{}}, nil
 }
 
-func (e egress) fill(link int, s shaping, qlen uint32) error {
+func (e egress) fill(link int, s shaping, state linkState) error {
 	classes := []htbClass{
 		{classLine, shaperRoot, 0, unlimited()},
 		{classOther, classLine, 1, unlimited()},
@@ -118,10 +118,13 @@ func (e egress) fill(link int, s shaping, qlen uint32) error {
 			return err
 		}
 	}
-	for leaf, class := range map[uint32]uint32{leafOther: classOther, leafMgmt: classMgmt, leafRsync: classRsync} {
-		if err := e.t.addLeaf(link, "pfifo", leaf, class, qlen); err != nil {
+	for leaf, class := range map[uint32]uint32{leafOther: classOther, leafMgmt: classMgmt} {
+		if err := e.t.addLeaf(link, "pfifo", leaf, class, queueLen(state)); err != nil {
 			return fmt.Errorf("queue of class %x:%x: %w", class>>16, class&0xffff, err)
 		}
+	}
+	if err := e.addRsyncLeaf(link, s, state); err != nil {
+		return fmt.Errorf("queue of rsync's class: %w", err)
 	}
 	for _, f := range mgmtFilters(link, e.ports) {
 		if err := e.t.h.FilterAdd(f); err != nil {
@@ -129,6 +132,17 @@ func (e egress) fill(link int, s shaping, qlen uint32) error {
 		}
 	}
 	return nil
+}
+
+// addRsyncLeaf cuts packets where that pays and the kernel can (sch_tbf).
+func (e egress) addRsyncLeaf(link int, s shaping, state linkState) error {
+	if s.segments(state.mtu) {
+		err := e.t.addSegmenter(link, leafRsync, classRsync, state.mtu)
+		if !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return e.t.addLeaf(link, "pfifo", leafRsync, classRsync, queueLen(state))
 }
 
 // mgmtFilters send ping and the answers of the ssh servers to their class.

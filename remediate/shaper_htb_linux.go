@@ -19,7 +19,7 @@ type htbClass struct {
 }
 
 // unlimited is the shape of what is not limited.
-func unlimited() shaping { return shaping{lineRate, lineRate * burstTime} }
+func unlimited() shaping { return shaping{lineRate, lineRate / 1000} }
 
 // addHTB puts the empty qdisc onto the root of a link. The kernel refuses
 // (EEXIST) unless its own default stands there. What no filter and no priority
@@ -77,6 +77,7 @@ type linkState struct {
 	kind   string
 	up     bool
 	txqlen int
+	mtu    int
 	hw     [6]byte
 }
 
@@ -102,7 +103,7 @@ func stateOf(l netlink.Link, err error) (linkState, error) {
 		return linkState{}, err
 	}
 	a := l.Attrs()
-	s := linkState{name: a.Name, kind: l.Type(), up: a.RawFlags&unix.IFF_UP != 0, txqlen: a.TxQLen}
+	s := linkState{name: a.Name, kind: l.Type(), up: a.RawFlags&unix.IFF_UP != 0, txqlen: a.TxQLen, mtu: a.MTU}
 	copy(s.hw[:], a.HardwareAddr)
 	return s, nil
 }

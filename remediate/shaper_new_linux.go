@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -31,7 +33,7 @@ func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.C
 	s := newLinkShaper(l, [2]shaperHook{
 		watchdog.Rx: ingress{t},
 		watchdog.Tx: egress{t, prio, o.SSHPorts},
-	}, time.Now)
+	}, time.Now, netlink.Hz())
 	caps := ProbeShaper()
 	for _, c := range caps {
 		if !c.Available {

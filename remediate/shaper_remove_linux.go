@@ -56,8 +56,10 @@ func ownEgress(o tcObject) bool {
 	switch o.handle {
 	case classLine, classMgmt, classOther, classRsync:
 		return o.kind == "htb"
-	case leafMgmt, leafOther, leafRsync:
+	case leafMgmt, leafOther:
 		return o.kind == "pfifo"
+	case leafRsync:
+		return o.kind == "pfifo" || o.kind == "tbf"
 	}
 	return false
 }

@@ -57,16 +57,42 @@ type shaping struct {
 }
 
 const (
-	burstTime = 0.001 // seconds at the rate
+	// burstTime bounds what passes back to back, in seconds at the rate.
+	// Behind a hop that is as slow, a burst is a queue: 12 kB at 98 of 100
+	// Mbit/s showed 0.5 to 4 ms of delay at the 99th percentile, 3 kB 0.2 to
+	// 0.5, and no less throughput.
+	burstTime = 0.00025
 	minBurst  = 2 * 1600
 )
 
-// shapeFor turns a wanted rate into class parameters.
-func shapeFor(rate float64) (shaping, error) {
+// shapeFor turns a wanted rate into class parameters. hz is how often a second
+// the kernel's packet scheduler can look at its clock: a burst must fill the
+// time in between.
+func shapeFor(rate, hz float64) (shaping, error) {
 	if math.IsNaN(rate) || rate < minShaperRate || rate > maxShaperRate {
 		return shaping{}, fmt.Errorf("rate of %g bytes/s is outside of %d to %g", rate, minShaperRate, maxShaperRate)
 	}
-	return shaping{uint64(rate), uint32(max(rate*burstTime, minBurst))}, nil
+	return shaping{uint64(rate), uint32(max(rate*burstTime, rate/max(hz, 1), minBurst))}, nil
+}
+
+const (
+	// segmentBelow is the rate in bytes/s below which outgoing packets are cut
+	// to the size of the link: TCP hands down up to 64 kB at once, which is
+	// 5 ms on a hop of 100 Mbit/s, and half a millisecond at a gigabit.
+	segmentBelow = 62.5e6
+	// segmentMTU is the largest MTU in bytes to which cutting pays.
+	segmentMTU = 9000
+	// segmentRoom is what a frame may have beside its MTU: Ethernet header,
+	// VLAN tags and some. A packet that does not fit would be dropped.
+	segmentRoom = 200
+	// segmentQueue is its length in bytes. TCP's own limit of what a socket may
+	// have queued on this host (twice 64 kB) keeps it from ever filling.
+	segmentQueue = 64 << 20
+)
+
+// segments says whether the packets of a class of this rate are to be cut.
+func (s shaping) segments(mtu int) bool {
+	return s.rate < segmentBelow && mtu <= segmentMTU
 }
 
 // rateChanged says whether a new rate is worth a class change.

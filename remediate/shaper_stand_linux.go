@@ -21,6 +21,7 @@ const (
 type egressStand struct {
 	egress
 	link   int
+	mtu    int // that it was built for
 	in     map[watchdog.TransferID]ledger.Entry
 	looked time.Time
 	drops  uint32
@@ -35,6 +36,12 @@ func (e *egressStand) check(now time.Time) error {
 		return err
 	}
 	e.looked = now
+	switch state, err := e.t.link(e.link); {
+	case err != nil:
+		return err
+	case state.mtu != e.mtu: // larger packets would not fit into its queue
+		return fmt.Errorf("the link's MTU changed from %d to %d", e.mtu, state.mtu)
+	}
 	return e.judge(s)
 }
 

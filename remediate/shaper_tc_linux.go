@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -196,6 +197,22 @@ func (t *tc) addLeaf(link int, kind string, handle, class, limit uint32) error {
 	m := nl.TcMsg{Ifindex: int32(link), Handle: handle, Parent: class}
 	opt := nl.NewRtAttr(nl.TCA_OPTIONS, nl.Uint32Attr(limit)) // struct tc_fifo_qopt
 	_, err := t.request(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK, m, kind, opt)
+	return err
+}
+
+// addSegmenter puts a queue under a class that cuts what is larger than a frame
+// of the link: tbf does so with packets that exceed its burst. At the rate of
+// the line it never makes the class wait, which HTB would find worth a warning
+// in the kernel's log.
+func (t *tc) addSegmenter(link int, handle, class uint32, mtu int) error {
+	m := nl.TcMsg{Ifindex: int32(link), Handle: handle, Parent: class}
+	parms := nl.TcTbfQopt{Limit: segmentQueue}
+	parms.Rate.Rate = math.MaxUint32
+	opt := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
+	opt.AddRtAttr(nl.TCA_TBF_PARMS, parms.Serialize())
+	opt.AddRtAttr(nl.TCA_TBF_RATE64, nl.Uint64Attr(lineRate))
+	opt.AddRtAttr(nl.TCA_TBF_BURST, nl.Uint32Attr(uint32(mtu+segmentRoom)))
+	_, err := t.request(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK, m, "tbf", opt)
 	return err
 }
 
