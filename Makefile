@@ -25,6 +25,10 @@ run: ## build, then watch over this host in the foreground (as root; Ctrl-C undo
 demo: build ## re-enact the incident in network namespaces, without and with Lifeline (as root)
 	@bin/lifeline demo $(ARGS)
 
+.PHONY: bench-lab
+bench-lab: build ## measure the incident in every combination, and write docs/benchmarks.md (as root)
+	@$(GO) run ./cmd/benchlab $(ARGS)
+
 .PHONY: test
 test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
 	@configs/packaging/setup.sh test

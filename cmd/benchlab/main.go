@@ -1,0 +1,184 @@
+// Command benchlab runs the incident in the lab with and without Lifeline, in
+// every combination that docs/benchmarks.md shows, and writes that page. It
+// needs root, rsync and sshd, and about a quarter of an hour of a quiet machine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeline/cmd/scenario"
+	"lifeline/watchdog/lab"
+)
+
+func main() {
+	binary := flag.String("binary", "bin/lifeline", "the daemon to measure")
+	out := flag.String("out", "docs/benchmarks.md", "the page to write")
+	measure := flag.Duration("measure", 8*time.Second, "length of each measurement")
+	only := flag.String("only", "", "run only the cases whose name contains this")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	if err := run(ctx, *binary, *out, *only, *measure); err != nil {
+		fmt.Fprintln(os.Stderr, "benchlab:", err)
+		os.Exit(1)
+	}
+}
+
+// way is how the link is kept, or not.
+type way struct {
+	name      string
+	mechanism string // modes of the link; empty is the default
+	daemon    bool
+	bwlimit   bool
+}
+
+var ways = []way{
+	{name: "none"},
+	{name: "bwlimit", bwlimit: true},
+	{name: "lifeline", daemon: true},
+	{name: "lifeline, socket options only", daemon: true, mechanism: "socket"},
+}
+
+// bwlimitFor8 is rsync's --bwlimit in KiB/s that lets 8 transfers share 90 % of
+// 100 Mbit/s.
+const bwlimitFor8 = 1373
+
+// row is one line of the table.
+type row struct {
+	setting string // cc, direction, via, n
+	way     string
+	r       scenario.Result
+	err     error
+}
+
+func run(ctx context.Context, binary, out, only string, measure time.Duration) error {
+	var rows []row
+	for _, set := range settings() {
+		for _, w := range ways {
+			name := fmt.Sprintf("%s %s %s %d", set.cc, set.ts.Dir, set.ts.Via, set.ts.N)
+			if !strings.Contains(name+" "+w.name, only) {
+				continue
+			}
+			c := scenario.Case{
+				Lab:       lab.Options{CC: set.cc, FileSize: 128 << 20},
+				Transfers: set.ts, Settle: 3 * time.Second, Measure: measure,
+			}
+			if w.bwlimit {
+				c.Bwlimit = bwlimitFor8
+			}
+			if w.daemon {
+				c.Daemon = &scenario.Daemon{Binary: binary, Config: modes(w.mechanism)}
+			}
+			r, err := scenario.Run(ctx, c)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			rows = append(rows, row{name, w.name, r, err})
+			fmt.Println(rows[len(rows)-1])
+		}
+	}
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return page(f, rows, measure)
+}
+
+// setting is one combination of the incident.
+type setting struct {
+	cc string
+	ts lab.Transfers
+}
+
+func settings() (all []setting) {
+	for _, cc := range []string{"cubic", "bbr"} {
+		for _, dir := range []lab.Direction{lab.Push, lab.Pull} {
+			for _, via := range []lab.Via{lab.ViaDaemon, lab.ViaSSH} {
+				for _, n := range []int{4, 16} {
+					all = append(all, setting{cc, lab.Transfers{N: n, Dir: dir, Via: via}})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// modes is a configuration that holds all links by one mechanism.
+func modes(m string) string {
+	if m == "" {
+		return ""
+	}
+	return fmt.Sprintf("[link.default]\ningress = %q\negress = %q\n", m, m)
+}
+
+func ms(d time.Duration) string {
+	if d == lab.Never {
+		return "none"
+	}
+	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
+}
+
+// String is a row of the Markdown table.
+func (r row) String() string {
+	if r.err != nil {
+		return fmt.Sprintf("| %s | %s | failed: %s ||||||||", r.setting, r.way, strings.ReplaceAll(r.err.Error(), "\n", " "))
+	}
+	calm, cpu, rss := "never", "", ""
+	if r.r.Calmed {
+		calm = fmt.Sprintf("%.1f", r.r.Calm.Seconds())
+	}
+	if r.r.Usage.RSS > 0 {
+		cpu, rss = fmt.Sprintf("%.1f", 100*r.r.Usage.CPU), fmt.Sprintf("%.0f", float64(r.r.Usage.RSS)/1e6)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %.1f | %.1f | %s | %s | %s | %s |", r.setting, r.way,
+		ms(r.r.P50), ms(r.r.P99), 100*r.r.Loss, r.r.Goodput/1e6, ms(r.r.Peak), calm, cpu, rss)
+}
+
+const head = `# Benchmarks
+
+Written by ` + "`make bench-lab`" + ` (it takes about a quarter of an hour and needs root).
+
+- Machine: %d cores, Linux %s, %s.
+- Date: %s.
+- The lab: a 100 Mbit/s uplink with a 2 MB FIFO in each direction, base RTT about
+  0.1 ms; real rsyncs start at once, an administrator is logged in by ssh and
+  pings every 20 ms. No configuration, nothing learnt before.
+- RTT median and 99th percentile, loss and goodput are taken for %s from 3 s
+  after the start. The peak is the longest RTT from the start to the end. Calm is
+  the time from the start until the median of every following 500 ms is below
+  10 ms. CPU is of one core, daemon and guard together, as is memory (RSS).
+- push: the server receives; pull: the server sends. Goodput counts frames at the
+  client's link. bwlimit is rsync's own ` + "`--bwlimit=%d`" + `, right for 8 transfers.
+
+| case | way | RTT p50 ms | p99 ms | loss %% | Mbit/s | peak ms | calm after s | CPU %% | MB |
+|---|---|---|---|---|---|---|---|---|---|
+`
+
+// page writes the whole document.
+func page(w io.Writer, rows []row, measure time.Duration) error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, head, runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version(),
+		time.Now().Format("2006-01-02"), measure, bwlimitFor8); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if _, err := fmt.Fprintln(w, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
