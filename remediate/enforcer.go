@@ -169,6 +169,10 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 	if s.t.Socket.Inode == 0 || s.pause.phase == held && s.want.Pause {
 		return
 	}
+	if s.asWanted(window, pacing) && now.Sub(s.visited) < revisit {
+		return
+	}
+	s.visited = now
 	may := recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry)}
 	var set tuning
 	var seen connection

@@ -103,6 +103,9 @@ func (e egress) install(link int, s shaping) (standingShaper, error) {
 	if err := e.fill(link, s, state); err != nil {
 		return nil, err
 	}
+	if err := e.t.keepQueueLen(link, state); err != nil {
+		return nil, err
+	}
 	return &egressStand{egress: e, link: link, mtu: state.mtu, in: map[watchdog.TransferID]ledger.Entry{}}, nil
 }
 

@@ -95,6 +95,21 @@ func (t *tc) linkNamed(name string) (int, linkState, error) {
 	return l.Attrs().Index, s, nil
 }
 
+// keepQueueLen sets the link's queue length to what it was. The kernel raises
+// one of 0 to its default with the first qdisc that is made on the link
+// (qdisc_create in net/sched/sch_api.c), and nothing takes that back.
+func (t *tc) keepQueueLen(index int, was linkState) error {
+	now, err := t.link(index)
+	if err != nil || now.txqlen == was.txqlen {
+		return err
+	}
+	l := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
+	if err := t.h.LinkSetTxQLen(l, was.txqlen); err != nil {
+		return fmt.Errorf("queue length of link %q: %w", was.name, err)
+	}
+	return nil
+}
+
 func stateOf(l netlink.Link, err error) (linkState, error) {
 	if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
 		return linkState{}, errLinkGone

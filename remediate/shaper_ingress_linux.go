@@ -56,6 +56,10 @@ func (g ingress) entry(link int) (ledger.Entry, error) {
 
 // install builds the ifb and what leads there, without any flow yet.
 func (g ingress) install(link int, s shaping) (standingShaper, error) {
+	state, err := g.t.link(link)
+	if err != nil {
+		return nil, err
+	}
 	ifb, err := g.addIFB(link, s)
 	if err != nil {
 		return nil, err
@@ -63,6 +67,9 @@ func (g ingress) install(link int, s shaping) (standingShaper, error) {
 	q := &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link, Handle: ingressHandle, Parent: netlink.HANDLE_INGRESS}}
 	if err := g.t.h.QdiscAdd(q); err != nil {
 		return nil, fmt.Errorf("ingress qdisc: %w", err)
+	}
+	if err := g.t.keepQueueLen(link, state); err != nil {
+		return nil, err
 	}
 	if err := g.addTables(link, ifb); err != nil {
 		return nil, err

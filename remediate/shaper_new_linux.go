@@ -29,7 +29,7 @@ func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.C
 	if err != nil {
 		return nil, nil, err
 	}
-	prio := &priorities{ledger: l, held: map[watchdog.TransferID]watchdog.Socket{}}
+	prio := &priorities{ledger: l, held: map[watchdog.TransferID]watchdog.Socket{}, looked: map[watchdog.TransferID]time.Time{}}
 	s := newLinkShaper(l, [2]shaperHook{
 		watchdog.Rx: ingress{t},
 		watchdog.Tx: egress{t, prio, o.SSHPorts},

@@ -3,6 +3,7 @@ package remediate
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,13 +16,17 @@ type priorities struct {
 	ledger  undoLedger
 	handles Handles
 	held    map[watchdog.TransferID]watchdog.Socket
+	looked  map[watchdog.TransferID]time.Time // when its priority was last read
 }
 
 // set gives the socket of a transfer our priority, unless it has it. The entry
 // is what stands in the ledger afterwards: last, or anew with the value that
 // the application chose meanwhile.
 func (p *priorities) set(t watchdog.Transfer, last ledger.Entry) (ledger.Entry, error) {
-	p.held[t.ID] = t.Socket
+	if last.Kind != "" && t.Age > revisitAge && time.Since(p.looked[t.ID]) < revisit {
+		return last, nil // an application that sets IP_TOS meanwhile has its way until the next look
+	}
+	p.held[t.ID], p.looked[t.ID] = t.Socket, time.Now()
 	last.Socket = t.Socket // those who hold it may be others now
 	err := p.handles.Visit(t.Socket, func(fd int) error {
 		now, err := getPriority(fd)
@@ -47,6 +52,7 @@ func (p *priorities) restore(e ledger.Entry) error {
 		return err
 	}
 	delete(p.held, e.Transfer)
+	delete(p.looked, e.Transfer)
 	used := map[watchdog.ProcID]bool{}
 	for _, s := range p.held {
 		for _, r := range s.Refs {

@@ -22,6 +22,7 @@ var errStalled = errors.New("nothing was received after the clamp: lifted")
 
 // subject is one transfer and what stands for it.
 type subject struct {
+	visited time.Time // when its socket was last looked at
 	t       watchdog.Transfer
 	want    watchdog.Limit // what its Control allows of what is desired
 	listed  bool           // in the last sample
@@ -95,6 +96,33 @@ func (s *subject) limits() (window int64, pacing float64) {
 		pacing = heldPacing
 	}
 	return window, pacing
+}
+
+// revisit is how often a socket is looked at whose limits are as wanted:
+// autotuning raises a clamp by little within that time, and each look costs
+// several system calls.
+const revisit = 400 * time.Millisecond
+
+// revisitAge is the age until which a transfer is looked at each time.
+const revisitAge = 2 * time.Second
+
+// near is the ratio within which a limit that stands is as good as another.
+const near = 0.03
+
+// asWanted says that what stands on the socket is what is wanted of it, as far
+// as we know without looking. A young transfer is looked at each time: its
+// window opens fast. So is one that is paused or about to run.
+func (s *subject) asWanted(window int64, pacing float64) bool {
+	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 &&
+		isNear(float64(s.window), float64(window)) && isNear(float64(s.pacing), pacing)
+}
+
+// isNear says that two limits are practically one; 0 is none.
+func isNear(a, b float64) bool {
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	return math.Abs(a-b) <= near*max(a, b)
 }
 
 // tuning is what to set on a socket.
