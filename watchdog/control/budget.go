@@ -107,7 +107,11 @@ func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 // the delay can tell of it in time.
 func (c *Controller) ramp(in *Input, s *signal) {
 	b := &c.budget
-	long := s.sees && s.fresh > c.ramped()
+	end := c.ramped()
+	if b.again > 0 && !c.noisy() {
+		end = min(end, c.tuning().knee)
+	}
+	long := s.sees && s.fresh > end
 	switch {
 	case long && c.excused(s):
 		return
@@ -122,7 +126,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	case long:
 		c.cutRate(in, s)
 		return
-	case c.deaf(s):
+	case c.deaf(s) || b.again > 0 && !c.noisy() && s.fresh > end/2:
 		return
 	}
 	if c.hinted(in, s) {
@@ -196,7 +200,7 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 // nothing saves up a burst, and above what keeps every transfer going.
 func (c *Controller) bound(in *Input, s *signal) {
 	b := &c.budget
-	use := max(1.5*s.peak, startRate)
+	use := max((1.4+2*min(s.rtt, 0.2))*s.peak, startRate) // what is used is known an RTT later
 	if best := c.best(in); best > 0 {
 		head := c.tuning().head * best
 		if c.trusted(in) {

@@ -25,9 +25,9 @@ func TestConvergence(t *testing.T) {
 						short(t, n > 16 || shaper)
 						w := lab(dir).with(n, kind)
 						w.shaper = shaper
-						m := most{p99: 15 * ms, peak: 60 * ms, calm: 3, use: 0.93}
+						m := most{p99: 15 * ms, peak: 60 * ms, calm: 3, use: 0.92}
 						if n > 16 {
-							m = most{p50: 6 * ms, p99: 70 * ms, use: 0.80}
+							m = most{p50: 6 * ms, p99: 70 * ms, use: 0.75}
 							w.length = 14
 						}
 						w.within(t, m)
@@ -39,7 +39,8 @@ func TestConvergence(t *testing.T) {
 }
 
 // TestLinks is eight transfers over links from 10 Mbit/s to 25 Gbit/s and paths
-// from 0.2 to 200 ms, with a FIFO of 150 ms.
+// from 0.2 to 200 ms, with a FIFO of 150 ms. On the long and fast ones cubic
+// itself takes minutes to fill the link, whether it is limited or not.
 func TestLinks(t *testing.T) {
 	for _, dir := range []Direction{Rx, Tx} {
 		for _, c := range []float64{10 * mbit, 100 * mbit, gbit, 10 * gbit, 25 * gbit} {
@@ -49,7 +50,11 @@ func TestLinks(t *testing.T) {
 					w := lab(dir)
 					w.capacity, w.rtt, w.buffer = c, rtt, c*0.15
 					w.length, w.calmFrom = 30, 18
-					w.with(8, cubic).within(t, most{p50: 7 * ms, p99: 10*ms + rtt/2 + 15*ms, use: 0.85})
+					m := most{p50: 7 * ms, p99: 10*ms + rtt/2 + 15*ms, use: 0.85}
+					if c*rtt > 5e6 {
+						m.use = 0.3
+					}
+					w.with(8, cubic).within(t, m)
 				})
 			}
 		}

@@ -79,7 +79,10 @@ func (d *delay) age(in *Input, s *signal) float64 {
 	if l := seconds(in.Delay.Lag); l > 0 {
 		return clamp(l, leastLag, 2)
 	}
-	if q := in.Delay.Queue; q != d.queue {
+	switch q := in.Delay.Queue; {
+	case d.changed == 0:
+		d.queue, d.changed = q, s.now
+	case q != d.queue:
 		d.every += (min(s.now-d.changed, 1) - d.every) / 2
 		d.queue, d.changed = q, s.now
 	}

@@ -38,8 +38,6 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		t.knee = max(t.knee, c.engage)
 	}
 	switch {
-	case c.crowded(in, s):
-		return
 	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) && s.now > b.settled:
 		c.cutRate(in, s)
 		return
@@ -54,21 +52,6 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	if s.sees && b.rate > b.top*(1+0.6*(1-t.head)) && !in.Configured {
 		c.mode, b.again = ramping, s.dt
 	}
-}
-
-// crowded makes room at once when others begin to send much through our own
-// NIC: what it sends beyond the capacity is known before any delay shows it.
-func (c *Controller) crowded(in *Input, s *signal) bool {
-	b, best := &c.budget, c.best(in)
-	others := s.rate - b.rate
-	if c.set.Direction != Tx || !c.cap.full || !s.rateKnown || !s.busy || s.now < b.settled ||
-		s.rate < 1.05*best || others < s.others+0.05*best {
-		return false
-	}
-	b.top = max(best-others, c.least(in))
-	b.rate, b.sure = b.top, false
-	c.sink(s, 0.9)
-	return true
 }
 
 // cutRate goes below what the link bore when the queue began, long enough for
@@ -90,7 +73,6 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	first, from, held := c.mode != draining, c.mode, b.rate
 	b.undo, b.twice = b.top, c.mode == draining
 	b.lone = c.mode == cruising && s.now-b.cut > loneFor && c.delay.noiseRecent > 0.2*c.target
-	b.cut = s.now
 	b.top, b.rate = ref, ref
 	trigger := b.trigger
 	c.sink(s, depth)
@@ -107,7 +89,7 @@ func (c *Controller) sink(s *signal, depth float64) {
 	b := &c.budget
 	b.rate = depth * max(b.top, b.rate)
 	b.age, b.again, b.trigger = 0, 0, 0
-	b.depth, b.before = depth, s.fresh
+	b.cut, b.depth, b.before = s.now, depth, s.fresh
 	b.checked, b.patience = s.now, s.now+1.2*s.loop
 	c.mode = draining
 }
@@ -156,8 +138,9 @@ func (c *Controller) arrivedRate(s *signal) float64 {
 	return best * wire
 }
 
-// wentIn is the rate of ours at a time in bytes/s: what was allowed, or less
-// when less was sent.
+// wentIn is the rate of ours at a time in bytes/s: what was allowed, or what was
+// sent when that was much less. A NIC's counters may leave out headers that its
+// driver adds, so what was allowed is the better figure.
 func (c *Controller) wentIn(s *signal, at float64) float64 {
 	past, ok := c.history.at(at)
 	if !ok {
@@ -167,11 +150,19 @@ func (c *Controller) wentIn(s *signal, at float64) float64 {
 		return c.budget.rate
 	}
 	ref := min(c.budget.rate, past.budget)
-	before, _ := c.history.at(past.at - 0.06)
-	if s.rateKnown && past.at > before.at {
-		ref = min(ref, max(0, (past.bytes-before.bytes)/(past.at-before.at)-s.others))
+	span := 0.3 // s, over which what is sent comes in bursts
+	if c.mode == ramping {
+		span = 0.06
 	}
-	return ref
+	before, _ := c.history.at(past.at - span)
+	if !s.rateKnown || past.at <= before.at {
+		return ref
+	}
+	sent := max(0, (past.bytes-before.bytes)/(past.at-before.at)-s.others)
+	if c.mode != ramping && sent > 0.88*ref {
+		return ref
+	}
+	return min(ref, sent)
 }
 
 // empty is the queue in seconds below which none stands.
@@ -185,6 +176,7 @@ func (c *Controller) drain(in *Input, s *signal) {
 	b := &c.budget
 	since := s.now - b.checked
 	switch {
+	case s.now-b.cut < max(0.1, 0.75*s.loop) && !c.noisy(): // cannot have worked yet, whatever the probes say
 	case s.fresh < c.empty() && b.top == 0:
 		c.mode = ramping
 	case s.fresh < c.empty() || !s.sees:
@@ -208,6 +200,9 @@ func (c *Controller) tooSoon(s *signal) bool {
 	return s.now-c.budget.cut < s.rtt+0.4*(s.loop-s.rtt-s.recent)
 }
 
+// noisy says that the path's jitter is worth taking into account.
+func (c *Controller) noisy() bool { return c.delay.jitter > 0.1*c.target }
+
 // loneFor is the time in seconds after which a cut stands alone.
 const loneFor = 5.0
 
@@ -217,8 +212,7 @@ const loneFor = 5.0
 // cuts in short order to believe; and what comes back soon was real.
 func (c *Controller) conclude(s *signal) (real bool) {
 	b := &c.budget
-	noisy := b.trigger > 0 && c.delay.jitter > 0.1*c.target
-	if noisy && (c.tooSoon(s) || b.trigger < c.delay.offset(c.delay.noiseRecent)+c.empty()) { // it was noise
+	if b.trigger > 0 && c.noisy() && (c.tooSoon(s) || b.trigger < c.delay.offset(c.delay.noiseRecent)+c.empty()) { // it was noise
 		b.top, b.rate, b.noted = b.undo, b.held, 0
 		c.mode = b.from
 		return false

@@ -39,7 +39,7 @@ func (c *Controller) handover(in *Input, s *signal) {
 	switch {
 	case !h.wanted:
 		ready := c.load.engaged && c.mode == cruising && s.now > c.budget.settled
-		if (ready || in.ShaperOn) && s.now >= h.denied {
+		if ready && s.now >= h.denied {
 			h.wanted, h.since = true, s.now
 		}
 	case !h.stands && in.ShaperOn:
@@ -81,7 +81,11 @@ func (c *Controller) takeOver(in *Input, s *signal) {
 	b := &c.budget
 	b.top = max(c.best(in)-s.others, c.least(in))
 	b.rate, b.sure = b.top, false
-	c.sink(s, 0.9)
+	depth := 0.9
+	if s.fresh > c.target {
+		depth = 0.75
+	}
+	c.sink(s, depth)
 }
 
 // takeBack returns to socket limits at the present budget.

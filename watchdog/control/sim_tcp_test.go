@@ -132,7 +132,7 @@ func (t *transfer) receive(bytes, delay, now, dt float64) {
 	t.edgeSeen = max(t.edgeSeen, back.edge)
 	if news := back.delivered - t.acked; news > 0 {
 		t.acked = back.delivered
-		t.srtt += (t.rtt + delay - t.srtt) * blend(dt, max(0.02, t.rtt))
+		t.srtt += (t.rtt + delay - t.srtt) * (1 - math.Pow(7./8, news/(2*mss))) // RFC 6298, an acknowledgement for two
 		t.grow(news, now, dt)
 	}
 }

@@ -119,7 +119,7 @@ func TestCoarseProbes(t *testing.T) {
 // TestJitter: the administrator sits behind a path with 4 ms of jitter, of
 // which nothing was known when the transfers began.
 func TestJitter(t *testing.T) {
-	variants(t, most{p99: 40 * ms, use: 0.60}, func(w *world) {
+	variants(t, most{p99: 40 * ms, use: 0.45}, func(w *world) {
 		w.rtt, w.noise = 0.03, 4*ms
 		w.with(8, cubic)
 		w.length, w.calmFrom = 50, 15
