@@ -59,30 +59,43 @@ func (s *spool) dropOne(receiver string, seq uint64) {
 	s.keep(map[slot][]byte{dropSlot(receiver): c.drops.encode()})
 }
 
-// trim drops what is too much for the file.
+// trim drops what is too much for the file, a little at a time: what a dropped
+// event really frees is seen only afterwards, for bbolt works in pages.
 func (s *spool) trim(db *bbolt.DB) error {
-	used := inUse(db)
+	for {
+		used, pending, full := s.usage(db)
+		if !full {
+			return nil
+		}
+		need := min(used-int64(float64(s.max)*lowWater), s.max/trimShare)
+		dropped, err := s.drop(db, need, pending)
+		if err != nil || dropped == 0 {
+			return err
+		}
+	}
+}
+
+// usage measures the file and tells whether there is too much in it.
+func (s *spool) usage(db *bbolt.DB) (used int64, pending map[string]int, full bool) {
+	used = inUse(db)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.health.bytes = used
-	pending := map[string]int{}
-	full := used > int64(float64(s.max)*highWater)
+	pending = map[string]int{}
+	full = used > int64(float64(s.max)*highWater)
 	for name, c := range s.counts {
 		pending[name] = c.pending
 		full = full || c.dead > mostDead+mostDead/10
 	}
-	s.mu.Unlock()
-	if !full {
-		return nil
-	}
-	return s.drop(db, used-int64(float64(s.max)*lowWater), pending)
+	return used, pending, full
 }
 
 // drop frees need bytes and bounds the dead letters, in one transaction that
-// also counts what it costs.
-func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) error {
+// also counts what it costs. It gives how many alerts were dropped.
+func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) (dropped int, err error) {
 	var d trimmer
 	records := map[string]dropRecord{}
-	err := s.update(db, func(t *tables) error {
+	err = s.update(db, func(t *tables) error {
 		d = trimmer{t: t, need: need, over: s.isOver, drops: map[string][]uint64{}, buried: map[string]int{}}
 		if err := d.run(byLength(pending, s.receivers)); err != nil {
 			return err
@@ -100,7 +113,7 @@ func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,9 +124,10 @@ func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) error {
 		c.dead -= d.buried[receiver]
 		c.pending -= n - d.buried[receiver]
 		s.kept[dropSlot(receiver)] = r.encode()
+		dropped += n
 		s.log.Warn("the spool is full; the oldest alerts were dropped", "receiver", receiver, "dropped", n, "total", r.Total)
 	}
-	return nil
+	return dropped, nil
 }
 
 // isOver tells whether an event's way to a receiver is over in memory.

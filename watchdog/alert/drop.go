@@ -93,6 +93,7 @@ func (d dropRecord) encode() []byte {
 const (
 	highWater = 0.92
 	lowWater  = 0.87
+	trimShare = 50     // one transaction drops at most this part of SpoolMax
 	mostRefs  = 50_000 // of a queue that one transaction looks at
 )
 

@@ -60,7 +60,7 @@ func (s *spool) gather() batch {
 	defer s.mu.Unlock()
 	b := batch{puts: s.puts, ended: map[string]int{}, buried: map[string]int{}}
 	s.puts = map[slot][]byte{}
-	s.flying = min(len(s.fresh), mostBatch)
+	s.flying = s.batchSize()
 	for _, e := range s.fresh[:s.flying] {
 		w := e.batchEntry
 		w.to = slices.DeleteFunc(slices.Clone(w.to), func(t target) bool {
@@ -87,6 +87,19 @@ func (s *spool) gather() batch {
 	}
 	s.endings = later
 	return b
+}
+
+// batchSize is how many of the events in memory go into one transaction, one
+// at least; the lock is held.
+func (s *spool) batchSize() (n int) {
+	size := int64(0)
+	for ; n < min(len(s.fresh), mostBatch); n++ {
+		size += int64(len(s.fresh[n].raw))
+		if n > 0 && size > s.max/batchShare {
+			break
+		}
+	}
+	return n
 }
 
 // settle takes note of what became of a batch.

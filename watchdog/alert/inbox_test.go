@@ -104,6 +104,9 @@ func startWith(t *testing.T, dir string, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if db := a.spool.db.Load(); db != nil {
+		db.NoSync, db.NoGrowSync = true, true
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

@@ -17,8 +17,10 @@ const (
 	patience = 3 * time.Second
 	// mostFresh bounds what waits in memory for the disk.
 	mostFresh = 4000
-	// mostBatch bounds one transaction.
-	mostBatch = 1000
+	// mostBatch and batchShare bound one transaction: in events, and as a part of
+	// SpoolMax, so that it fits above the high watermark.
+	mostBatch  = 1000
+	batchShare = 64
 	// mostDead bounds the dead letters of one receiver.
 	mostDead = 1000
 	// mostResets is how often a damaged file is begun anew before the disk is

@@ -24,7 +24,7 @@ const (
 	lockWait = time.Second
 	// growStep is by how much the file grows; bbolt's own 16 MB are much for a
 	// file that is nearly always empty.
-	growStep = 1 << 20
+	growStep = 256 << 10
 	// reserve is kept as free pages inside the file, so that alerts can be
 	// spooled while the disk is full.
 	reserve = 512 << 10
@@ -88,10 +88,15 @@ func openStore(path string) (db *bbolt.DB, err error) {
 			return err
 		}
 		db.AllocSize = growStep
-		if err := db.Update(prepare); err != nil {
-			return err
+		whole := false
+		err := db.View(func(tx *bbolt.Tx) (err error) { whole, err = prepared(tx); return err })
+		if err == nil && !whole {
+			err = db.Update(prepare)
 		}
-		return setReserve(db)
+		if err == nil {
+			err = setReserve(db)
+		}
+		return err
 	})
 	switch {
 	case err == nil:
@@ -104,21 +109,27 @@ func openStore(path string) (db *bbolt.DB, err error) {
 	return nil, fmt.Errorf("spool %s: %w", path, err)
 }
 
-// prepare makes the buckets and checks the format.
+// prepared tells whether the file has its buckets, and checks its format.
+func prepared(tx *bbolt.Tx) (bool, error) {
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return false, nil
+		}
+	}
+	if f := tx.Bucket(bucketMeta).Get([]byte("format")); string(f) != storeFormat {
+		return false, fmt.Errorf("%w: written by another version of Lifeline (format %q)", errDamaged, f)
+	}
+	return true, nil
+}
+
+// prepare makes the buckets.
 func prepare(tx *bbolt.Tx) error {
 	for _, name := range buckets {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
-	meta := tx.Bucket(bucketMeta)
-	switch f := meta.Get([]byte("format")); {
-	case f == nil:
-		return meta.Put([]byte("format"), []byte(storeFormat))
-	case string(f) != storeFormat:
-		return fmt.Errorf("%w: written by another version of Lifeline (format %q)", errDamaged, f)
-	}
-	return nil
+	return tx.Bucket(bucketMeta).Put([]byte("format"), []byte(storeFormat))
 }
 
 // setReserve sees to it that the file has free pages that are allocated on

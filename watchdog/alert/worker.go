@@ -25,6 +25,7 @@ const (
 	// what waits in memory because the disk does not take it.
 	longestIdle = 10 * time.Second
 	memoryIdle  = time.Second
+	stopGrace   = time.Second
 )
 
 // block is an incident on which the receiver failed: its events wait, those of
@@ -87,8 +88,12 @@ func newPause(r Receiver) *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{InitialInterval: r.RetryMin, MaxInterval: r.RetryMax, Multiplier: 2, RandomizationFactor: 0.3}
 }
 
-// run works until ctx ends.
+// run works until ctx ends. A request that is under way then may come to its
+// end for a moment, so that a restart does not send it twice.
 func (w *worker) run(ctx context.Context) error {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -101,7 +106,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.nudged()
 		}
 		for ctx.Err() == nil {
-			wait := w.turn(ctx)
+			wait := w.turn(sending)
 			if wait > 0 {
 				timer.Reset(wait)
 				break
