@@ -141,7 +141,7 @@ func (g *gathered) findSources(c checker) error {
 			g.notes = append(g.notes, err.Error())
 		}
 	}
-	g.seen = relevant(all, c.now())
+	g.seen = slices.DeleteFunc(relevant(all, c.now()), func(s sighting) bool { return isLocal(g.host, s.Src) })
 	g.howSeen = fmt.Sprintf("peers of ssh sessions, %d now and %d remembered", len(now), len(g.seen)-len(now))
 	g.ports, g.howPort = ports, "ssh sessions"
 	return nil

@@ -112,6 +112,8 @@ type trafficReply struct {
 type renewal struct {
 	Link string `json:"link"`
 	DHCP bool   `json:"dhcp"`
+	// Deadline is how long the machine may take to act on a packet.
+	Deadline time.Duration `json:"deadline"`
 }
 
 // renewed answers a renewal.

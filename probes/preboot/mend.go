@@ -79,8 +79,9 @@ func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, 
 		return Mend{}, false
 	}
 	end := r.Trace[len(r.Trace)-1]
-	if end.Table == "nat" || end.Table == "" {
-		return Mend{}, false // an accept there would only skip translations
+	ours := slices.ContainsFunc(files, func(f iptables.File) bool { return f.Name == end.File })
+	if !ours || end.Table == "nat" || end.Table == "" {
+		return Mend{}, false // an accept there would not help
 	}
 	rule := acceptRule(q, *r.Counterexample, end.Hook)
 	if rule == "" {

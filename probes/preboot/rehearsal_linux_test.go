@@ -1,8 +1,11 @@
 package preboot
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeline/probes/iptables"
 )
@@ -25,7 +28,11 @@ func TestRehearsalOfRenewal(t *testing.T) {
 			if err != nil || said[0].Code != 0 {
 				t.Fatalf("%+v, %v", said, err)
 			}
-			got, err := p.Renew(renewal{Link: "eth0", DHCP: true})
+			deadline := time.Second
+			if c.want.Leased {
+				deadline = 20 * time.Second // it is not waited for
+			}
+			got, err := p.Renew(renewal{Link: "eth0", DHCP: true, Deadline: deadline})
 			if err != nil || got != c.want {
 				t.Errorf("%+v, %v; want %+v", got, err, c.want)
 			}
@@ -33,45 +40,47 @@ func TestRehearsalOfRenewal(t *testing.T) {
 	}
 }
 
-// play loads rules into the plain scene and tries connections.
-func play(t *testing.T, timeout time.Duration, rules string, f iptables.Family, tries ...connection) []Outcome {
-	t.Helper()
-	p := openStage(t, asSelf)
+// play loads rules into the plain scene and tries a connection.
+func play(t *testing.T, timeout time.Duration, rules string, f iptables.Family, c connection) (Outcome, error) {
+	p, err := startChild(t.Context(), asSelf)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
 	said, err := p.Stage(plainScene(restore(iptables.NFT, f, rules)))
 	if err != nil || said[0].Code != 0 {
-		t.Fatalf("%+v, %v", said, err)
+		return "", fmt.Errorf("%s: %+v, %w", rules, said, err)
 	}
-	dst := addrs("192.0.2.10")[0]
+	c.Link, c.Dst = "eth0", addrs("192.0.2.10")[0]
 	if f == iptables.IPv6 {
-		dst = addrs("2001:db8::10")[0]
+		c.Dst = addrs("2001:db8::10")[0]
 	}
-	for i := range tries {
-		tries[i].Link, tries[i].Dst = "eth0", dst
-		if tries[i].DPort == 0 {
-			tries[i].DPort = 22
-		}
+	if c.DPort == 0 {
+		c.DPort = 22
 	}
-	out, err := p.Play(traffic{Listen: []uint16{22}, Tries: tries, Timeout: timeout})
+	out, err := p.Play(traffic{Listen: []uint16{22}, Tries: []connection{c}, Timeout: timeout})
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	return out
+	return out[0], nil
 }
 
 func TestRehearsalOutcomes(t *testing.T) {
 	needTool(t, "iptables-nft-restore", "ip6tables-nft-restore")
+	openStage(t, asSelf) // or skip
 	v4 := connection{Src: addrs("10.1.2.3")[0]}
 	v6 := connection{Src: addrs("2001:db8:1::7")[0]}
 	near6 := connection{Src: addrs("2001:db8::77")[0], Neighbour: "eth0"}
 	near4 := connection{Src: addrs("192.0.2.77")[0], Neighbour: "eth0"}
 	narrow := func(c connection) connection { c.Narrow = true; return c }
 	const four, six = iptables.IPv4, iptables.IPv6
-	for _, c := range []struct {
+	type try struct {
 		name, rules string
 		family      iptables.Family
 		try         connection
 		want        Outcome
-	}{
+	}
+	tries := []try{
 		{"open", "*filter\nCOMMIT\n", four, v4, Established},
 		{"open, attached", "*filter\nCOMMIT\n", four, near4, Established},
 		{"open, IPv6", "*filter\nCOMMIT\n", six, v6, Established},
@@ -96,21 +105,29 @@ func TestRehearsalOutcomes(t *testing.T) {
 		{"no advertisement of the gateway in", "*filter\n-A INPUT -p ipv6-icmp --icmpv6-type 136 -j DROP\nCOMMIT\n", six, v6, TimedOut},
 		{"no solicitations out", "*filter\n-A OUTPUT -p ipv6-icmp --icmpv6-type 135 -j DROP\nCOMMIT\n", six, near6, NeighbourLost},
 		{"no advertisements out", "*filter\n-A OUTPUT -p ipv6-icmp --icmpv6-type 136 -j DROP\nCOMMIT\n", six, near6, TimedOut},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+	}
+	got := make([]Outcome, len(tries))
+	var group errgroup.Group
+	group.SetLimit(8)
+	for i, c := range tries {
+		group.Go(func() (err error) {
 			// What is to get through may take its time; what is not costs it.
-			timeout := 10 * time.Second
+			timeout := 20 * time.Second
 			if c.want != Established {
-				timeout = 400 * time.Millisecond
+				timeout = 1500 * time.Millisecond
 			}
-			if got := play(t, timeout, c.rules, c.family, c.try)[0]; got != c.want {
-				// Whether the first solicitation tells the machine who its
-				// neighbour is depends on the address that it comes from.
-				if c.want != NeighbourLost || got != TimedOut {
-					t.Errorf("%s, want %s", got, c.want)
-				}
-			}
+			got[i], err = play(t, timeout, c.rules, c.family, c.try)
+			return err
 		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range tries {
+		// Whether the first solicitation tells the machine who its neighbour is
+		// depends on the address that it comes from.
+		if got[i] != c.want && (c.want != NeighbourLost || got[i] != TimedOut) {
+			t.Errorf("%s: %s, want %s", c.name, got[i], c.want)
+		}
 	}
 }

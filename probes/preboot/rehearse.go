@@ -13,6 +13,9 @@ import (
 // and the first try did not: a busy machine must not look like a dead rule.
 const patience = 3
 
+// renewDeadline is how long a renewal of an IPv6 address may take.
+const renewDeadline = time.Second
+
 // rehearse tries the connections of a question and fills in the check.
 func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.AddrPort, c *CheckResult) {
 	if i.stage == nil {
@@ -60,7 +63,7 @@ func (i *inquiry) renew(q question) {
 	if q.Family != iptables.IPv6 || i.stage == nil || !needs(byAdvertisement) && !needs(byDHCP) {
 		return
 	}
-	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP)})
+	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP), Deadline: renewDeadline})
 	if err != nil {
 		i.report.Notes = append(i.report.Notes, "the renewal of IPv6 addresses could not be rehearsed: "+err.Error())
 		return

@@ -12,11 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// UDP ports of DHCPv6 (RFC 8415).
 const (
-	// renewDeadline is how long the machine may take to act on a packet.
-	renewDeadline = 400 * time.Millisecond
-	dhcpClient    = 546
-	dhcpServer    = 547
+	dhcpClient = 546
+	dhcpServer = 547
 )
 
 var (
@@ -42,10 +41,10 @@ func (t *topology) renew(r renewal) (renewed, error) {
 		return renewed{}, fmt.Errorf("link %q: %w", r.Link, err)
 	}
 	var out renewed
-	if out.Advertised, err = t.advertise(here, there); err != nil || !r.DHCP {
+	if out.Advertised, err = t.advertise(here, there, r.Deadline); err != nil || !r.DHCP {
 		return out, err
 	}
-	out.Leased, err = t.lease(here, there)
+	out.Leased, err = t.lease(here, there, r.Deadline)
 	return out, err
 }
 
@@ -66,7 +65,7 @@ func advertisement() []byte {
 
 // advertise sends a router advertisement and waits for the route that comes
 // of it.
-func (t *topology) advertise(here, there netlink.Link) (bool, error) {
+func (t *topology) advertise(here, there netlink.Link, deadline time.Duration) (bool, error) {
 	if err := t.machine.set("ipv6/conf/"+here.Attrs().Name+"/accept_ra", "2"); err != nil {
 		return false, err
 	}
@@ -88,7 +87,7 @@ func (t *topology) advertise(here, there netlink.Link) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for end := time.Now().Add(renewDeadline); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		routes, err := t.machine.nl.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{LinkIndex: here.Attrs().Index, Dst: ipNet(advertised)}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
 		if err != nil {
 			return false, fmt.Errorf("list routes: %w", err)
@@ -103,7 +102,7 @@ func (t *topology) advertise(here, there netlink.Link) (bool, error) {
 // lease plays the two packets that every DHCPv6 exchange has (RFC 8415): the
 // client's to all servers, and a server's answer to the client's link-local
 // address.
-func (t *topology) lease(here, there netlink.Link) (bool, error) {
+func (t *topology) lease(here, there netlink.Link, deadline time.Duration) (bool, error) {
 	client, err := t.machine.packetSocket(dhcpClient, here, netip.Addr{})
 	if err != nil {
 		return false, err
@@ -114,7 +113,7 @@ func (t *topology) lease(here, there netlink.Link) (bool, error) {
 		return false, err
 	}
 	defer server.Close()
-	end := time.Now().Add(renewDeadline)
+	end := time.Now().Add(deadline)
 	_ = client.SetDeadline(end)
 	_ = server.SetDeadline(end)
 	to := netip.AddrPortFrom(dhcpServers.WithZone(here.Attrs().Name), dhcpServer)

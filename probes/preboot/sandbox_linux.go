@@ -51,8 +51,11 @@ type process struct {
 	stdin  io.Closer
 	stderr *cappedBuffer
 	done   chan struct{}
-	how    confinement
+	kill   context.CancelFunc
 }
+
+// closeDeadline is how long the child may take to end by itself.
+const closeDeadline = 5 * time.Second
 
 // startChild starts the child in namespaces of its own. It dies when ctx ends
 // and with this process, however that ends.
@@ -64,7 +67,8 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 	if os.Getenv(childMark) != "" {
 		return nil, errors.New("this is the child of a rehearsal")
 	}
-	p := &process{stderr: &cappedBuffer{}, done: make(chan struct{}), how: how}
+	ctx, kill := context.WithCancel(ctx)
+	p := &process{stderr: &cappedBuffer{}, done: make(chan struct{}), kill: kill}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C", "GOTRACEBACK=single", childMark + "=1"}
@@ -73,10 +77,12 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 	cmd.SysProcAttr = childAttr(how)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
+		kill()
 		return nil, err
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
+		kill()
 		return nil, err
 	}
 	started := make(chan error)
@@ -86,6 +92,7 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
+		defer kill()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
@@ -175,7 +182,12 @@ func (p *process) Renew(r renewal) (renewed, error) {
 // Close ends the child and everything in its namespaces.
 func (p *process) Close() {
 	_ = p.stdin.Close()
-	<-p.done
+	select {
+	case <-p.done:
+	case <-time.After(closeDeadline):
+		p.kill()
+		<-p.done
+	}
 }
 
 func firstLine(s string) string {

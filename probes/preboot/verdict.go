@@ -7,9 +7,14 @@ import (
 	"lifeline/probes/iptables"
 )
 
-// countingOrTimed are the assumptions under which a rehearsal may be turned
-// away for its own number or hour of connections, which proves nothing.
-var countingOrTimed = []string{"limit", "hashlimit", "recent", "connlimit", "quota", "quota2", "statistic", "time", "connbytes", "rateest"}
+// settled are the assumptions that a rehearsal settles: the scratch namespace
+// is in them what the machine will be. Behind any other (a rate, an hour, a MAC
+// address, a program that is asked) a connection may be turned away here and
+// let in there.
+var settled = []string{
+	"nftables", "arptables", "budget", "load", "order", "parser", "addrtype", "mark", "conntrack state", "conntrack entry",
+	"nat", "translated address", "translated port", "translated source", "source-port",
+}
 
 // conclude puts the verdict and its reason into a report whose checks are
 // complete.
@@ -67,11 +72,15 @@ func judge(analysis, rehearsal *CheckResult) (Verdict, string) {
 	if analysis != nil && analysis.Verdict == iptables.Blocked {
 		return Unsafe, fmt.Sprintf("%s: management%s is locked out", familyLink(*analysis), partly(analysis.Scope))
 	}
-	if rehearsal != nil && rehearsal.Verdict == iptables.Blocked && (analysis == nil || !mayHaveCounted(*analysis)) {
-		return Unsafe, fmt.Sprintf("%s: in the rehearsal management%s is locked out", familyLink(*rehearsal), partly(rehearsal.Scope))
-	}
 	if rehearsal != nil && rehearsal.Verdict == iptables.Blocked {
-		return Unknown, fmt.Sprintf("%s: in the rehearsal a connection is turned away that a counting or timed rule may have stopped", familyLink(*rehearsal))
+		why := fmt.Sprintf("%s: in the rehearsal management%s is locked out", familyLink(*rehearsal), partly(rehearsal.Scope))
+		if analysis == nil {
+			return Unsafe, why
+		}
+		if a, open := unsettled(analysis.Assumptions); open {
+			return Unknown, why + ", which may differ on the machine itself: " + firstWhy([]iptables.Assumption{a})
+		}
+		return Unsafe, why
 	}
 	if analysis == nil {
 		return Unknown, "only the rehearsal was asked, and it shows samples, not the whole question"
@@ -97,10 +106,13 @@ func contradiction(rehearsal CheckResult) (ProbeResult, bool) {
 	return ProbeResult{}, false
 }
 
-func mayHaveCounted(analysis CheckResult) bool {
-	return slices.ContainsFunc(analysis.Assumptions, func(a iptables.Assumption) bool {
-		return slices.Contains(countingOrTimed, a.Name)
-	})
+// unsettled finds an assumption that a rehearsal says nothing about.
+func unsettled(list []iptables.Assumption) (iptables.Assumption, bool) {
+	i := slices.IndexFunc(list, func(a iptables.Assumption) bool { return !slices.Contains(settled, a.Name) })
+	if i < 0 {
+		return iptables.Assumption{}, false
+	}
+	return list[i], true
 }
 
 func familyLink(c CheckResult) string { return fmt.Sprintf("IPv%d on %s", c.Family, c.Iface) }
