@@ -26,6 +26,12 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case len(os.Args) == 2 && os.Args[1] == hangArg:
 		hang()
+	case len(os.Args) == 2 && os.Args[1] == diffArg:
+		if err := diffChild(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

@@ -26,7 +26,7 @@ var tunnels = []string{"wireguard", "tun", "ppp", "gre", "gretap", "ip6gre", "ip
 
 func (thisHost) describe() (description, error) {
 	d := description{passing: map[netip.Addr]bool{}, caveats: map[string][]iptables.Assumption{}}
-	links, err := netlink.LinkList()
+	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return d, fmt.Errorf("list links: %w", err)
 	}
@@ -65,7 +65,7 @@ func (d *description) caveat(link, name, why string) {
 
 func (d *description) addresses(l netlink.Link) (iptables.Link, error) {
 	out := iptables.Link{Name: l.Attrs().Name}
-	list, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return out, fmt.Errorf("link %q: list addresses: %w", out.Name, err)
 	}
@@ -89,7 +89,9 @@ func (d *description) addresses(l netlink.Link) (iptables.Link, error) {
 func (d *description) routes(name map[int]string) error {
 	d.host.Routes = []iptables.Route{}
 	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := netlink.RouteListFiltered(f, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		list, err := dump(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(f, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return fmt.Errorf("list routes: %w", err)
 		}
@@ -144,7 +146,7 @@ func (d *description) renewals(link string, a netip.Addr, bits int) {
 // and the one that VRFs bring.
 func (d *description) rules() error {
 	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := netlink.RuleList(f)
+		list, err := dump(func() ([]netlink.Rule, error) { return netlink.RuleList(f) })
 		if err != nil {
 			return fmt.Errorf("list routing rules: %w", err)
 		}

@@ -27,11 +27,13 @@ func (i *inquiry) mends(q question, r iptables.Result) []Mend {
 		if !ok || slices.ContainsFunc(out, func(have Mend) bool { return have.Rule == m.Rule }) {
 			break // it did not help the first time
 		}
-		in.Rules = withLine(in.Rules, m)
+		for _, m := range append([]Mend{m}, twin(m)...) {
+			in.Rules = withLine(in.Rules, m)
+			m = newMend(m.File, m.Line-countBefore(added[m.File], m.Line), m.Rule)
+			added[m.File] = append(added[m.File], m.Line)
+			out = append(out, m)
+		}
 		r = iptables.Analyse(q.Question, in)
-		m.Line -= countBefore(added[m.File], m.Line)
-		added[m.File] = append(added[m.File], m.Line)
-		out = append(out, m)
 	}
 	for n := range out {
 		out[n].Tested = r.Verdict == iptables.Allowed
@@ -109,6 +111,19 @@ func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, 
 
 func newMend(file string, line int, rule string) Mend {
 	return Mend{File: file, Line: line, Rule: rule, Text: fmt.Sprintf("put in front of line %d of %s: %s", line, file, rule)}
+}
+
+// twin is the other half of neighbour discovery: solicitations are of no use
+// without advertisements.
+func twin(m Mend) []Mend {
+	const ask, answer = "--icmpv6-type 135 ", "--icmpv6-type 136 "
+	switch {
+	case strings.Contains(m.Rule, ask):
+		return []Mend{newMend(m.File, m.Line, strings.Replace(m.Rule, ask, answer, 1))}
+	case strings.Contains(m.Rule, answer):
+		return []Mend{newMend(m.File, m.Line, strings.Replace(m.Rule, answer, ask, 1))}
+	}
+	return nil
 }
 
 // acceptRule is a rule that lets the packet and its like through at a hook.

@@ -164,7 +164,11 @@ func (t *printer) details(c CheckResult) {
 	}
 }
 
+// step renders what one rule, policy or the kernel itself did.
 func step(s iptables.TraceStep) string {
+	if s.Table == "" {
+		return s.Did
+	}
 	where := s.File
 	if s.Line > 0 {
 		where = fmt.Sprintf("%s:%d", s.File, s.Line)

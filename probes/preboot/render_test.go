@@ -101,7 +101,7 @@ func TestTextColours(t *testing.T) {
 
 func TestMendsAreNeverCut(t *testing.T) {
 	rule := "-A INPUT -m comment --comment " + strings.Repeat("x", 300)
-	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Mend: []Mend{{Text: rule}}, Trace: []iptables.TraceStep{{Rule: rule}}}}}
+	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Mend: []Mend{{Text: rule}}, Trace: []iptables.TraceStep{{Table: "filter", Rule: rule}}}}}
 	var b strings.Builder
 	if err := r.Text(&b, false); err != nil || strings.Count(b.String(), rule) != 2 {
 		t.Errorf("%v\n%s", err, b.String())

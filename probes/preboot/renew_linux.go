@@ -88,7 +88,9 @@ func (t *topology) advertise(here, there netlink.Link, deadline time.Duration) (
 		return false, err
 	}
 	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		routes, err := t.machine.nl.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{LinkIndex: here.Attrs().Index, Dst: ipNet(advertised)}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
+		routes, err := dump(func() ([]netlink.Route, error) {
+			return t.machine.nl.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{LinkIndex: here.Attrs().Index, Dst: ipNet(advertised)}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
+		})
 		if err != nil {
 			return false, fmt.Errorf("list routes: %w", err)
 		}

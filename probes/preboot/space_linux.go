@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -128,6 +129,20 @@ func (s *space) up(name string) error {
 		return fmt.Errorf("link %q: set up: %w", name, err)
 	}
 	return nil
+}
+
+// dumpTries is how often a listing is asked for that changed meanwhile.
+const dumpTries = 20
+
+// dump asks for a listing again where the kernel says that it changed under
+// way (NLM_F_DUMP_INTR of netlink(7)).
+func dump[T any](list func() ([]T, error)) (out []T, err error) {
+	for range dumpTries {
+		if out, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return out, err
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

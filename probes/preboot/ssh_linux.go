@@ -31,7 +31,7 @@ func (thisHost) sessions() ([]session, []uint16, error) {
 func tcpSockets() ([]tcpSocket, error) {
 	var out []tcpSocket
 	for _, f := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		list, err := netlink.SocketDiagTCP(f)
+		list, err := dump(func() ([]*netlink.Socket, error) { return netlink.SocketDiagTCP(f) })
 		if err != nil {
 			return nil, fmt.Errorf("list TCP sockets: %w", err)
 		}

@@ -264,7 +264,7 @@ func (t *topology) await(what string, unready func(*space) (string, error)) erro
 
 // downLink names a link that does not carry packets yet.
 func (s *space) downLink() (string, error) {
-	links, err := s.nl.LinkList()
+	links, err := dump(s.nl.LinkList)
 	if err != nil {
 		return "", fmt.Errorf("list links: %w", err)
 	}
@@ -280,7 +280,7 @@ func (s *space) downLink() (string, error) {
 // yet. Duplicate address detection is off, but the flag goes only once the
 // address's multicast group is joined; with IFA_F_NODAD there is no telling.
 func (s *space) tentative() (string, error) {
-	list, err := s.nl.AddrList(nil, netlink.FAMILY_V6)
+	list, err := dump(func() ([]netlink.Addr, error) { return s.nl.AddrList(nil, netlink.FAMILY_V6) })
 	if err != nil {
 		return "", fmt.Errorf("list addresses: %w", err)
 	}
@@ -381,7 +381,7 @@ func (t *topology) forget() error {
 // forgetNeighbours empties the neighbour tables of a namespace.
 func (s *space) forgetNeighbours() error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		list, err := s.nl.NeighList(0, family)
+		list, err := dump(func() ([]netlink.Neigh, error) { return s.nl.NeighList(0, family) })
 		if err != nil {
 			return fmt.Errorf("list neighbours: %w", err)
 		}

@@ -1,0 +1,307 @@
+package preboot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lifeline/probes/iptables"
+	"lifeline/probes/iptables/rulegen"
+)
+
+// The differential test: random rule files, each loaded by the real tool in a
+// namespace, real connections of the question sent there; what the kernel
+// does must lie within what the analysis says.
+
+// diffFiles is how many files `make test` tries; more in each of the four
+// combinations of family and back end, without end of new ones, with
+// LIFELINE_DIFFERENTIAL=SECONDS.
+const diffFiles = 520
+
+// diffArg makes the test binary a child that loads one file after the other
+// into the same namespaces.
+const diffArg = "differential-child"
+
+type diffJob struct {
+	Loads   []load
+	Traffic traffic
+}
+
+type diffReply struct {
+	Loads   []loaded
+	Results []Outcome
+}
+
+// diffChild is the rehearsal child's machinery, fed with many files.
+func diffChild(in io.Reader, out io.Writer) error {
+	proc, err := openHostProc()
+	if err != nil {
+		return err
+	}
+	q := question{Question: iptables.Question{Family: iptables.IPv4, Iface: "eth0"}}
+	q6 := question{Question: iptables.Question{Family: iptables.IPv6, Iface: "eth0"}}
+	sc, _ := newScene(diffHost(), []question{q, q6})
+	t, err := build(proc, sc)
+	if err != nil {
+		return err
+	}
+	if err := enterRoot(nil); err != nil {
+		return err
+	}
+	tools, err := newToolRunner()
+	if err != nil {
+		return err
+	}
+	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var job diffJob
+		if err := dec.Decode(&job); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		var r diffReply
+		for _, l := range job.Loads {
+			r.Loads = append(r.Loads, tools.run(l, 20*time.Second))
+		}
+		if r.Results, err = t.play(job.Traffic); err != nil {
+			return err
+		}
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+}
+
+// clearing resets every table of a back end.
+func clearing(b iptables.Backend, f iptables.Family) load {
+	if b == iptables.NFT {
+		return load{Tools: []loadTool{{Argv: []string{"nft", "-f", "-"}}}, Input: []byte("flush ruleset\n")}
+	}
+	text := ""
+	for _, t := range []string{"raw", "mangle", "nat", "filter", "security"} {
+		text += "*" + t + "\n"
+		for _, c := range builtin[t] {
+			text += ":" + c + " ACCEPT\n"
+		}
+		text += "COMMIT\n"
+	}
+	return load{Tools: restoreTools(b, f), Input: []byte(text)}
+}
+
+// differ runs random files of one kind through one child.
+type differ struct {
+	t       *testing.T
+	p       *process
+	family  iptables.Family
+	backend iptables.Backend
+	tally   *diffTally
+	names   iptables.Names
+}
+
+// diffTally counts over all kinds, to show that the files are worth trying.
+type diffTally struct {
+	files, loaded, allowed, blocked, conditional, probes, in, firm atomic.Int64
+}
+
+func (d *differ) ask(job diffJob) diffReply {
+	var r diffReply
+	if err := d.p.enc.Encode(job); err != nil {
+		d.t.Fatalf("the child is gone: %v: %s", err, d.p.stderr)
+	}
+	if err := d.p.dec.Decode(&r); err != nil {
+		_ = d.p.stdin.Close()
+		<-d.p.done
+		d.t.Fatalf("the child is gone: %v: %s", err, d.p.stderr)
+	}
+	return r
+}
+
+// one tries one file.
+func (d *differ) one(seed uint64) {
+	g := newRuleGen(seed, d.family, d.backend)
+	q := g.question()
+	text := g.file()
+	if seed%8 >= 4 { // every other file of each kind comes from the other generator
+		text = rulegen.Profile{Family: int(d.family), Iface: "eth0", Other: "eth1", Dst: q.Dst, Ports: q.Ports, Mgmt: q.Mgmt,
+			Uncertain: seed%3 == 0, Broken: seed%5 == 0}.File(g.r)
+	}
+	in := iptables.Inputs{Rules: []iptables.File{{Name: "rules", Text: []byte(text)}}, Names: d.names}
+	bare := iptables.Analyse(q, in)
+	tries, sports := d.tries(g, q, bare)
+	tr := traffic{Listen: []uint16{22, 2022}, Timeout: 80 * time.Millisecond, Tries: tries}
+	reply := d.ask(diffJob{Loads: []load{clearing(d.backend, d.family), restore(d.backend, d.family, text)}, Traffic: tr})
+	if reply.Loads[0].Code != 0 {
+		d.t.Fatalf("clearing: %+v", reply.Loads[0])
+	}
+	word := understand(reply.Loads[1], true, true)
+	fail := func(format string, args ...any) {
+		d.t.Errorf("IPv%d %s seed %d: %s\nsources %s ports %d\n%s", d.family, d.backend, seed, fmt.Sprintf(format, args...), join(q.Mgmt), q.Ports, text)
+	}
+	if told := word.told(bare.Load).Load; bare.Load != told && bare.Load != iptables.LoadUnknown && told != iptables.LoadUnknown {
+		fail("the parser says the load %s, %q; the tool %s, %q", bare.Load, bare.LoadError, told, word.message)
+	}
+	in.Rules[0].Told = word.told(bare.Load)
+	whole := iptables.Analyse(q, in)
+	d.tally.count(whole)
+	if in.Rules[0].Told.Load == iptables.LoadUnknown {
+		return // what is loaded now is not known
+	}
+	for i, c := range tries {
+		d.judge(q, in, whole, c, sports[i], reply.Results[i], func() Outcome {
+			return d.ask(diffJob{Traffic: traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []connection{c}}}).Results[0]
+		}, fail)
+	}
+}
+
+// tries are random connections of the question, and some that the analysis
+// proposes.
+func (d *differ) tries(g *ruleGen, q iptables.Question, r iptables.Result) (list []connection, expect []iptables.Verdict) {
+	seen := map[connection]bool{}
+	add := func(src netip.Addr, sport uint16, dst netip.Addr, port uint16, v iptables.Verdict) {
+		c := connection{Link: "eth0", Src: src, SPort: sport, Dst: dst, DPort: port}
+		if seen[c] || !usableSource(q.Host, src) {
+			return
+		}
+		seen[c] = true
+		if w, ok := wayTo(q.Host, src, "eth0"); ok && w.neighbour {
+			c.Neighbour = w.link
+		}
+		list, expect = append(list, c), append(expect, v)
+	}
+	for range 5 {
+		p := q.Mgmt[g.r.IntN(len(q.Mgmt))]
+		sport := uint16(0)
+		if g.chance(0.3) {
+			sport = []uint16{22, 80, 443, 1023, 1024, 2022, 40000}[g.r.IntN(7)]
+		}
+		add(rulegen.RandomIn(g.r, p), sport, q.Dst[0], q.Ports[g.r.IntN(len(q.Ports))], "")
+	}
+	for _, p := range r.Probes[:min(6, len(r.Probes))] {
+		add(p.Src, p.SPort, p.Dst, p.DPort, p.Expect)
+	}
+	return list, expect
+}
+
+// judge holds one outcome to the analysis of the whole question and of that
+// source alone. A silence is believed only after a second, longer look.
+func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.Result, c connection, expect iptables.Verdict, o Outcome, again func() Outcome, fail func(string, ...any)) {
+	if o == NotTried {
+		return
+	}
+	alone := q
+	alone.Mgmt, alone.Dst, alone.Ports = []netip.Prefix{netip.PrefixFrom(c.Src, c.Src.BitLen())}, []netip.Addr{c.Dst}, []uint16{c.DPort}
+	single := iptables.Analyse(alone, in)
+	d.tally.probes.Add(1)
+	verdicts := []iptables.Verdict{firm(whole), firm(single)}
+	if in.Rules[0].Told.Load == iptables.LoadOK {
+		verdicts = append(verdicts, expect)
+	}
+	wants := func(v iptables.Verdict) bool {
+		for _, have := range verdicts {
+			if have == v {
+				return true
+			}
+		}
+		return false
+	}
+	if o == Established {
+		d.tally.in.Add(1)
+	}
+	if wants(iptables.Allowed) || wants(iptables.Blocked) {
+		d.tally.firm.Add(1)
+	}
+	if wants(iptables.Allowed) && o != Established {
+		if o = again(); o != Established {
+			fail("%s: %s, but the analysis lets it in (whole %s %s, alone %s %s, probe %s)", ProbeResult{Src: c.Src, SPort: c.SPort, Dst: c.Dst, Port: c.DPort}, o, whole.Verdict, whole.Scope, single.Verdict, single.Scope, expect)
+		}
+	}
+	if x := single.Counterexample; x != nil && x.Flags == "ACK" && single.Verdict == iptables.Blocked {
+		// A lost acknowledgement, or a segment without PSH, hurts longer
+		// transfers than the 4 kB of a rehearsal.
+		return
+	}
+	if wants(iptables.Blocked) && o == Established {
+		fail("%s: established, but the analysis blocks it (whole %s %s, alone %s %s, probe %s): %v", ProbeResult{Src: c.Src, SPort: c.SPort, Dst: c.Dst, Port: c.DPort}, whole.Verdict, whole.Scope, single.Verdict, single.Scope, expect, single.Trace)
+	}
+}
+
+// firm is what a result says of every one of its connections.
+func firm(r iptables.Result) iptables.Verdict { return expected(&r) }
+
+func (n *diffTally) count(r iptables.Result) {
+	n.files.Add(1)
+	if r.Load == iptables.LoadOK {
+		n.loaded.Add(1)
+	}
+	switch r.Verdict {
+	case iptables.Allowed:
+		n.allowed.Add(1)
+	case iptables.Blocked:
+		n.blocked.Add(1)
+	default:
+		n.conditional.Add(1)
+	}
+}
+
+func TestDifferential(t *testing.T) {
+	needTool(t, "iptables-nft-restore", "iptables-legacy-restore", "nft")
+	if os.Geteuid() != 0 {
+		t.Skip("rules may name user ids, which need root's user namespace")
+	}
+	var tally diffTally
+	base, until := uint64(1), time.Time{}
+	if s := os.Getenv("LIFELINE_DIFFERENTIAL"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("LIFELINE_DIFFERENTIAL=%q is not a number of seconds", s)
+		}
+		base, until = uint64(time.Now().UnixNano()), time.Now().Add(time.Duration(n)*time.Second)
+		t.Logf("first seed %d", base)
+	}
+	if s := os.Getenv("LIFELINE_DIFFERENTIAL_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("LIFELINE_DIFFERENTIAL_SEED=%q is not a seed", s)
+		}
+		base = n
+	}
+	kinds := []differ{{family: 4, backend: iptables.NFT}, {family: 4, backend: iptables.Legacy}, {family: 6, backend: iptables.NFT}, {family: 6, backend: iptables.Legacy}}
+	var next [4]atomic.Uint64 // a seed belongs to the same kind in every run
+	var group sync.WaitGroup
+	workers := 2 * len(kinds) * max(1, runtime.NumCPU()/2)
+	for w := range workers {
+		d, kind := kinds[w%len(kinds)], w%len(kinds)
+		d.t, d.tally, d.names = t, &tally, thisHost{}.names()
+		p, err := startProgram(t.Context(), asNobody, []string{diffArg})
+		if err != nil {
+			t.Skipf("no namespaces of our own here: %v", err)
+		}
+		t.Cleanup(p.Close)
+		d.p = p
+		group.Go(func() {
+			for {
+				n := uint64(len(kinds))*(next[kind].Add(1)-1) + uint64(kind)
+				if until.IsZero() && n >= diffFiles || !until.IsZero() && time.Now().After(until) {
+					return
+				}
+				d.one(base + n)
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d files (%d loaded): %d allowed, %d blocked, %d conditional; %d connections, %d established, %d held to a firm verdict",
+		tally.files.Load(), tally.loaded.Load(), tally.allowed.Load(), tally.blocked.Load(), tally.conditional.Load(), tally.probes.Load(), tally.in.Load(), tally.firm.Load())
+	if f := tally.files.Load(); !t.Failed() && (tally.loaded.Load() < f/2 || tally.allowed.Load() < f/20 || tally.blocked.Load() < f/20 || tally.firm.Load() < tally.probes.Load()/4) {
+		t.Error("the random files show too little")
+	}
+}
