@@ -26,6 +26,7 @@ type discovery struct {
 	rest    time.Time     // no pass before
 	settled time.Time     // last pass over everything
 	full    time.Time     // last look at all pids
+	missed  bool          // events or pids were missed since
 	cost    time.Duration // of the last look at all pids
 	sshds   map[int]struct{}
 	listed  time.Time // when the sessions were listed last
@@ -39,14 +40,6 @@ func newDiscovery(p *Probe) *discovery {
 	}
 }
 
-// newcomer is a process that was not rsync when it was first seen; most
-// rsyncs are a shell's or sshd's child for a moment before they are rsync.
-type newcomer struct {
-	pid   int
-	since time.Time
-	look  time.Time // next
-}
-
 // Intervals of discovery.
 const (
 	settledEvery  = time.Second      // pass over transfers that are understood
@@ -54,29 +47,14 @@ const (
 	sessionsSoon  = time.Second      // else
 	fullWithin    = 60 * time.Second // look at all pids, with events
 	fullPolling   = 5 * time.Second  // without
-	fullCostRatio = 200              // but never more than this part of the time
-	passCostRatio = 10               // likewise for passes,
 	longestRest   = 15 * time.Millisecond
+	fullAtMost    = 100 * time.Millisecond // at most that often when something was missed
 
-	pollEverything = 100 * time.Millisecond // at most that often when new pids cannot be told
-	pollCostRatio  = 20
+	// No more than one part in so many of the time goes to:
+	fullCostRatio   = 200 // regular looks at all pids
+	missedCostRatio = 20  // those after something was missed
+	passCostRatio   = 10  // passes
 )
-
-// newcomerFor is how long a new process is watched for becoming an rsync; the
-// look at all pids finds later ones.
-const (
-	newcomerFor   = 10 * time.Second
-	newcomerEvery = 40 * time.Millisecond // in its first second
-)
-
-// lookEvery is how often. A crowd of them is looked at less often.
-func lookEvery(age time.Duration, crowd int) time.Duration {
-	every := newcomerEvery
-	if age > time.Second {
-		every *= 10
-	}
-	return every * time.Duration(1+crowd/256)
-}
 
 // listen takes the connector's events until the context ends or the connector
 // fails. Most events concern nobody here: they wake nobody else.
@@ -84,9 +62,7 @@ func (d *discovery) listen(ctx context.Context, conn *connector) {
 	err := conn.run(ctx, func(events []event, lost bool) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if lost {
-			d.full = time.Time{}
-		}
+		d.missed = d.missed || lost
 		if d.take(events) || lost {
 			d.wake()
 		}
@@ -98,7 +74,7 @@ func (d *discovery) listen(ctx context.Context, conn *connector) {
 	d.probe.opts.Log.Warn("proc connector lost", "error", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.scan.events, d.full = false, time.Time{}
+	d.scan.events, d.missed = false, true
 	d.wake()
 }
 
@@ -144,7 +120,7 @@ func (d *discovery) step(now time.Time, again int) time.Duration {
 		d.scan.forget(again)
 		d.dirty = true
 	}
-	if now.Sub(d.full) >= d.fullInterval() {
+	if !now.Before(d.nextFull()) {
 		d.everything(now)
 	}
 	if !d.scan.events && d.poll(now) {
@@ -187,7 +163,7 @@ func (d *discovery) nextList() time.Time {
 // wait is how long to sleep.
 func (d *discovery) wait(now time.Time) time.Duration {
 	until := stalledAfter / 2
-	for _, t := range []time.Time{d.full.Add(d.fullInterval()), d.nextList(), d.next()} {
+	for _, t := range []time.Time{d.nextFull(), d.nextList(), d.next()} {
 		until = min(until, t.Sub(now))
 	}
 	if !d.scan.events {
@@ -199,158 +175,15 @@ func (d *discovery) wait(now time.Time) time.Duration {
 	return max(until, time.Millisecond)
 }
 
-func (d *discovery) fullInterval() time.Duration {
-	every := fullWithin
-	if !d.scan.events {
-		every = fullPolling
+// nextFull is when all pids are looked at next: soon when something was missed.
+func (d *discovery) nextFull() time.Time {
+	switch {
+	case d.missed:
+		return d.full.Add(max(fullAtMost, d.cost*missedCostRatio))
+	case d.scan.events:
+		return d.full.Add(max(fullWithin, d.cost*fullCostRatio))
 	}
-	return max(every, d.cost*fullCostRatio)
-}
-
-// take sorts events, and says whether any concerns a transfer.
-func (d *discovery) take(events []event) bool {
-	changed := false
-	for _, e := range events {
-		switch e.Kind {
-		case eventFork:
-			changed = d.forked(e) || changed
-		case eventExec:
-			changed = d.executed(e.PID) || changed
-		case eventExit:
-			changed = d.exited(e.PID) || changed
-		}
-	}
-	return changed
-}
-
-// forked: the child of an rsync is an rsync, the child of sshd may lead to one.
-// An sshd that opens a session has changed otherwise, too.
-func (d *discovery) forked(e event) bool {
-	_, known := d.scan.procs[e.Parent]
-	if _, ok := d.scan.rsyncs[e.Parent]; ok {
-		d.scan.rsyncs[e.PID] = struct{}{}
-		known = true
-	}
-	if _, ok := d.sshds[e.Parent]; ok {
-		d.sshds[e.PID] = struct{}{}
-		d.moved = true
-		d.scan.forget(e.Parent)
-	}
-	return known
-}
-
-func (d *discovery) executed(pid int) bool {
-	_, known := d.scan.procs[pid]
-	d.scan.forget(pid)
-	_, was := d.scan.rsyncs[pid]
-	return d.adopt(pid) || known || was
-}
-
-func (d *discovery) exited(pid int) bool {
-	_, known := d.scan.procs[pid]
-	delete(d.scan.rsyncs, pid)
-	delete(d.scan.procs, pid)
-	if _, ok := d.sshds[pid]; ok {
-		delete(d.sshds, pid)
-		d.moved = true
-	}
-	return known
-}
-
-// adopt looks at what a pid executes and says whether it is an rsync.
-func (d *discovery) adopt(pid int) bool {
-	exe := d.probe.proc.exe(pid)
-	if exe == "" {
-		if st, err := d.probe.proc.stat(pid); err == nil && st.State != 'Z' {
-			exe = st.Comm
-		}
-	}
-	delete(d.sshds, pid)
-	if isSSHD(exe) {
-		d.sshds[pid] = struct{}{}
-	}
-	if !isRsync(exe) {
-		return false
-	}
-	if _, known := d.scan.rsyncs[pid]; known {
-		return false
-	}
-	d.scan.rsyncs[pid] = struct{}{}
-	d.scan.forget(pid)
-	return true
-}
-
-// everything looks at all pids, as at the start and after lost events.
-func (d *discovery) everything(now time.Time) {
-	pids, err := d.probe.proc.pids()
-	d.probe.setFailure("list processes", err)
-	d.probe.setFailure("hidden processes", d.probe.proc.hidden())
-	d.full, d.dirty = now, true
-	if err != nil {
-		return
-	}
-	clear(d.sshds)
-	for _, pid := range pids {
-		d.adopt(pid)
-	}
-	for pid := range d.scan.procs {
-		d.scan.forget(pid)
-	}
-	d.cost = time.Since(now)
-}
-
-// poll looks for new pids where there are no events, and says whether any
-// concerns a transfer.
-func (d *discovery) poll(now time.Time) bool {
-	d.polled = now
-	fresh, all := d.newPIDs()
-	if all && now.Sub(d.full) >= max(pollEverything, d.cost*pollCostRatio) {
-		d.everything(now)
-	}
-	for _, pid := range fresh {
-		d.recent = append(d.recent, newcomer{pid: pid, since: now})
-	}
-	changed := false
-	crowd := len(d.recent)
-	kept := d.recent[:0]
-	for _, n := range d.recent {
-		if !now.Before(n.look) {
-			if now.Sub(n.since) > newcomerFor || !d.probe.proc.exists(n.pid) {
-				continue
-			}
-			changed = d.adopt(n.pid) || changed || (n.look.IsZero() && d.childOfKnown(n.pid))
-			if _, done := d.scan.rsyncs[n.pid]; done {
-				continue
-			}
-			n.look = now.Add(lookEvery(now.Sub(n.since), crowd))
-		}
-		kept = append(kept, n)
-	}
-	d.recent = kept
-	return changed
-}
-
-// newPIDs lists the processes that have appeared since it was last asked.
-func (d *discovery) newPIDs() (fresh []int, all bool) {
-	last, err := d.probe.proc.lastPID()
-	if err != nil {
-		return nil, true
-	}
-	before := d.probe.seen(last)
-	if before == last {
-		return nil, false
-	}
-	return d.probe.proc.between(before, last)
-}
-
-// childOfKnown says whether a pid was started by a process of a transfer.
-func (d *discovery) childOfKnown(pid int) bool {
-	st, err := d.probe.proc.stat(pid)
-	if err != nil {
-		return false
-	}
-	_, ok := d.scan.procs[st.PPID]
-	return ok
+	return d.full.Add(max(fullPolling, d.cost*fullCostRatio))
 }
 
 // pass reads what has expired, groups it anew and publishes the result.

@@ -16,6 +16,7 @@ type world interface {
 	process(pid int) *process
 	children(pid int) []*process
 	holds(p *process) *holding
+	inherited(p *process, inode uint64) bool // its parent has the socket too
 }
 
 // holding is what a process has open.
@@ -184,92 +185,6 @@ func (g *grouping) tunnelled(p *process) bool {
 	return parent != nil && strings.HasPrefix(parent.Exe, "stunnel")
 }
 
-// client takes an rsync that a person or a job started here.
-func (g *grouping) client(p, root *process) {
-	far := root.Cmd.remote()
-	h := g.world.holds(p)
-	tcp, _ := connected(h.sockets)
-	if len(tcp) == 0 && p != root {
-		tcp, _ = connected(g.world.holds(root).sockets)
-	}
-	if len(tcp) > 0 {
-		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemonClient, p)
-		f.sends(far)
-		f.connect(tcp[0])
-		return
-	}
-	if far == isLocal {
-		return
-	}
-	g.remoteShell(p, root, far)
-}
-
-// remoteShell takes a client whose connection belongs to a program that it
-// started: ssh, or whatever --rsh names.
-func (g *grouping) remoteShell(p, root *process, far remoteness) {
-	below := g.descendants(root)
-	if len(below) == 0 {
-		g.wait(p)
-		return
-	}
-	via := watchdog.ViaSSHClient
-	if root.Cmd.toDaemon() && below[0].Exe != "ssh" {
-		via = watchdog.ViaDaemonClient
-	}
-	for _, d := range below {
-		tcp, listens := connected(g.world.holds(d).sockets)
-		if len(tcp) == 0 {
-			continue
-		}
-		f := g.add(bySocket(tcp[0].Inode), via, p)
-		f.sends(far)
-		f.connect(tcp[0])
-		f.holder(g.world, d)
-		if len(tcp) > 1 || listens || g.multiplexer(d) {
-			f.shared = fmt.Sprintf("%s (pid %d) carries other connections too", d.name(), d.ID.PID)
-		}
-		return
-	}
-	f := g.add(byPID(root), via, p)
-	f.sends(far)
-	f.lost = fmt.Sprintf("no connection found below %s (pid %d): it uses that of another process", below[0].name(), below[0].ID.PID)
-	for _, d := range below {
-		g.wait(d)
-		if err := g.world.holds(d).err; err != nil {
-			f.lost = fmt.Sprintf("the connection of %s (pid %d) may not be looked at: %v", d.name(), d.ID.PID, err)
-		}
-	}
-}
-
-// multiplexer says whether an ssh accepts sessions of other processes.
-func (g *grouping) multiplexer(p *process) bool {
-	return slices.ContainsFunc(g.world.holds(p).sockets, func(s held) bool {
-		return s.Kind == unixListening && !agentSocket(s.Path)
-	})
-}
-
-// descendants lists what a process started, without further rsyncs, nearest
-// first.
-func (g *grouping) descendants(p *process) []*process {
-	var out []*process
-	level := []*process{p}
-	for range maxDepth {
-		var next []*process
-		for _, q := range level {
-			for _, c := range g.world.children(q.ID.PID) {
-				if c.State != 'Z' && !c.rsync() && len(out) < 256 {
-					next, out = append(next, c), append(out, c)
-				}
-			}
-		}
-		if len(next) == 0 {
-			break
-		}
-		level = next
-	}
-	return out
-}
-
 // sends notes what the command line says of the direction.
 func (f *found) sends(far remoteness) {
 	switch far {
@@ -314,7 +229,7 @@ func (f *found) finish(w world) {
 	slices.SortFunc(f.members, older)
 	for _, p := range f.members {
 		f.holder(w, p)
-		f.pair = f.pair || pairs(w, p)
+		f.pair = f.pair || (f.argv == nil && pairs(w, p))
 		if f.socket.Netns == 0 {
 			f.socket.Netns = p.Netns
 		}
@@ -341,11 +256,7 @@ func (f *found) dir() string {
 // its standard input or output, nor inherited from whoever started rsync.
 func pairs(w world, p *process) bool {
 	return slices.ContainsFunc(w.holds(p).sockets, func(s held) bool {
-		if s.Kind != unixStream || s.Path != "" || s.Peer != "" || s.FD <= 2 {
-			return false
-		}
-		parent := w.process(p.PPID)
-		return parent == nil || !slices.ContainsFunc(w.holds(parent).sockets, func(o held) bool { return o.Inode == s.Inode })
+		return s.Kind == unixStream && s.Path == "" && s.Peer == "" && s.FD > 2 && !w.inherited(p, s.Inode)
 	})
 }
 
@@ -365,48 +276,4 @@ func between(w world, p *process, stop func(*process) bool) []*process {
 		p = parent
 	}
 	return out
-}
-
-// control says how far the transfer may be touched, and why not further.
-func (f *found) control() (watchdog.Controllable, string) {
-	if !f.tcp {
-		return watchdog.ControlNone, f.lost
-	}
-	client := f.via == watchdog.ViaDaemonClient || f.via == watchdog.ViaSSHClient
-	unlimited, unstoppable := f.unlimited(), f.unstoppable()
-	if client {
-		unstoppable = "the client end is never stopped"
-	}
-	switch {
-	case unlimited != "" && unstoppable != "":
-		return watchdog.ControlNone, unlimited + "; " + unstoppable
-	case unlimited != "":
-		return watchdog.ControlPauseOnly, unlimited
-	case unstoppable != "":
-		return watchdog.ControlLimitOnly, unstoppable
-	}
-	return watchdog.ControlFull, ""
-}
-
-// unlimited says why the connection may not be limited.
-func (f *found) unlimited() string {
-	if f.shared == "" && f.barred != nil {
-		return fmt.Sprintf("its socket cannot be reached: %v", f.barred)
-	}
-	return f.shared
-}
-
-// unstoppable says why stopping would be noticed by more than the transfer.
-func (f *found) unstoppable() string {
-	for _, p := range f.parents {
-		if changesUser(p.Exe) {
-			return fmt.Sprintf("runs under %s (pid %d), which would stop itself with it", p.Exe, p.ID.PID)
-		}
-	}
-	for _, p := range f.members {
-		if p.TTY != 0 {
-			return fmt.Sprintf("pid %d has a controlling terminal", p.ID.PID)
-		}
-	}
-	return ""
 }

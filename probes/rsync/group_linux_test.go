@@ -128,7 +128,7 @@ func TestGroup(t *testing.T) {
 			},
 			want: []string{
 				"t200 daemon-client tx [20] by 20:3 limit-only: " + client,
-				"t201 daemon-client rx [30,31] by 30:3,31:3 pair limit-only: " + client,
+				"t201 daemon-client rx [30,31] by 30:3,31:3 limit-only: " + client,
 			},
 		},
 		"client of a daemon by rsync-ssl": {
@@ -138,7 +138,7 @@ func TestGroup(t *testing.T) {
 				h.conn(200, "10.0.0.1:40000", "10.0.0.9:874")
 				h.unix(300, "", "")
 			},
-			want: []string{"t200 daemon-client rx [20] by 21:3 pair limit-only: " + client},
+			want: []string{"t200 daemon-client rx [20] by 21:3 limit-only: " + client},
 		},
 		"ssh server, one process of sshd (root)": {
 			make: func(h *host) {
@@ -153,7 +153,7 @@ func TestGroup(t *testing.T) {
 				h.unix(301, "", "")
 				h.unix(302, "", "")
 			},
-			want: []string{"t200 ssh-server rx [21,22] by 20:4 pair full"},
+			want: []string{"t200 ssh-server rx [21,22] by 20:4 full"},
 		},
 		"ssh server with sshd-session and a shell": {
 			make: func(h *host) {

@@ -232,6 +232,13 @@ func (s *scanner) holding(p *process) *holding {
 	return h
 }
 
+// inherited implements world. It looks at none of the parent's sockets: those
+// of whoever started an rsync are nobody's business.
+func (s *scanner) inherited(p *process, inode uint64) bool {
+	fds, err := s.proc.fds(p.PPID)
+	return err == nil && slices.ContainsFunc(fds, func(f fd) bool { return f.Kind == fdSocket && f.Inode == inode })
+}
+
 // socket looks at one socket, once: what it is does not change after it is
 // connected or listens.
 func (s *scanner) socket(p *process, f fd) (socketInfo, error) {

@@ -1,0 +1,94 @@
+package rsync
+
+import (
+	"fmt"
+	"slices"
+
+	"lifeline/watchdog"
+)
+
+// client takes an rsync that a person or a job started here.
+func (g *grouping) client(p, root *process) {
+	far := root.Cmd.remote()
+	h := g.world.holds(p)
+	tcp, _ := connected(h.sockets)
+	if len(tcp) == 0 && p != root {
+		tcp, _ = connected(g.world.holds(root).sockets)
+	}
+	if len(tcp) > 0 {
+		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemonClient, p)
+		f.sends(far)
+		f.connect(tcp[0])
+		return
+	}
+	if far == isLocal {
+		return
+	}
+	g.remoteShell(p, root, far)
+}
+
+// remoteShell takes a client whose connection belongs to a program that it
+// started: ssh, or whatever --rsh names.
+func (g *grouping) remoteShell(p, root *process, far remoteness) {
+	below := g.descendants(root)
+	if len(below) == 0 {
+		g.wait(p)
+		return
+	}
+	via := watchdog.ViaSSHClient
+	if root.Cmd.toDaemon() && below[0].Exe != "ssh" {
+		via = watchdog.ViaDaemonClient
+	}
+	for _, d := range below {
+		tcp, listens := connected(g.world.holds(d).sockets)
+		if len(tcp) == 0 {
+			continue
+		}
+		f := g.add(bySocket(tcp[0].Inode), via, p)
+		f.sends(far)
+		f.connect(tcp[0])
+		f.holder(g.world, d)
+		if len(tcp) > 1 || listens || g.multiplexer(d) {
+			f.shared = fmt.Sprintf("%s (pid %d) carries other connections too", d.name(), d.ID.PID)
+		}
+		return
+	}
+	f := g.add(byPID(root), via, p)
+	f.sends(far)
+	f.lost = fmt.Sprintf("no connection found below %s (pid %d): it uses that of another process", below[0].name(), below[0].ID.PID)
+	for _, d := range below {
+		g.wait(d)
+		if err := g.world.holds(d).err; err != nil {
+			f.lost = fmt.Sprintf("the connection of %s (pid %d) may not be looked at: %v", d.name(), d.ID.PID, err)
+		}
+	}
+}
+
+// multiplexer says whether an ssh accepts sessions of other processes.
+func (g *grouping) multiplexer(p *process) bool {
+	return slices.ContainsFunc(g.world.holds(p).sockets, func(s held) bool {
+		return s.Kind == unixListening && !agentSocket(s.Path)
+	})
+}
+
+// descendants lists what a process started, without further rsyncs, nearest
+// first.
+func (g *grouping) descendants(p *process) []*process {
+	var out []*process
+	level := []*process{p}
+	for range maxDepth {
+		var next []*process
+		for _, q := range level {
+			for _, c := range g.world.children(q.ID.PID) {
+				if c.State != 'Z' && !c.rsync() && len(out) < 256 {
+					next, out = append(next, c), append(out, c)
+				}
+			}
+		}
+		if len(next) == 0 {
+			break
+		}
+		level = next
+	}
+	return out
+}
