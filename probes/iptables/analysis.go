@@ -7,7 +7,11 @@ import (
 
 // budget bounds the elementary steps of one analysis; about eight million take
 // a second. Beyond it the answer is Conditional, never slow and never Allowed.
-const budget = 8_000_000
+const budget = 4_000_000
+
+// maxNumbered bounds the links, and the pairs of address and port, that are told
+// apart.
+const maxNumbered = 4096
 
 // analysis is one run over the whole flow of a question.
 type analysis struct {
@@ -68,6 +72,10 @@ func newAnalysis(q Question, sets *IPSets, stack []backendTables) *analysis {
 			continue
 		}
 		for _, port := range q.Ports {
+			if len(a.targets) == maxNumbered {
+				a.exhausted = true
+				continue
+			}
 			e := endpoint{wordOf(d), port, true, true}
 			a.targets = append(a.targets, e)
 			a.ends = append(a.ends, end{e, yes})
@@ -99,13 +107,14 @@ func (a *analysis) looksAtPSH() bool {
 }
 
 // link numbers a link.
-func (a *analysis) link(name string) uint8 {
+func (a *analysis) link(name string) uint16 {
 	i := slices.Index(a.links, name)
-	if i < 0 && len(a.links) < 255 {
+	if i < 0 {
 		i = len(a.links)
 		a.links = append(a.links, name)
+		a.exhausted = a.exhausted || i > maxNumbered
 	}
-	return uint8(max(i, 0))
+	return uint16(min(i, maxNumbered))
 }
 
 // sources are the question's peers: management sources that can send to this
@@ -279,9 +288,6 @@ func (a *analysis) redirected(e end) end {
 		}
 	}
 	e.addrKnown = n == 1
-	if a.q.Family == IPv6 && n == 1 && len(a.targets) > 0 {
-		e.addrKnown = true
-	}
 	if !e.addrKnown {
 		e.addr = word128{}
 	}
@@ -312,8 +318,8 @@ func (a *analysis) end(e end) uint16 {
 	if i := slices.Index(a.ends, e); i >= 0 {
 		return uint16(i)
 	}
-	if len(a.ends) > 4096 {
-		return a.end(end{local: maybe})
+	if unknown := (end{local: maybe}); len(a.ends) > 2*maxNumbered && e != unknown {
+		return a.end(unknown)
 	}
 	a.ends = append(a.ends, e)
 	return uint16(len(a.ends) - 1)

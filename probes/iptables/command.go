@@ -28,7 +28,10 @@ type ruleParser struct {
 	skip   bool // a line of the other family
 
 	exts      []*loaded // in the order in which they were loaded
-	target    *loaded   // the one of -j, if an extension
+	pool      []*loaded // for exts, reused from line to line
+	rules     []*Rule   // the result, reused likewise
+	hostBuf   [2][]host
+	target    *loaded // the one of -j, if an extension
 	protoUsed bool
 	open      *loaded // an unknown extension that may still take words
 
@@ -54,7 +57,8 @@ type ruleParser struct {
 func (p *ruleParser) reset(words []word) {
 	*p = ruleParser{
 		file: p.file, lineNo: p.lineNo, line: p.line, family: p.family, backend: p.backend, table: p.table,
-		names: p.names, catalog: p.catalog, announced: p.announced, words: words, exts: p.exts[:0],
+		names: p.names, catalog: p.catalog, announced: p.announced, words: words, exts: p.exts[:0], pool: p.pool,
+		rules: p.rules[:0], hostBuf: p.hostBuf,
 	}
 }
 
@@ -219,11 +223,10 @@ func (p *ruleParser) jumpOption(c byte, arg string, w word) error {
 	if c == 'g' {
 		return nil
 	}
-	p.target = &loaded{name: arg}
+	p.target = p.load(arg, nil)
 	if !p.announced[arg] {
 		p.target.ext = p.catalog.target(arg)
 	}
-	p.exts = append(p.exts, p.target)
 	return nil
 }
 

@@ -26,25 +26,32 @@ func (p *ruleParser) compile() ([]*Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*Rule, 0, len(srcs)*len(dsts))
+	out := p.rules[:0]
 	for _, s := range srcs {
 		for _, d := range dsts {
 			r := *proto
+			r.bare = r.bare && s.mask == (word128{}) && d.mask == (word128{})
 			r.narrow(&r.src, s, p.isInverted('s'), p.family)
 			r.narrow(&r.dst, d, p.isInverted('d'), p.family)
 			out = append(out, &r)
 		}
 	}
+	p.rules = out
 	return out, nil
 }
 
 // hosts reads the list after -s or -d; nothing given is one host that matches
 // all.
 func (p *ruleParser) hosts(w word, c byte) ([]host, error) {
-	if !p.has(c) {
-		return []host{{}}, nil
+	buf := &p.hostBuf[0]
+	if c == 'd' {
+		buf = &p.hostBuf[1]
 	}
-	out := make([]host, 0, 1)
+	out := (*buf)[:0]
+	defer func() { *buf = out }()
+	if !p.has(c) {
+		return append(out, host{}), nil
+	}
 	for s := range strings.SplitSeq(w.text, ",") {
 		h, why := parseHost(strings.TrimLeft(s, " \t\n\v\f\r"), p.family)
 		if why != "" {
@@ -103,10 +110,12 @@ func (p *ruleParser) compileCommon() (*Rule, error) {
 			r.frag = -1
 		}
 	}
+	r.bare = r.proto == 0 && !p.has('i') && !p.has('o') && !p.has('f') && !(p.has('p') && p.family == IPv6)
 	for _, l := range p.exts {
 		if l == p.target {
 			continue
 		}
+		r.bare = false
 		if why := p.checkMatchProtocol(l); why != "" {
 			return nil, p.errAt(word{}, why)
 		}

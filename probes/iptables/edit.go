@@ -62,6 +62,9 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 			return l.fail("index of replacement too big")
 		}
 		c.Rules[p.num-1] = rules[0]
+		if l.opts.Backend == NFT {
+			l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: iptables-nft-restore 1.8.9 crashes on -R", l.set.File, l.line))
+		}
 	case 'D', 'C':
 		return l.deleteSpec(p, c, rules)
 	}

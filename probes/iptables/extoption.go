@@ -22,13 +22,25 @@ func (p *ruleParser) loadMatch(name string, w word) error {
 }
 
 func (p *ruleParser) addMatch(name string, e *extension) {
-	l := &loaded{ext: e, name: name}
+	shadow := false
 	for _, o := range p.exts {
 		if o != p.target && e != nil && o.ext == e {
-			o.unused, l.shadow = true, true
+			o.unused, shadow = true, true
 		}
 	}
+	p.load(name, e).shadow = shadow
+}
+
+// load adds an extension to the rule.
+func (p *ruleParser) load(name string, e *extension) *loaded {
+	n := len(p.exts)
+	if n == len(p.pool) {
+		p.pool = append(p.pool, &loaded{})
+	}
+	l := p.pool[n]
+	*l = loaded{ext: e, name: name, given: l.given[:0]}
 	p.exts = append(p.exts, l)
+	return l
 }
 
 // loadProtocol loads the match that -p implies, once, when an option is not

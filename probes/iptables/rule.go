@@ -79,6 +79,7 @@ type Rule struct {
 	proto    uint8 // 0: any
 	protoInv bool
 	frag     int8 // 1: -f, -1: ! -f
+	bare     bool // matches every packet, without any match extension
 	conds    []cond
 	// unknown names what the analysis does not model of this rule's matches.
 	unknown []string

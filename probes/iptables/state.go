@@ -9,7 +9,7 @@ type class struct {
 	// cur indexes the endpoints: where the flow goes after translation.
 	cur uint16
 	// link indexes the links: by which replies leave; 0 means none.
-	link uint8
+	link uint16
 	// reverse tells whether the route back uses the link that the flow comes
 	// in on, reverseLoose whether there is one at all.
 	reverse, reverseLoose tri

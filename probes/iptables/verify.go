@@ -70,7 +70,7 @@ func (l *loader) verify() error {
 		v.hooks[c.id] = hookOf(c.Name)
 	}
 	for _, c := range slices.Backward(order) {
-		for _, r := range c.Rules {
+		for _, r := range v.reached(c) {
 			if d := r.target.chain; d != nil {
 				v.hooks[d.id] |= v.hooks[c.id]
 				v.depth[d.id] = max(v.depth[d.id], v.depth[c.id]+1)
@@ -81,7 +81,7 @@ func (l *loader) verify() error {
 		}
 	}
 	for _, c := range order {
-		for _, r := range c.Rules {
+		for _, r := range v.reached(c) {
 			if why := misplaced(r, l.cur.Name, v.hooks[c.id], l.opts.Family); why != "" {
 				return l.failAt(r.Line, r.Text, why)
 			}
@@ -98,25 +98,42 @@ type verifier struct {
 	hooks []hookMask
 }
 
+// reached are the rules of a chain that the kernel checks: x_tables looks no
+// further than the first unconditional verdict.
+func (v *verifier) reached(c *Chain) []*Rule {
+	if v.opts.Backend == NFT {
+		return c.Rules
+	}
+	for i, r := range c.Rules {
+		switch r.target.kind {
+		case tgAccept, tgDrop, tgReturn:
+			if r.bare {
+				return c.Rules[:i+1]
+			}
+		}
+	}
+	return c.Rules
+}
+
 // visit is a depth-first search with its own stack: a file may nest chains
 // deeper than is wise to recurse.
 func (v *verifier) visit(root *Chain, order *[]*Chain) error {
 	type frame struct {
-		c *Chain
-		i int
+		c     *Chain
+		rules []*Rule
 	}
-	stack := []frame{{root, 0}}
+	stack := []frame{{root, v.reached(root)}}
 	v.state[root.id] = 1
 	for len(stack) > 0 {
 		f := &stack[len(stack)-1]
-		if f.i == len(f.c.Rules) {
+		if len(f.rules) == 0 {
 			v.state[f.c.id] = 2
 			*order = append(*order, f.c)
 			stack = stack[:len(stack)-1]
 			continue
 		}
-		r := f.c.Rules[f.i]
-		f.i++
+		r := f.rules[0]
+		f.rules = f.rules[1:]
 		d := r.target.chain
 		if d == nil || v.state[d.id] == 2 {
 			continue
@@ -125,7 +142,7 @@ func (v *verifier) visit(root *Chain, order *[]*Chain) error {
 			return v.failAt(r.Line, r.Text, "loop of chains")
 		}
 		v.state[d.id] = 1
-		stack = append(stack, frame{d, 0})
+		stack = append(stack, frame{d, v.reached(d)})
 	}
 	return nil
 }

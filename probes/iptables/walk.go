@@ -115,7 +115,7 @@ func (w *walk) chain(c *Chain, cur *flowSet) []segment {
 		if !r.noteworthy() {
 			continue
 		}
-		w.an.sp.work += 1 + len(p.live)/2
+		w.an.sp.work += max(1, len(p.live))
 		if w.an.overBudget() || w.depth > maxWalkDepth {
 			w.an.exhausted = true
 			return nil
@@ -244,6 +244,9 @@ func (p *pass) divide(s *share, f *fiber) split {
 // may match.
 func (p *pass) take(r *Rule, s *share) {
 	k := r.target.kind
+	if p.cur.empty() {
+		return // another share has taken all
+	}
 	if p.alreadyPerhaps(k, s) {
 		p.an.noteUncertain(r, s.reason, p.cur.bounds())
 		return
