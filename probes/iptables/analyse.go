@@ -23,6 +23,9 @@ func Analyse(q Question, in Inputs) Result {
 	for _, x := range l.assumed {
 		r.assume(x)
 	}
+	for _, x := range l.doubts {
+		r.doubt(x)
+	}
 	l.beside(q, in, &r)
 	r.Warnings = append(r.Warnings, l.warnings...)
 	if q.Family.valid() {
@@ -49,6 +52,13 @@ func (r *Result) assume(x Assumption) {
 	r.Assumptions = append(r.Assumptions, x)
 }
 
+// doubt adds an assumption that even what is blocked rests on.
+func (r *Result) doubt(x Assumption) {
+	r.Verdict, r.Scope = Conditional, ScopeNone
+	r.Counterexample, r.Trace = nil, nil
+	r.Assumptions = append(r.Assumptions, x)
+}
+
 // loading is what becomes of all files of a question.
 type loading struct {
 	sets      *IPSets
@@ -58,6 +68,7 @@ type loading struct {
 	load      Load
 	loadError string
 	assumed   []Assumption
+	doubts    []Assumption
 	warnings  []string
 }
 
@@ -107,8 +118,8 @@ func (l *loading) files(q Question, b Backend, files []File, names Names) map[st
 func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 	parsed := set.Load
 	if set.doubt > 0 {
-		l.assumed = append(l.assumed, Assumption{Name: "parser", File: f.Name, Line: set.doubt,
-			Why: "a command that takes rules away is not understood"})
+		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.doubt,
+			Why: "what this command leaves of the rules depends on the tool's version, or is not understood"})
 	}
 	switch {
 	case f.Told.Load == LoadFails:
@@ -119,7 +130,7 @@ func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 		}
 		return f.Told.Line
 	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err):
-		l.assumed = append(l.assumed, Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
+		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
 			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why})
 	case f.Told.Load == LoadOK && parsed == LoadUnknown:
 		// What could not be foretold has loaded, and the rules concerned are
@@ -166,7 +177,7 @@ func (l *loading) orderMatters() {
 			continue
 		}
 		if t.changesPackets() && o.looksAtPackets() || o.changesPackets() && t.looksAtPackets() {
-			l.assumed = append(l.assumed, Assumption{Name: "order", Why: fmt.Sprintf(
+			l.doubts = append(l.doubts, Assumption{Name: "order", Why: fmt.Sprintf(
 				"both back ends have a %s table that changes packets, and which comes first is not known", name)})
 		}
 	}

@@ -181,12 +181,14 @@ func (a *analysis) assumptions(unsure []segment) []Assumption {
 	}
 	seen := map[string]bool{}
 	for _, d := range a.drops {
-		if d.by.assumed == "" || d.by.why == "" && !d.by.stage.leg.neighbour() || seen[d.by.assumed] {
+		if d.by.assumed == "" || d.by.why == "" && !d.by.stage.leg.neighbour() && d.by.assumed != "tcp-flags" || seen[d.by.assumed] {
 			continue // a rule that perhaps applies is listed already
 		}
 		seen[d.by.assumed] = true
 		why := d.by.why
-		if why == "" {
+		if why == "" && d.by.assumed == "tcp-flags" {
+			why = whyUnknown(d.by.assumed)
+		} else if why == "" {
 			why = "neighbour discovery passes with some neighbours only: " + d.by.words()
 		}
 		out = append(out, Assumption{Name: d.by.assumed, Why: why})

@@ -113,9 +113,17 @@ func (l *loader) deleteSpec(p *ruleParser, c *Chain, rules []*Rule) error {
 	return nil
 }
 
+// zero sets counters to nothing; the nft tool of 1.8.9 also sets the policy of
+// the built-in chains to ACCEPT by it, which later ones may not.
 func (l *loader) zero(p *ruleParser) error {
 	if p.chain != "" && l.cur.byName[p.chain] == nil {
 		return l.fail("no chain by that name")
+	}
+	for _, c := range l.cur.Chains {
+		if l.opts.Backend == NFT && c.Policy == "DROP" && (p.chain == "" || p.chain == c.Name) {
+			c.Policy, c.PolicyLine, c.policyFile = "ACCEPT", l.line, l.set.File
+			l.set.doubt = l.line
+		}
 	}
 	return nil
 }

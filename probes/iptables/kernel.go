@@ -178,6 +178,7 @@ func (a *analysis) conntrack(l *leg, set []segment) []segment {
 			if l.first {
 				c.syn = trackNo
 			}
+			c.gap = c.gap || c.syn == trackYes && l.proto == 6
 			return c
 		}
 		if l.first {
@@ -186,6 +187,7 @@ func (a *analysis) conntrack(l *leg, set []segment) []segment {
 		}
 		c.states = laterState(c, l)
 		c.joined = c.joined || l.flags&flSYN != 0 && c.states == stEstablished
+		c.gap = c.gap || c.syn == trackYes && c.states != stEstablished
 		return c
 	})
 }
@@ -201,6 +203,8 @@ func laterState(c class, l *leg) uint8 {
 		return stEstablished | stInvalid | stNew
 	case c.syn == trackYes && c.template.zone == c.zone && !l.out && !c.joined:
 		return stInvalid
+	case c.syn == trackYes && c.template.zone == c.zone && c.gap:
+		return stEstablished | stInvalid
 	case c.syn == trackYes && c.template.zone == c.zone:
 		return stEstablished
 	case l.flags&flSYN != 0:

@@ -1,5 +1,7 @@
 package iptables
 
+import "slices"
+
 // leg is one packet of the flow.
 type leg struct {
 	name  string
@@ -35,16 +37,10 @@ func (a *analysis) wholeFlow(set []segment) []segment {
 	for _, l := range []*leg{&legSYN, &legSYNACK} {
 		set = a.leg(l, set)
 	}
-	legs := []*leg{&legACK, &legACKOut}
-	if a.psh {
-		legs = []*leg{&legACK, &legPush, &legACKOut, &legPushOut}
-	}
 	const rounds = 4
 	for i := 0; ; i++ {
 		before := set
-		for _, l := range legs {
-			set = a.leg(l, set)
-		}
+		set = a.data(set)
 		if sameFlows(before, set) || len(set) == 0 || a.exhausted {
 			return set
 		}
@@ -53,6 +49,31 @@ func (a *analysis) wholeFlow(set []segment) []segment {
 			return set
 		}
 	}
+}
+
+// data takes the flows through one round of data each way.
+func (a *analysis) data(set []segment) []segment {
+	set = a.leg(&legACK, set)
+	if !a.psh {
+		return a.leg(&legACKOut, set)
+	}
+	// A short answer leaves in one segment with PSH; without the bare ACK it is
+	// only a matter of length.
+	set = a.leg(&legPush, set)
+	before := len(a.drops)
+	all := set
+	set = a.leg(&legACKOut, set)
+	for i := range a.drops[before:] {
+		by := *a.drops[before+i].by
+		if by.assumed == "" {
+			by.assumed = "tcp-flags"
+		}
+		a.drops[before+i].by = &by
+	}
+	if len(a.drops) > before {
+		set = a.sp.merge(append(slices.Clone(set), all...))
+	}
+	return a.leg(&legPushOut, set)
 }
 
 // sameFlows reports whether a round of data left every flow with the same

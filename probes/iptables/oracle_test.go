@@ -45,6 +45,7 @@ type oracleConn struct {
 	mark                   uint32
 	zone                   int
 	seenSYNACK             bool
+	gap                    bool
 }
 
 func (o *oracle) coin() bool { return o.r.IntN(2) == 0 }
@@ -269,6 +270,9 @@ func (o *oracle) track(p *oraclePacket, ct *oracleConn, first bool) *oracleConn 
 	switch {
 	case p.untracked || p.proto == 58:
 		p.state = "UNTRACKED"
+		if ct != nil {
+			ct.gap = true
+		}
 		return ct
 	case first:
 		p.ct = &oracleConn{src: p.src, dst: p.dst, newDst: p.dst, sport: p.sport, dport: p.dport, newDport: p.dport, zone: p.zone}
@@ -277,6 +281,9 @@ func (o *oracle) track(p *oraclePacket, ct *oracleConn, first bool) *oracleConn 
 	case ct == nil && p.flags&flSYN != 0, ct != nil && ct.zone != p.zone && p.flags&flSYN != 0,
 		ct != nil && ct.zone == p.zone && !p.reply && !ct.seenSYNACK:
 		p.state = "INVALID"
+		if ct != nil {
+			ct.gap = true
+		}
 		return ct
 	case ct == nil || ct.zone != p.zone:
 		// Picked up in the middle of the flow, or not: the analysis takes
@@ -285,6 +292,10 @@ func (o *oracle) track(p *oraclePacket, ct *oracleConn, first bool) *oracleConn 
 		if p.state != "INVALID" {
 			p.ct = &oracleConn{src: p.src, dst: p.dst, newDst: p.dst, sport: p.sport, dport: p.dport, newDport: p.dport}
 		}
+		return ct
+	}
+	if ct.gap && o.coin() {
+		p.state = "INVALID" // the windows may no longer fit
 		return ct
 	}
 	p.ct, p.state = ct, "ESTABLISHED"

@@ -76,6 +76,9 @@ func (b *prober) propose(src word128, sport uint16, target uint16) {
 	fl := flow{src, sport, target}
 	if sport == 0 {
 		fl.sport = usualPort
+		if !b.a.uniform(b.f, fl) {
+			sport = usualPort
+		}
 	}
 	if len(b.out) >= maxProbes || !b.a.has(b.f.all, fl) {
 		return
@@ -94,8 +97,27 @@ func (b *prober) propose(src word128, sport uint16, target uint16) {
 	}
 }
 
+// uniform reports whether a flow fares alike from all the ports that clients
+// pick by themselves.
+func (a *analysis) uniform(f finding, fl flow) bool {
+	all := newPortSet([]portRange{{32768, 60999}})
+	for _, segs := range [][]segment{f.blocked, f.unsure} {
+		for _, p := range a.portsOf(segs, fl) {
+			if in := p.intersect(all); !in.empty() && !all.minus(in).empty() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // has reports whether a set of flows holds one.
 func (a *analysis) has(segs []segment, f flow) bool {
+	return slices.ContainsFunc(a.portsOf(segs, f), func(p *portSet) bool { return p.contains(f.sport) })
+}
+
+// portsOf are the source ports that a set holds of a source and destination.
+func (a *analysis) portsOf(segs []segment, f flow) []*portSet {
 	i, ok := slices.BinarySearchFunc(segs, f.src, func(g segment, w word128) int {
 		switch {
 		case g.hi.less(w):
@@ -106,14 +128,15 @@ func (a *analysis) has(segs []segment, f flow) bool {
 		return 0
 	})
 	if !ok {
-		return false
+		return nil
 	}
+	var out []*portSet
 	for _, c := range segs[i].f.cells {
-		if a.sp.classes[c.class].target == f.target && c.ports.contains(f.sport) {
-			return true
+		if a.sp.classes[c.class].target == f.target {
+			out = append(out, c.ports)
 		}
 	}
-	return false
+	return out
 }
 
 // listens are the addresses and ports of this machine that the question's

@@ -30,6 +30,8 @@ func whyUnknown(name string) string {
 		return "a program decides about the packet, or none is listening"
 	case "synproxy":
 		return "the handshake is proxied, which depends on kernel settings"
+	case "tcp-flags":
+		return "answers of more than one segment, or none but acknowledgements, are dropped"
 	case "mark":
 		return "the mark of the packet is not certain here"
 	case "conntrack state", "conntrack entry":

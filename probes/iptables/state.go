@@ -17,6 +17,9 @@ type class struct {
 	syn trackKind
 	// joined: the SYN/ACK found the entry of the first packet.
 	joined bool
+	// gap: a later packet of the flow did not, so that conntrack's idea of the
+	// windows goes wrong and it may take any packet for INVALID.
+	gap bool
 	// zone is the conntrack zone of the first packet, template what the raw
 	// table has set for the present packet.
 	zone     int32

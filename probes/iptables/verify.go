@@ -80,9 +80,14 @@ func (l *loader) verify() error {
 			}
 		}
 	}
-	for _, c := range order {
-		for _, r := range v.reached(c) {
-			if why := misplaced(r, l.cur.Name, v.hooks[c.id], l.opts.Family); why != "" {
+	for _, c := range l.cur.Chains {
+		reached := len(v.reached(c))
+		for i, r := range c.Rules {
+			hooks := v.hooks[c.id]
+			if i >= reached {
+				hooks = 0 // the table counts for these too, the hook does not
+			}
+			if why := misplaced(r, l.cur.Name, hooks); why != "" {
 				return l.failAt(r.Line, r.Text, why)
 			}
 		}
@@ -205,7 +210,7 @@ func (pl place) refuses(table string, hooks hookMask) bool {
 
 // misplaced says why the kernel would refuse the rule in that table, reached
 // from those hooks.
-func misplaced(r *Rule, table string, hooks hookMask, _ Family) string {
+func misplaced(r *Rule, table string, hooks hookMask) string {
 	if r.target.chain == nil {
 		if pl, ok := targetPlace(r); ok && pl.refuses(table, hooks) {
 			return fmt.Sprintf("target %s may not stand here", r.target.name)
