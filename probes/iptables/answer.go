@@ -121,7 +121,7 @@ func (a *analysis) result(f finding) Result {
 
 func (a *analysis) blocked(r *Result, f finding) {
 	r.Verdict, r.Scope = Blocked, ScopePart
-	if len(f.through) == 0 {
+	if a.nobodyThrough(f) {
 		r.Scope = ScopeAll
 	}
 	t := a.follow(a.example(f))
@@ -129,6 +129,21 @@ func (a *analysis) blocked(r *Result, f finding) {
 	if t.by != nil {
 		r.Counterexample = t.packet()
 	}
+}
+
+// nobodyThrough reports whether no client gets through. One whose source port
+// is the service's own does not count: rules that mix up the two ends let just
+// that through, and no client uses it.
+func (a *analysis) nobodyThrough(f finding) bool {
+	for _, g := range f.through {
+		for _, c := range g.f.cells {
+			own := a.targets[a.sp.classes[c.class].target].port
+			if !c.ports.minus(newPortSet([]portRange{{own, own}})).empty() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // example picks a blocked flow, one that an ordinary client makes if there is

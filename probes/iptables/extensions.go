@@ -15,7 +15,7 @@ type extSpec struct {
 	need string
 }
 
-// extSpecs is the list of matches that netfilter ships.
+// matchSpecs is the list of matches that netfilter ships.
 func matchSpecs() map[string]extSpec {
 	return map[string]extSpec{
 		"addrtype": {options: "src-type:text! dst-type:text! limit-iface-in~a limit-iface-out~a", need: "src-type dst-type"},

@@ -171,12 +171,36 @@ func (r *nftReader) statement() {
 	case len(w) >= 2 && w[0] == "flush" && w[1] == "ruleset":
 		r.f.flushes = true
 		r.f.chains = nil
-	case len(w) > 0 && (w[0] == "define" || w[0] == "set" || w[0] == "map" || w[0] == "element" || w[0] == "counter" ||
-		w[0] == "flush" || w[0] == "delete" || w[0] == "destroy" || w[0] == "flowtable" || w[0] == "redefine"):
+	case len(w) > 0 && isOneOf(w[0], "delete destroy flush"):
+		r.f.takeAway(w)
+		r.skip(open)
+	case len(w) > 0 && isOneOf(w[0], "define redefine undefine set map element counter quota limit flowtable"):
 		r.skip(open)
 	default:
 		r.f.unread = strings.Join(w, " ")
 		r.skip(open)
+	}
+}
+
+// takeAway handles delete, destroy and flush of what the file made before.
+func (n *nftFile) takeAway(w []string) {
+	if len(w) < 3 {
+		return
+	}
+	fam, table, name := familyTableName(w[2:])
+	for _, c := range n.chains {
+		if c.family != fam || c.table != table || w[1] == "chain" && c.name != name {
+			continue
+		}
+		switch {
+		case w[1] == "table" && w[0] != "flush", w[1] == "chain" && w[0] != "flush":
+			c.hook = ""
+			c.rules = nil
+		case w[1] == "table" || w[1] == "chain":
+			c.rules = nil
+		default:
+			n.unread = strings.Join(w, " ")
+		}
 	}
 }
 
@@ -244,6 +268,8 @@ func (r *nftReader) table(fam, name string) {
 		}
 		w, line, open := r.words(false)
 		switch {
+		case len(w) > 1 && w[0] == "flags":
+			r.f.unread = strings.Join(w, " ")
 		case len(w) == 2 && w[0] == "chain" && open:
 			c := r.f.chain(fam, name, w[1])
 			c.line = line
@@ -252,6 +278,7 @@ func (r *nftReader) table(fam, name string) {
 			r.skip(open)
 		}
 	}
+	r.f.unread = "the file ends inside a table"
 }
 
 // chain reads the body of a chain.
@@ -276,6 +303,7 @@ func (r *nftReader) chain(c *nftChain) {
 			c.rules = append(c.rules, nftRule{w, line})
 		}
 	}
+	r.f.unread = "the file ends inside a chain"
 }
 
 // base reads "type T hook H [device D] priority P".
