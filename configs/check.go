@@ -21,6 +21,7 @@ func (c *Config) check() (errs []*Error) {
 	c.checkPlaces(bad)
 	c.checkControl(bad)
 	c.checkPath(bad)
+	c.checkAlerts(bad)
 	if l := c.Guard.Lease.Duration; l < 500*time.Millisecond || l > 10*time.Second {
 		bad("guard.lease", `%s is out of range: between "500ms" and "10s"`, l)
 	}

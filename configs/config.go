@@ -34,6 +34,8 @@ type Config struct {
 	Path         Path            `toml:"path"`
 	Guard        Guard           `toml:"guard"`
 	Link         map[string]Link `toml:"link"`
+	Alerts       Alerts          `toml:"alerts"`
+	Receivers    []Receiver      `toml:"receiver"`
 }
 
 // Log is the table [log].
@@ -85,6 +87,8 @@ func Default() Config {
 		Path:  Path{Targets: []netip.Addr{}, Remember: true},
 		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
 		Link:  map[string]Link{"default": defaultLink},
+
+		Alerts: defaultAlerts(),
 	}
 }
 

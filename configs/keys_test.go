@@ -14,6 +14,8 @@ func tomlKeys(v any) []string {
 			switch {
 			case f.Type.Kind() == reflect.Map:
 				walk(name+".default.", f.Type.Elem())
+			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && f.Type.Elem().Field(0).Tag != "":
+				// any number of tables: the example shows one in a comment
 			case f.Type.Kind() == reflect.Struct && f.Type.Field(0).Tag != "":
 				walk(name+".", f.Type)
 			default:

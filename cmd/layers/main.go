@@ -35,7 +35,7 @@ var rules = []rule{
 	{"probes/preboot", append([]string{"probes/iptables"}, core...)},
 	{"probes/", core},
 	{"remediate", append([]string{"watchdog/ledger"}, core...)},
-	{"configs", append([]string{"probes/", "remediate"}, core...)},
+	{"configs", append([]string{"probes/", "remediate", "watchdog/alert"}, core...)},
 	{"cmd/", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs", "cmd/"}},
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert"
 	"lifeline/watchdog/control"
 	"lifeline/watchdog/journal"
 	"lifeline/watchdog/web"
@@ -19,7 +20,8 @@ import (
 // and the journal. It never waits.
 type board struct {
 	log     *slog.Logger
-	journal *journal.Journal
+	journal *journal.Journal // may be nil
+	alerts  *alert.Alerts    // may be nil
 	acts    *acting
 	senses  *senses
 	started time.Time
@@ -35,8 +37,8 @@ type board struct {
 // saveEvery is how often learnt capacities go to the journal.
 const saveEvery = 30 * time.Second
 
-func newBoard(log *slog.Logger, j *journal.Journal, a *acting, s *senses) *board {
-	return &board{log: log, journal: j, acts: a, senses: s, started: time.Now(),
+func newBoard(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *acting, s *senses) *board {
+	return &board{log: log, journal: j, alerts: al, acts: a, senses: s, started: time.Now(),
 		first: make(chan struct{}), phases: map[watchdog.ShaperKey]control.Phase{}}
 }
 
@@ -50,6 +52,9 @@ func (b *board) tell(r watchdog.Report) {
 	b.last, b.guard = r, b.acts.guardPID()
 	for _, c := range r.Decision.Changes {
 		b.change(r.Snapshot.Wall, c)
+	}
+	if b.alerts != nil {
+		b.alerts.Take(r.Snapshot.Wall, r.Decision.Conditions, r.Decision.Changes)
 	}
 	for _, l := range r.Decision.Links {
 		b.phase(r.Snapshot.Wall, l)
@@ -83,6 +88,10 @@ func (b *board) phase(at time.Time, l watchdog.LinkState) {
 	b.phases[k] = l.Phase
 	b.log.Info("control", "link", l.Name, "direction", l.Direction, "phase", l.Phase, "transfers", l.Transfers,
 		"limited", l.Limited, "paused", l.Paused, "capacity", watchdog.Mbit(l.Capacity), "why", l.Why)
+	if b.alerts != nil {
+		b.alerts.Remark(at, l.Name+" "+l.Direction.String(), fmt.Sprintf("%s: %s (%d transfers, %d limited, %d paused)",
+			l.Phase, l.Why, l.Transfers, l.Limited, l.Paused))
+	}
 	b.note(at, "control", fmt.Sprintf("%s %s: %s", l.Name, l.Direction, l.Phase), map[string]any{"why": l.Why, "transfers": l.Transfers})
 }
 

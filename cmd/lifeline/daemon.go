@@ -20,6 +20,7 @@ import (
 	"lifeline/probes/path"
 	"lifeline/probes/rsync"
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert"
 	"lifeline/watchdog/journal"
 	"lifeline/watchdog/web"
 )
@@ -43,6 +44,7 @@ type daemon struct {
 	log     *slog.Logger
 	acts    *acting
 	journal *journal.Journal // nil when it could not be opened
+	alerts  *alert.Alerts    // likewise
 	loop    *watchdog.Loop
 	board   *board
 	tasks   []task
@@ -64,11 +66,12 @@ func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 		return nil, err
 	}
 	d.openJournal()
+	d.openAlerts()
 	s, err := d.newSenses()
 	if err != nil {
 		return nil, err
 	}
-	d.board = newBoard(log, d.journal, d.acts, s)
+	d.board = newBoard(log, d.journal, d.alerts, d.acts, s)
 	pins := make(chan watchdog.Pinning, 16)
 	d.loop = &watchdog.Loop{
 		Engine: watchdog.NewEngine(cfg.Engine(), d.learnt()),
@@ -90,6 +93,17 @@ func (d *daemon) openJournal() {
 	}
 	d.journal = j
 	d.tasks = append(d.tasks, j)
+}
+
+// openAlerts opens the spool. Without it control goes on, and nobody is told.
+func (d *daemon) openAlerts() {
+	a, err := alert.Open(d.cfg.StateDir, d.cfg.AlertConfig(), d.log)
+	if err != nil {
+		d.log.Error("no alert will be sent", "error", err)
+		return
+	}
+	d.alerts = a
+	d.tasks = append(d.tasks, a)
 }
 
 // newSenses makes the probes and their tasks.
@@ -136,7 +150,7 @@ func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
 	if err != nil {
 		return err
 	}
-	api := web.API{Status: d.board.status, Pin: d.board.pinner(pins, d.wake)}
+	api := web.API{Status: d.board.status, Pin: d.board.pinner(pins, d.wake), Alerts: d.alerts}
 	d.tasks = append(d.tasks, &web.Server{Path: d.cfg.SocketPath(), Listener: l, Handler: api.Handler()})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert"
 	"lifeline/watchdog/control"
 )
 
@@ -18,7 +19,8 @@ var ErrNoTransfer = errors.New("no such transfer: `lifeline status` lists them")
 type API struct {
 	Status func() Status
 	// Pin sets an operator's wish; the zero Pin takes it back.
-	Pin func(watchdog.TransferID, control.Pin) error
+	Pin    func(watchdog.TransferID, control.Pin) error
+	Alerts *alert.Alerts // nil when alerting is not at work
 }
 
 // Handler serves the API over HTTP.
@@ -29,6 +31,7 @@ func (a API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
 	mux.HandleFunc("POST /v1/transfers/{id}/pin", a.pin)
+	a.handleAlerts(mux)
 	return mux
 }
 
