@@ -302,3 +302,20 @@ func TestLinkVanishes(t *testing.T) {
 		t.Errorf("left in the ledger: %v", live)
 	}
 }
+
+// BenchmarkShaperTick is one tick in which nothing changes.
+func BenchmarkShaperTick(b *testing.B) {
+	for _, d := range both {
+		b.Run(d.String()+" 16 members", func(b *testing.B) {
+			srv, cli := newPair(b)
+			s := newTestShaper(b, srv, testLedger(b))
+			m := members{}
+			for range 16 {
+				m[srv.key(d)] = append(m[srv.key(d)], connect(b, srv, cli, "10.0.0.1", d).transfer(b, d))
+			}
+			for b.Loop() {
+				apply(b, s, rates{srv.key(d): testRate}, m)
+			}
+		})
+	}
+}

@@ -27,11 +27,11 @@ func (n *testNS) objects(link string) string {
 		if err != nil {
 			return err
 		}
-		add := func(what string, typ int, parent uint32) error {
+		add := func(typ int, parent uint32) error {
 			list, err := t.dump(typ, index, parent)
 			for _, o := range list {
-				if what != "filter" {
-					lines = append(lines, what+" "+o.String())
+				if o.what != "filter" {
+					lines = append(lines, o.String())
 				} else if o.handle&maxNode != 0 {
 					lines = append(lines, fmt.Sprintf("filter %s %d %04x %03x:%x:%x", o.kind, o.prio(), o.proto(), o.handle>>20, o.handle>>12&0xff, o.handle&maxNode))
 				}
@@ -39,8 +39,8 @@ func (n *testNS) objects(link string) string {
 			return err
 		}
 		for _, err := range []error{
-			add("qdisc", unix.RTM_GETQDISC, 0), add("class", unix.RTM_GETTCLASS, 0),
-			add("filter", unix.RTM_GETTFILTER, shaperRoot), add("filter", unix.RTM_GETTFILTER, ingressHandle),
+			add(unix.RTM_GETQDISC, 0), add(unix.RTM_GETTCLASS, 0),
+			add(unix.RTM_GETTFILTER, shaperRoot), add(unix.RTM_GETTFILTER, ingressHandle),
 		} {
 			if err != nil {
 				return err

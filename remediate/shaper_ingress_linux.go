@@ -222,7 +222,7 @@ func (g ingress) leave(link int, own, foreign []tcObject) error {
 	if len(own) == 0 && !used {
 		return err // theirs altogether
 	}
-	return errors.Join(foreignError{describeFilters(foreign)}, err)
+	return errors.Join(foreignError{describe(foreign)}, err)
 }
 
 func (g ingress) hasIFB(link int) bool {

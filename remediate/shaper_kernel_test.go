@@ -26,12 +26,12 @@ import (
 
 // testNS is a network namespace without a name: it ends with its test.
 type testNS struct {
-	t    *testing.T
+	t    testing.TB
 	ns   netns.NsHandle
 	link int // of eth0
 }
 
-func newTestNS(t *testing.T) *testNS {
+func newTestNS(t testing.TB) *testNS {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
@@ -115,7 +115,7 @@ func (n *testNS) filtersShown(hook string) (s string) {
 
 // newPair makes two namespaces whose eth0 are the ends of one veth, with
 // 10.0.0.1 and 10.0.0.2, fd00::1 and fd00::2.
-func newPair(t *testing.T) (srv, cli *testNS) {
+func newPair(t testing.TB) (srv, cli *testNS) {
 	t.Helper()
 	srv, cli = newTestNS(t), newTestNS(t)
 	srv.do(func() error {
@@ -148,7 +148,7 @@ func newPair(t *testing.T) (srv, cli *testNS) {
 }
 
 // testLedger is a real ledger in a directory of the test's own.
-func testLedger(t *testing.T) *ledger.Ledger {
+func testLedger(t testing.TB) *ledger.Ledger {
 	t.Helper()
 	l, _, err := ledger.Open(t.TempDir(), ledger.Identity{Boot: "test"})
 	if err != nil {
@@ -159,7 +159,7 @@ func testLedger(t *testing.T) *ledger.Ledger {
 }
 
 // newTestShaper makes a shaper in a namespace.
-func newTestShaper(t *testing.T, n *testNS, l *ledger.Ledger) *LinkShaper {
+func newTestShaper(t testing.TB, n *testNS, l *ledger.Ledger) *LinkShaper {
 	t.Helper()
 	var s *LinkShaper
 	n.do(func() (err error) {
@@ -185,7 +185,7 @@ func (n *testNS) key(d watchdog.Direction) watchdog.ShaperKey {
 }
 
 // apply wants no failures.
-func apply(t *testing.T, s *LinkShaper, r rates, m members) {
+func apply(t testing.TB, s *LinkShaper, r rates, m members) {
 	t.Helper()
 	in, fails := s.Apply(r, m)
 	if len(fails) > 0 {
@@ -212,7 +212,7 @@ type stream struct {
 }
 
 // connect opens a connection from cli to srv and lets one end send for ever.
-func connect(t *testing.T, srv, cli *testNS, host string, send watchdog.Direction) *stream {
+func connect(t testing.TB, srv, cli *testNS, host string, send watchdog.Direction) *stream {
 	t.Helper()
 	var ln net.Listener
 	srv.do(func() (err error) {
@@ -249,7 +249,7 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // transfer describes the near end of s as a transfer of this process.
-func (s *stream) transfer(t *testing.T, d watchdog.Direction) watchdog.Transfer {
+func (s *stream) transfer(t testing.TB, d watchdog.Direction) watchdog.Transfer {
 	t.Helper()
 	self, err := readStat(os.Getpid())
 	if err != nil {
@@ -268,7 +268,7 @@ func (s *stream) transfer(t *testing.T, d watchdog.Direction) watchdog.Transfer 
 	}
 }
 
-func (s *stream) control(t *testing.T, f func(fd int) error) {
+func (s *stream) control(t testing.TB, f func(fd int) error) {
 	t.Helper()
 	raw, err := s.near.SyscallConn()
 	if err != nil {
@@ -286,7 +286,7 @@ func (s *stream) priority(t *testing.T) (v int) {
 }
 
 // moved is how many bytes of payload passed the near end.
-func (s *stream) moved(t *testing.T, d watchdog.Direction) (n uint64) {
+func (s *stream) moved(t testing.TB, d watchdog.Direction) (n uint64) {
 	t.Helper()
 	s.control(t, func(fd int) error {
 		c, err := inspect(fd)

@@ -29,13 +29,13 @@ func (e egress) remove(link int, _ bool) error {
 		return err
 	}
 	err = e.t.drain(link, rsyncClass(classLine, unlimited()))
-	if err != nil && !errors.Is(err, errReplaced) && len(foreign) > 0 {
-		return err // the limit would stay
-	}
 	if len(foreign) == 0 {
 		return e.t.deleteQdisc(link, "htb", shaperRoot, netlink.HANDLE_ROOT)
 	}
-	return errors.Join(foreignError{foreign}, e.strip(link))
+	if err != nil && !errors.Is(err, errReplaced) {
+		return err // the limit would stay
+	}
+	return errors.Join(foreignError{describe(foreign)}, e.strip(link, foreign))
 }
 
 // drain lifts the limit of a class and lets its queue run empty.
@@ -93,8 +93,8 @@ func splitFilters(filters []tcObject) (own, foreign []tcObject) {
 	return own, foreign
 }
 
-// foreign lists what others hung onto our qdisc.
-func (e egress) foreign(link int) ([]string, error) {
+// foreign lists what others hung onto our qdisc, each with its parent.
+func (e egress) foreign(link int) ([]tcObject, error) {
 	classes, err := e.t.dump(unix.RTM_GETTCLASS, link, 0)
 	if err != nil {
 		return nil, fmt.Errorf("list classes: %w", err)
@@ -104,24 +104,21 @@ func (e egress) foreign(link int) ([]string, error) {
 		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
 	parents := []uint32{shaperRoot}
-	var out []string
+	var out []tcObject
 	for _, o := range classes {
-		if o.handle>>16 != shaperMajor {
-			continue
-		}
-		parents = append(parents, o.handle)
-		if !ownEgress(o) {
-			out = append(out, "class "+o.String())
+		if o.handle>>16 == shaperMajor {
+			parents = append(parents, o.handle)
 		}
 	}
-	for _, o := range qdiscs {
-		if o.parent>>16 == shaperMajor && !ownEgress(o) {
-			out = append(out, "qdisc "+o.String())
+	for _, o := range slices.Concat(classes, qdiscs) {
+		inside := o.handle>>16 == shaperMajor || o.parent>>16 == shaperMajor
+		if inside && o.handle != shaperRoot && !ownEgress(o) {
+			out = append(out, o)
 		}
 	}
 	filters, err := e.t.filters(link, parents...)
 	_, others := splitFilters(filters)
-	return append(out, describeFilters(others)...), err
+	return append(out, others...), err
 }
 
 // filters lists the filters below several parents, with their hash tables.
@@ -140,8 +137,9 @@ func (t *tc) filters(link int, parents ...uint32) ([]tcObject, error) {
 	return out, nil
 }
 
-// strip takes our parts off a qdisc that others keep alive.
-func (e egress) strip(link int) error {
+// strip takes our parts off a qdisc that others keep alive. A class of ours on
+// which something of theirs hangs stays; it has no limit any more.
+func (e egress) strip(link int, foreign []tcObject) error {
 	filters, err := e.t.filters(link, shaperRoot)
 	if err != nil {
 		return err
@@ -149,9 +147,12 @@ func (e egress) strip(link int) error {
 	own, others := splitFilters(filters)
 	err = e.t.deleteFilters(link, own, others, false)
 	for _, class := range []uint32{classRsync, classMgmt, classOther, classLine} {
+		if slices.ContainsFunc(foreign, func(o tcObject) bool { return o.parent == class }) {
+			continue
+		}
 		m := nl.TcMsg{Ifindex: int32(link), Handle: class}
 		_, e := e.t.request(unix.RTM_DELTCLASS, unix.NLM_F_ACK, m, "")
-		// EBUSY: others hang on this very class; it has no limit any more.
+		// EBUSY: a filter of theirs leads there, or it has children.
 		if e != nil && !errors.Is(e, unix.ENOENT) && !errors.Is(e, unix.EBUSY) {
 			err = errors.Join(err, fmt.Errorf("delete class %x:%x: %w", class>>16, class&0xffff, e))
 		}
@@ -189,12 +190,11 @@ func (t *tc) deleteFilters(link int, own, foreign []tcObject, keepMark bool) err
 	return errors.Join(errs...)
 }
 
-// describeFilters names each priority of a list of filters once.
-func describeFilters(filters []tcObject) []string {
+// describe names objects, filters of one priority once.
+func describe(objects []tcObject) []string {
 	var out []string
-	for _, o := range filters {
-		s := fmt.Sprintf("%s filter of priority %d, protocol %#04x, at %x:%x", o.kind, o.prio(), o.proto(), o.parent>>16, o.parent&0xffff)
-		if !slices.Contains(out, s) {
+	for _, o := range objects {
+		if s := o.String(); !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}

@@ -63,6 +63,7 @@ const (
 	// 0.5, and no less throughput.
 	burstTime = 0.00025
 	minBurst  = 2 * 1600
+	minHz     = 100 // no kernel has a slower clock
 )
 
 // shapeFor turns a wanted rate into class parameters. hz is how often a second
@@ -72,7 +73,7 @@ func shapeFor(rate, hz float64) (shaping, error) {
 	if math.IsNaN(rate) || rate < minShaperRate || rate > maxShaperRate {
 		return shaping{}, fmt.Errorf("rate of %g bytes/s is outside of %d to %g", rate, minShaperRate, maxShaperRate)
 	}
-	return shaping{uint64(rate), uint32(max(rate*burstTime, rate/max(hz, 1), minBurst))}, nil
+	return shaping{uint64(rate), uint32(max(rate*burstTime, rate/max(hz, minHz), minBurst))}, nil
 }
 
 const (

@@ -154,7 +154,7 @@ func TestParseObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("htb 4c46:0 parent ffff:ffff on 3", o.String()+" on "+string(rune('0'+o.link))); diff != "" {
+	if diff := cmp.Diff(" htb 4c46:0 parent ffff:ffff on 3", o.String()+" on "+string(rune('0'+o.link))); diff != "" {
 		t.Error(diff)
 	}
 	for i := range len(b) - 1 {

@@ -61,15 +61,20 @@ func (t *tc) close() {
 
 // tcObject is the head of a qdisc, class or filter as the kernel dumps it.
 type tcObject struct {
-	kind           string
+	what           string // qdisc, class or filter
+	kind           string // htb, ingress, u32 ...
 	link           int
 	handle, parent uint32
 	info           uint32 // of a filter: priority<<16 | protocol in network order
 	attrs          map[uint16][]byte
 }
 
+// String names a qdisc or class by its handle, a filter by its priority.
 func (o tcObject) String() string {
-	return fmt.Sprintf("%s %x:%x parent %x:%x", o.kind, o.handle>>16, o.handle&0xffff, o.parent>>16, o.parent&0xffff)
+	if o.what == "filter" {
+		return fmt.Sprintf("%s filter of priority %d, protocol %#04x, at %x:%x", o.kind, o.prio(), o.proto(), o.parent>>16, o.parent&0xffff)
+	}
+	return fmt.Sprintf("%s %s %x:%x parent %x:%x", o.what, o.kind, o.handle>>16, o.handle&0xffff, o.parent>>16, o.parent&0xffff)
 }
 
 func (o tcObject) prio() uint16  { return uint16(o.info >> 16) }
@@ -158,6 +163,8 @@ func (t *tc) qdiscAt(link int, hook uint32) (tcObject, error) {
 	return tcObject{}, nil
 }
 
+var dumped = map[int]string{unix.RTM_GETQDISC: "qdisc", unix.RTM_GETTCLASS: "class", unix.RTM_GETTFILTER: "filter"}
+
 // dump lists the qdiscs, classes or filters of a link.
 func (t *tc) dump(typ int, link int, parent uint32) ([]tcObject, error) {
 	m := nl.TcMsg{Ifindex: int32(link), Parent: parent}
@@ -175,6 +182,7 @@ func (t *tc) dump(typ int, link int, parent uint32) ([]tcObject, error) {
 	of := got[:0]
 	for _, o := range got { // the kernel dumps the qdiscs of all links
 		if o.link == link {
+			o.what = dumped[typ]
 			of = append(of, o)
 		}
 	}
