@@ -95,3 +95,19 @@ func TestParseMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(set)
 }
+
+// BenchmarkAnswer measures reading the file and the analysis together.
+func BenchmarkAnswer(b *testing.B) {
+	for _, n := range benchSizes {
+		in := Inputs{Rules: []File{{Name: "rules.v4", Text: benchRules(n)}}}
+		q := benchQuestion(100)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if r := Analyse(q, in); r.Verdict != Blocked {
+					b.Fatalf("got %s: %v", r.Verdict, r.Assumptions)
+				}
+			}
+		})
+	}
+}

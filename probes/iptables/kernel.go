@@ -68,25 +68,25 @@ func (a *analysis) perhapsWithout(set []segment, st stage, name, why string, gon
 }
 
 func (a *analysis) kernelDrop(set []segment, by *cause, gone func(class) tri) []segment {
-	type parts struct{ lost, kept *fiber }
-	memo := map[*fiber]parts{}
+	memo := map[*fiber]parted{}
+	last, any := (*fiber)(nil), false
+	for _, g := range set {
+		if g.f == last {
+			continue
+		}
+		last = g.f
+		if _, ok := memo[g.f]; !ok {
+			p := a.part(g.f, gone)
+			memo[g.f] = p
+			any = any || p.lost != nil
+		}
+	}
+	if !any {
+		return set
+	}
 	var out []segment
 	for _, g := range set {
-		p, ok := memo[g.f]
-		if !ok {
-			var lost, kept []cell
-			for _, c := range g.f.cells {
-				t := gone(a.sp.classes[c.class])
-				if t != no {
-					lost = append(lost, c)
-				}
-				if t != yes {
-					kept = append(kept, c)
-				}
-			}
-			p = parts{a.sp.fiber(lost), a.sp.fiber(kept)}
-			memo[g.f] = p
-		}
+		p := memo[g.f]
 		if p.lost != nil {
 			a.drops = append(a.drops, dropped{segment{g.span, p.lost}, by})
 			a.traceKernel(by)
@@ -96,6 +96,26 @@ func (a *analysis) kernelDrop(set []segment, by *cause, gone func(class) tri) []
 		}
 	}
 	return glue(out)
+}
+
+// parted is a fiber in two: what is, or may be, lost and what may go on.
+type parted struct{ lost, kept *fiber }
+
+func (a *analysis) part(f *fiber, gone func(class) tri) parted {
+	var lost, kept []cell
+	for _, c := range f.cells {
+		t := gone(a.sp.classes[c.class])
+		if t != no {
+			lost = append(lost, c)
+		}
+		if t != yes {
+			kept = append(kept, c)
+		}
+	}
+	if len(lost) == 0 {
+		return parted{nil, f}
+	}
+	return parted{a.sp.fiber(lost), a.sp.fiber(kept)}
 }
 
 // routeIn is the routing decision for an incoming packet: to this machine, or

@@ -90,6 +90,8 @@ type pass struct {
 	// acceptAll and dropAll: everything now in cur has been emitted as
 	// perhaps accepted, or perhaps dropped, already.
 	acceptAll, dropAll bool
+	// shares is used again for every rule.
+	shares []share
 }
 
 // liveClass is a class that may be in the set, and what rules see of it.
@@ -175,7 +177,7 @@ type split struct{ taken, rest *fiber }
 
 // rule applies one rule to the set.
 func (p *pass) rule(r *Rule) {
-	var shares []share
+	shares := p.shares[:0]
 	for _, l := range p.live {
 		o := r.match(l.v)
 		if o.hit == no {
@@ -184,7 +186,7 @@ func (p *pass) rule(r *Rule) {
 		i := slices.IndexFunc(shares, func(s share) bool { return s.peers == o.peers })
 		if i < 0 {
 			i = len(shares)
-			shares = append(shares, share{peers: o.peers})
+			shares = addShare(shares, o.peers)
 		}
 		s := &shares[i]
 		s.hits = append(s.hits, hit{l.id, o.ports, o.hit == yes})
@@ -192,6 +194,7 @@ func (p *pass) rule(r *Rule) {
 			s.reason = o.reason
 		}
 	}
+	p.shares = shares
 	for i := range shares {
 		p.take(r, &shares[i])
 	}
@@ -201,6 +204,18 @@ func (p *pass) rule(r *Rule) {
 			p.dispose(r, s)
 		}
 	}
+}
+
+// addShare appends a share for one set of peers, with the buffers of a former
+// rule's.
+func addShare(shares []share, peers *addrSet) []share {
+	if n := len(shares); n < cap(shares) {
+		shares = shares[:n+1]
+		old := &shares[n]
+		*old = share{peers: peers, hits: old.hits[:0], got: old.got[:0]}
+		return shares
+	}
+	return append(shares, share{peers: peers})
 }
 
 // split divides a fiber by a share.
