@@ -29,6 +29,8 @@ type budget struct {
 	empty    float64 // when there last was a queue, or no use for more
 	quiet    float64 // when the limits last bound
 	waited   float64 // s for which this ramp has waited on hints
+	hush     float64 // s, the least hint of this ramp plus one; 0 before the first
+	heeded   bool    // the present hint has been answered with a lower rate
 }
 
 func (b *budget) shift(by float64) {
@@ -131,7 +133,9 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	}
 	if c.hinted(in, s) {
 		b.waited += s.dt
-		b.rate = max(min(b.rate, c.wentIn(s, s.now-hintLag)), c.least(in))
+		if !b.heeded { // once: what goes in from now on is held and no measure
+			b.rate, b.heeded = max(min(b.rate, c.wentIn(s, s.now-hintLag)), 0.5*b.rate, c.least(in)), true
+		}
 		return
 	}
 	b.rate *= math.Exp(c.gain(in, s) * s.dt)
@@ -170,7 +174,18 @@ func (c *Controller) trustsHints(in *Input) bool {
 // hinted says that the senders' own RTT shows a queue that no probe has seen
 // yet.
 func (c *Controller) hinted(in *Input, s *signal) bool {
-	return c.trustsHints(in) && seconds(in.Delay.Hint) > c.ramped()+hintAbove && !c.excused(s)
+	if !c.trustsHints(in) {
+		return false
+	}
+	b, hint := &c.budget, seconds(in.Delay.Hint)
+	if b.hush == 0 || hint < b.hush-1 { // it falls for long after the burst of a birth
+		b.hush = hint + 1
+	}
+	if hint <= b.hush-1+c.ramped()+hintAbove {
+		b.heeded = false
+		return false
+	}
+	return !c.excused(s)
 }
 
 // gain is the ramp's growth per second. A rate that grows by the factor
