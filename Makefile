@@ -29,11 +29,13 @@ demo: build ## re-enact the incident in network namespaces, without and with Lif
 bench-lab: build ## measure the incident in every combination, and write docs/benchmarks.md (as root)
 	@$(GO) run ./cmd/benchlab $(ARGS)
 
+# The controller's simulation is one long run of pure code: it skips under the
+# race detector and is run once more without it.
 .PHONY: test
 test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
 	@configs/packaging/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(GO) test -race -p 1 -timeout 14m -json ./... | $(GO) run ./cmd/testreport
+	@{ $(GO) test -race -p 1 -timeout 14m -json ./...; $(GO) test -json ./watchdog/control; } | $(GO) run ./cmd/testreport
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the layers
