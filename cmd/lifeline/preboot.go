@@ -24,8 +24,8 @@ this host is changed.
 
 Without options the question comes from this host: the peers of its ssh
 sessions, now and remembered, sshd's ports, the links that lead there, and the
-usual saved files. A question about another machine names the link, the
-destination and the sources; --link or --host describe that machine.
+usual saved files. A question about another machine names the link and the
+sources; --link or --host describe that machine.
 
 Exit codes: 0 safe, 1 unsafe, 2 unknown, 3 wrong usage or configuration.`
 
@@ -63,8 +63,8 @@ func newPrebootCommand() *cobra.Command {
 	fl.StringSliceVar(&f.dst, "dst", nil, "`ADDRESS` that clients connect to (default: those of the link)")
 	fl.UintSliceVar(&f.ports, "port", nil, "TCP `PORT` that clients connect to (default: sshd's)")
 	fl.StringSliceVar(&f.mgmt, "mgmt", nil, "management `SOURCE`, an address or a network (default: peers of ssh sessions)")
-	fl.StringSliceVar(&f.rules4, "rules4", nil, "`FILE` that iptables-restore loads (default: the usual saved files)")
-	fl.StringSliceVar(&f.rules6, "rules6", nil, "`FILE` that ip6tables-restore loads (default: the usual saved files)")
+	fl.StringArrayVar(&f.rules4, "rules4", nil, "`FILE` that iptables-restore loads (default: the usual saved files)")
+	fl.StringArrayVar(&f.rules6, "rules6", nil, "`FILE` that ip6tables-restore loads (default: the usual saved files)")
 	fl.StringArrayVar(&f.link, "link", nil, "a link of the machine in question, as `NAME=ADDR/LEN[,ADDR/LEN]`; repeatable")
 	fl.StringVar(&f.host, "host", "", "JSON `FILE` that describes the machine in question; files that it names are relative to it")
 	fl.StringVar(&f.state, "state-dir", "/var/lib/lifeline", "`DIR` where sources of ssh sessions are remembered")

@@ -103,7 +103,12 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 		}
 		i.report.Notes = append(i.report.Notes, f.notes...)
 		load := f.said.load
-		if !f.isRules() {
+		switch {
+		case f.role == roleIPSets && !f.asked:
+			if _, err := iptables.ParseIPSets(f.path, f.text); err == nil {
+				load = iptables.LoadOK
+			}
+		case !f.isRules():
 			load = f.said.told(iptables.LoadOK).Load
 		}
 		i.report.Files = append(i.report.Files, FileStatus{Role: f.role, Path: f.path, Tool: f.tool, Load: load, Error: f.said.message})

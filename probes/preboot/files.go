@@ -101,7 +101,9 @@ func (f *ruleFile) load(b iptables.Backend) load {
 		l.Tools = restoreTools(b, iptables.IPv6)
 	}
 	if f.role != roleIPSets && f.role != roleNFT {
-		l.Input, f.notes = stripHostWide(f.path, f.text)
+		if l.Input, f.notes = stripHostWide(f.path, f.text); f.notes != nil {
+			l.Whole = f.text
+		}
 	}
 	return l
 }

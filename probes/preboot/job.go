@@ -51,6 +51,9 @@ type load struct {
 	// Tools are the commands that can do it, in order of preference.
 	Tools []loadTool `json:"tools"`
 	Input []byte     `json:"input"`
+	// Whole, where not empty, is the file of which Input leaves something
+	// out: the tool must accept it too, without loading it (--test).
+	Whole []byte `json:"whole,omitempty"`
 }
 
 type loadTool struct {

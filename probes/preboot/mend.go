@@ -5,13 +5,18 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeline/probes/iptables"
 )
 
-// maxMends bounds the lines that are proposed: who needs more should look at
-// the file himself.
-const maxMends = 4
+const (
+	// maxMends bounds the lines that are proposed: who needs more should look
+	// at the file himself.
+	maxMends = 4
+	// mendTime bounds the search for them; each line costs an analysis.
+	mendTime = time.Second
+)
 
 // mends proposes lines, one for each counter-example in turn, until the
 // analysis lets management in or there is nothing more to propose.
@@ -22,7 +27,8 @@ func (i *inquiry) mends(q question, r iptables.Result) []Mend {
 	in := i.inputs(q.Family, iptables.LoadOK)
 	var out []Mend
 	added := map[string][]int{} // by file: lines of the original that got one in front
-	for len(out) < maxMends && r.Verdict == iptables.Blocked && r.Counterexample != nil {
+	start := time.Now()
+	for len(out) < maxMends && time.Since(start) < mendTime && r.Verdict == iptables.Blocked && r.Counterexample != nil {
 		m, ok := mend(q.Question, in.Rules, r)
 		if !ok || slices.ContainsFunc(out, func(have Mend) bool { return have.Rule == m.Rule }) {
 			break // it did not help the first time

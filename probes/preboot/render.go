@@ -129,9 +129,10 @@ func (t *printer) details(c CheckResult) {
 	}
 	t.line("")
 	t.line("%s, IPv%d on %s:", c.Name, c.Family, c.Iface)
-	if n := len(c.Trace); n > 0 {
-		t.whole("  rule:    %s", step(c.Trace[n-1]))
-		for _, s := range c.Trace[max(0, n-1-maxShown) : n-1] {
+	if way := lastLeg(c.Trace); len(way) > 0 {
+		n := len(way) - 1
+		t.whole("  rule:    %s", step(way[n]))
+		for _, s := range way[max(0, n-maxShown):n] {
 			t.line("  after:   %s", step(s))
 		}
 	}
@@ -162,6 +163,16 @@ func (t *printer) details(c CheckResult) {
 	for _, w := range c.Warnings {
 		t.line("  warning: %s", w)
 	}
+}
+
+// lastLeg is the way of the packet that is dropped, without those of the
+// packets before it.
+func lastLeg(trace []iptables.TraceStep) []iptables.TraceStep {
+	n := len(trace)
+	for n > 0 && trace[n-1].Leg == trace[len(trace)-1].Leg {
+		n--
+	}
+	return trace[n:]
 }
 
 // step renders what one rule, policy or the kernel itself did.

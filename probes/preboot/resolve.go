@@ -184,9 +184,6 @@ func (o Options) missing() error {
 	if o.Iface == "" {
 		lacks = append(lacks, "the link")
 	}
-	if len(o.Dst) == 0 {
-		lacks = append(lacks, "the destination")
-	}
 	if len(o.Mgmt) == 0 {
 		lacks = append(lacks, "the management sources")
 	}

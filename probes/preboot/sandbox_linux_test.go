@@ -96,6 +96,32 @@ func TestToolLimits(t *testing.T) {
 	}
 }
 
+// TestHostWideTargets: the timer does not come into being on the host, and
+// what the tool thinks of the target still counts.
+func TestHostWideTargets(t *testing.T) {
+	needTool(t, "iptables-legacy-restore", "iptables-nft-restore")
+	for _, b := range []iptables.Backend{iptables.NFT, iptables.Legacy} {
+		var loads []load
+		for _, rule := range []string{"-j IDLETIMER --timeout 5 --label lifeline-test", "-j IDLETIMER --label lifeline-test", "-j LED --led-trigger-id lifeline-test"} {
+			f := ruleFile{role: roleRules4, path: "f", text: []byte("*filter\n-A INPUT " + rule + "\nCOMMIT\n")}
+			loads = append(loads, f.load(b))
+		}
+		said := stageLoads(t, asSelf, loads...)
+		if said[0].Code != 0 && !lacksModule(said[0]) {
+			t.Errorf("%s: a good timer: %+v", b, said[0])
+		}
+		if said[1].Code == 0 || understand(said[1], true, true).load != iptables.LoadFails {
+			t.Errorf("%s: a timer without a timeout loads: %+v", b, said[1])
+		}
+		if w := understand(said[2], true, true); lacksModule(said[2]) && w.told(iptables.LoadOK).Load != iptables.LoadUnknown {
+			t.Errorf("%s: a target that this kernel does not have: %+v", b, w)
+		}
+		if _, err := os.Stat("/sys/class/xt_idletimer/timers/lifeline-test"); err == nil {
+			t.Errorf("%s: a timer was made on the host", b)
+		}
+	}
+}
+
 func TestMissingTool(t *testing.T) {
 	l := stageLoads(t, asSelf, load{Tools: []loadTool{{Argv: []string{"no-such-restore"}}}})[0]
 	if l.Tool != "" || !strings.Contains(l.Err, "not installed: no-such-restore") {

@@ -91,6 +91,14 @@ func (r *toolRunner) run(l load, deadline time.Duration) loaded {
 			out <- loaded{Code: -1, Err: "not installed: " + l.Tools[0].Argv[0]}
 			return
 		}
+		if len(l.Whole) > 0 {
+			test := runTool(path, append(slices.Clone(argv), "--test"), l.Whole, deadline)
+			if test.Code != 0 || lacksModule(test) {
+				test.Code = max(test.Code, 1)
+				out <- test
+				return
+			}
+		}
 		said := runTool(path, argv, l.Input, deadline)
 		if tooLong(said) {
 			said = loadPieces(path, argv, l.Input, deadline, said)

@@ -29,10 +29,16 @@ func (w toolWord) told(parser iptables.Load) iptables.Told {
 	return iptables.Told{Load: load, Error: w.message, Line: w.line}
 }
 
+// missingModule is what libxtables says of an extension that the kernel does
+// not know, and goes on.
+const missingModule = "missing kernel module"
+
+func lacksModule(l loaded) bool { return strings.Contains(l.Stderr, missingModule) }
+
 // Messages that speak of the kernel at hand or of missing rights, not of the
 // file.
 var elsewhere = []string{
-	"missing kernel module", "No child processes", "Permission denied", "Operation not permitted", "you must be root",
+	missingModule, "No child processes", "Permission denied", "Operation not permitted", "you must be root",
 	"can't initialize", "Protocol not available", "Protocol not supported", "Operation not supported",
 	"Could not open socket to kernel", "Kernel error", "incompatible", "Out of memory", "Cannot allocate memory",
 	"failed to get bpf object", "Message too long", "Resource temporarily unavailable",
