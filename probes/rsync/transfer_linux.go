@@ -17,9 +17,10 @@ type transfer struct {
 	since   time.Time // first seen
 	studied time.Time // last study
 	meter   meter
-	turn    int       // whose state is read next
-	stopped []bool    // by Procs
-	looked  time.Time // for its file
+	metered time.Duration // monotonic, when it was last measured; 0 before
+	turn    int           // whose state is read next
+	stopped []bool        // by Procs
+	looked  time.Time     // for its file
 	file    opened
 }
 
