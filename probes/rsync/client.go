@@ -31,6 +31,12 @@ func (g *grouping) client(p, root *process) {
 // started: ssh, or whatever --rsh names.
 func (g *grouping) remoteShell(p, root *process, far remoteness) {
 	below := g.descendants(root)
+	if err := g.world.holds(p).err; err != nil && len(below) == 0 {
+		f := g.add(byPID(root), watchdog.ViaDaemonClient, p)
+		f.sends(far)
+		f.lost = fmt.Sprintf("the connection of pid %d may not be looked at: %v", p.ID.PID, err)
+		return
+	}
 	if len(below) == 0 {
 		g.wait(p)
 		return

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -35,10 +36,17 @@ const (
 	connectorMany   = 16                     // these at a time
 )
 
+// firstPIDNamespace is PROC_PID_INIT_INO (linux/proc_ns.h).
+const firstPIDNamespace = "pid:[4026531836]"
+
 // openConnector subscribes. The connector lives in the first network
 // namespace; when this process is in another one, its socket is made there.
-// A process outside the first pid or user namespace gets no answer.
+// Its pids are those of the first pid namespace: in another one they would
+// mean other processes, or none.
 func openConnector() (*connector, error) {
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != firstPIDNamespace {
+		return nil, fmt.Errorf("proc connector: not in the first pid namespace (%s)", ns)
+	}
 	sock, err := connectorAtHome()
 	if err != nil {
 		return nil, fmt.Errorf("proc connector: %w", err)
@@ -60,7 +68,7 @@ var firstNetns = []string{"/proc/1/ns/net", "/proc/2/ns/net"}
 
 // connectorAtHome makes the socket in the first network namespace.
 func connectorAtHome() (int, error) {
-	var errs error
+	var failed error
 	for _, first := range firstNetns {
 		if sameNamespace(first, "/proc/thread-self/ns/net") {
 			return connectorSocket()
@@ -73,9 +81,9 @@ func connectorAtHome() (int, error) {
 		if err == nil {
 			return sock, nil
 		}
-		errs = errors.Join(errs, err)
+		failed = cmp.Or(failed, err)
 	}
-	return -1, errs
+	return -1, failed
 }
 
 // connectorSocket makes the socket, with its filter in place before the first
@@ -147,8 +155,8 @@ func (c *connector) ask(op uint32) error {
 	return errors.Join(err, sent)
 }
 
-// listen asks for events and waits for the kernel to agree. Outside the first
-// pid and user namespace it says nothing at all.
+// listen asks for events and waits for the kernel to agree. To a process in
+// another user namespace it says nothing at all.
 func (c *connector) listen() error {
 	if err := c.ask(netlink.PROC_CN_MCAST_LISTEN); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
@@ -160,7 +168,7 @@ func (c *connector) listen() error {
 		e, err := c.receive(true)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return errors.New("no answer: not in the first pid and user namespace")
+			return errors.New("no answer: not in the first user namespace?")
 		case err != nil && !errors.Is(err, unix.ENOBUFS):
 			return err
 		case err == nil && e.Kind == eventNone && e.Err != 0:

@@ -116,6 +116,21 @@ func TestGroup(t *testing.T) {
 			},
 			want: []string{"p20 daemon ? [20,21] none: the connection of pid 20 may not be looked at: permission denied"},
 		},
+		"client of a daemon whose descriptors may not be read": {
+			make: func(h *host) {
+				h.add(fake{pid: 20, ppid: 5, exe: "rsync", argv: "rsync -a src/ rsync://peer/mod/", fds: "3=socket:[200]"})
+				h.denied[200] = fs.ErrPermission
+			},
+			want: []string{"p20 daemon-client tx [20] none: the connection of pid 20 may not be looked at: permission denied"},
+		},
+		"ssh server whose executables may not be read": {
+			make: func(h *host) {
+				h.add(fake{pid: 20, ppid: 10, exe: "-", comm: "sshd", args: []string{"sshd: root@notty"}, fds: "4=socket:[200]"})
+				h.add(fake{pid: 21, ppid: 20, exe: "-", comm: "rsync", argv: push})
+				h.denied[200] = fs.ErrPermission
+			},
+			want: []string{"p21 ssh-server rx [21] none: the connection of sshd (pid 20) may not be looked at: permission denied"},
+		},
 		"clients of a daemon": {
 			make: func(h *host) {
 				h.add(fake{pid: 20, ppid: 5, exe: "rsync", argv: "rsync -a src/ rsync://peer/mod/", fds: "3=socket:[200]"})

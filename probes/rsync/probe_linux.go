@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -49,7 +50,11 @@ type Probe struct {
 	lastPID    int                   // that discovery has looked at
 }
 
-// New makes a probe. It fails when procfs cannot be read at all.
+// errOtherPIDs says that the pids in a procfs would mean other processes here.
+var errOtherPIDs = errors.New("procfs of another pid namespace")
+
+// New makes a probe. It fails when there is no procfs of this process's own
+// pid namespace.
 func New(opts Options) (*Probe, error) {
 	if opts.Proc == "" {
 		opts.Proc = "/proc"
@@ -74,8 +79,12 @@ func New(opts Options) (*Probe, error) {
 		},
 	}
 	p.sockets = &duplicator{proc: p.proc}
-	if _, err := p.proc.stat(os.Getpid()); err != nil {
+	self, err := readlink(opts.Proc + "/self")
+	if err != nil {
 		return nil, fmt.Errorf("rsync probe: %w", err)
+	}
+	if self != strconv.Itoa(os.Getpid()) {
+		return nil, fmt.Errorf("rsync probe: %s: %w", opts.Proc, errOtherPIDs)
 	}
 	ns, err := os.Readlink(p.proc.path(os.Getpid(), "ns/net"))
 	if err != nil {

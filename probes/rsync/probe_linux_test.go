@@ -180,8 +180,9 @@ func TestSharedConnection(t *testing.T) {
 		}
 		s.await("its end", control(watchdog.ControlFull, ""))
 		end(session)
-		terminal := s.start(strings.Fields(s.ssh + " -S " + mux + " -tt root@127.0.0.1 exec sleep 1000")...)
-		s.await("a terminal", control(watchdog.ControlPauseOnly, ""))
+		terminal := s.start(append(strings.Fields(s.ssh+" -S "+mux+" -tt root@127.0.0.1"), "touch "+s.path("there")+"; exec sleep 1000")...)
+		s.await("a terminal", control(watchdog.ControlPauseOnly, "terminal"))
+		s.await("its shell", func() bool { _, err := os.Stat(s.path("there")); return err == nil })
 		end(terminal)
 		s.await("its end", control(watchdog.ControlFull, ""))
 		s.run(strings.Fields(s.ssh + " -S " + mux + " -O forward -R 127.0.0.1:3333:127.0.0.1:3334 root@127.0.0.1")...)

@@ -165,19 +165,27 @@ func (f procFS) children(pid int) ([]int, error) {
 	}
 }
 
-// fds lists what a process holds open.
+// fds lists what a process holds open. With an error, the list may lack some:
+// the kernel may give the numbers and refuse what they mean.
 func (f procFS) fds(pid int) ([]fd, error) {
-	var fds []fd
+	var (
+		fds     []fd
+		refused error
+	)
 	err := names(f.path(pid, "fd"), func(dir int, name string) {
 		num, err := strconv.Atoi(name)
 		if err != nil {
 			return
 		}
-		if target, err := readlinkat(dir, name); err == nil { // else closed meanwhile
+		target, err := readlinkat(dir, name)
+		switch {
+		case err == nil:
 			fds = append(fds, parseFD(num, target))
+		case !vanished(err): // else closed meanwhile
+			refused = fmt.Errorf("descriptors of pid %d: %w", pid, err)
 		}
 	})
-	return fds, err
+	return fds, errors.Join(err, refused)
 }
 
 // cmdline reads /proc/PID/cmdline.

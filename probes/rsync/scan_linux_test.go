@@ -142,3 +142,14 @@ func TestNewPIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestProcOfAnotherNamespace(t *testing.T) {
+	h := newHost(t)
+	h.link("self", "1")
+	if _, err := New(Options{Proc: h.root}); !errors.Is(err, errOtherPIDs) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := New(Options{Proc: filepath.Join(h.root, "nowhere")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no procfs: %v", err)
+	}
+}

@@ -9,7 +9,7 @@ import (
 
 // server takes an rsync that the other end started, here by sshd.
 func (g *grouping) server(p, root *process) {
-	parents := between(g.world, root, func(q *process) bool { return isSSHD(q.Exe) })
+	parents := between(g.world, root, func(q *process) bool { return isSSHD(q.name()) })
 	if slices.ContainsFunc(parents, func(q *process) bool { return q.rsync() && !q.Cmd.Server }) {
 		return // the far end of a pipe on this host
 	}
@@ -18,7 +18,7 @@ func (g *grouping) server(p, root *process) {
 		top = parents[len(parents)-1]
 	}
 	session := g.world.process(top.PPID)
-	if session == nil || !isSSHD(session.Exe) {
+	if session == nil || !isSSHD(session.name()) {
 		f := g.add(byPID(root), watchdog.ViaSSHServer, p)
 		f.serverSide(root, parents)
 		f.lost = "no sshd above it"
@@ -82,7 +82,7 @@ func (g *grouping) connection(session *process) connection {
 	c.procs = []*process{session}
 	c.socket = tcp[0]
 	monitor := g.world.process(session.PPID)
-	if monitor == nil || !isSSHD(monitor.Exe) {
+	if monitor == nil || !isSSHD(monitor.name()) {
 		return c
 	}
 	own := g.world.holds(monitor).sockets
