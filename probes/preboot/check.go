@@ -102,16 +102,7 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 			continue
 		}
 		i.report.Notes = append(i.report.Notes, f.notes...)
-		load := f.said.load
-		switch {
-		case f.role == roleIPSets && !f.asked:
-			if _, err := iptables.ParseIPSets(f.path, f.text); err == nil {
-				load = iptables.LoadOK
-			}
-		case !f.isRules():
-			load = f.said.told(iptables.LoadOK).Load
-		}
-		i.report.Files = append(i.report.Files, FileStatus{Role: f.role, Path: f.path, Tool: f.tool, Load: load, Error: f.said.message})
+		i.report.Files = append(i.report.Files, FileStatus{Role: f.role, Path: f.path, Tool: f.tool, Load: i.loadOf(f), Error: f.said.message})
 	}
 	if now := missingWords(before, kernelModules()); len(now) > 0 {
 		i.report.Notes = append(i.report.Notes, "kernel modules that the tools had loaded: "+strings.Join(now, ", "))
@@ -167,7 +158,7 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 func (i *inquiry) hear(files []*ruleFile, said []loaded) {
 	doubt := false
 	for n, f := range files {
-		f.asked, f.tool = true, said[n].Tool
+		f.asked, f.tool = said[n].Tool != "", said[n].Tool
 		f.said = understand(said[n], i.ids, i.here)
 		// A set that could not be made here is missing to the rules that
 		// follow, through no fault of theirs.
@@ -176,7 +167,7 @@ func (i *inquiry) hear(files []*ruleFile, said []loaded) {
 	}
 }
 
-// inputs are the files of one family, as the analysis takes them. Judged says
+// inputs are the files of one family, as the analysis takes them; parser is
 // what the parser alone thinks of the rules' load.
 func (i *inquiry) inputs(f iptables.Family, parser iptables.Load) iptables.Inputs {
 	in := iptables.Inputs{Names: i.names}
@@ -225,10 +216,42 @@ func (i *inquiry) answer(q question) {
 			known = &result
 		}
 		c := CheckResult{Name: Rehearsal, Family: q.Family, Iface: q.Iface, Load: result.Load, LoadError: result.LoadError, LoadFrom: from}
-		i.rehearse(q, known, result.Listen, &c)
-		i.renew(q)
+		if why := i.unlike(q); why != "" {
+			c.Status, c.Summary = Unclear, "no rehearsal was possible: "+why
+		} else {
+			i.rehearse(q, known, result.Listen, &c)
+			i.renew(q)
+		}
 		i.report.Checks = append(i.report.Checks, c)
 	}
+}
+
+// unlike says why the scratch namespace is not what the machine will be after
+// the boot; empty where it is.
+func (i *inquiry) unlike(q question) string {
+	if i.stage == nil {
+		return i.noStage
+	}
+	for _, f := range i.files {
+		if f.concerns(q.Family) && (!f.asked || i.loadOf(f) == iptables.LoadUnknown) {
+			return strings.TrimSuffix(fmt.Sprintf("%s could not be loaded here as the boot may load it: %s", f.path, f.said.message), ": ")
+		}
+	}
+	return ""
+}
+
+// loadOf is the load of a file, as far as the tools or the analysis settled
+// it.
+func (i *inquiry) loadOf(f *ruleFile) iptables.Load {
+	if f.isRules() {
+		return f.said.load
+	}
+	if f.role == roleIPSets && !f.asked {
+		if _, err := iptables.ParseIPSets(f.path, f.text); err == nil {
+			return iptables.LoadOK
+		}
+	}
+	return f.said.told(iptables.LoadOK).Load
 }
 
 // analyse asks the analysis, with the tools' word on the load where it counts.

@@ -193,6 +193,31 @@ func TestCheckWithoutAStage(t *testing.T) {
 	}
 }
 
+// TestCheckWithoutTheTool: what the tool did not load must not be rehearsed as
+// if it were.
+func TestCheckWithoutTheTool(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	for name, c := range map[string]struct {
+		said    loaded
+		verdict Verdict
+		from    string
+	}{
+		"not installed": {loaded{Code: -1, Err: "not installed: iptables-nft-restore"}, Safe, "parser"},
+		"killed":        {loaded{Tool: "iptables-nft-restore", Code: -1, Err: "stopped after 20s"}, Unknown, "tool"},
+		"no module":     {loaded{Tool: "iptables-nft-restore", Code: 1, Stderr: "missing kernel module?\nrestore: line 4 failed\n"}, Unknown, "tool"},
+	} {
+		s := goodStage()
+		s.said = c.said
+		r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{})
+		if err != nil || r.Verdict != c.verdict || r.Checks[0].LoadFrom != c.from {
+			t.Errorf("%s: %s: %s, %+v, %v", name, r.Verdict, r.Reason, r.Checks[0], err)
+		}
+		if h := r.Checks[1]; h.Status != Unclear || h.Verdict != "" || !strings.Contains(h.Summary, "no rehearsal was possible") {
+			t.Errorf("%s: rehearsed all the same: %+v", name, h)
+		}
+	}
+}
+
 func TestCheckRefusesPrograms(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": strings.Replace(openRules4(), "-p tcp", "-M /tmp/x -p tcp", 1)})
 	s := goodStage()

@@ -18,10 +18,6 @@ const renewDeadline = time.Second
 
 // rehearse tries the connections of a question and fills in the check.
 func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.AddrPort, c *CheckResult) {
-	if i.stage == nil {
-		c.Status, c.Summary = Unclear, "no rehearsal was possible: "+i.noStage
-		return
-	}
 	list := attempts(q, known)
 	if len(list) == 0 {
 		c.Status, c.Summary = Unclear, "no rehearsal was possible: no source of the question has an address that a host may have"
@@ -60,7 +56,7 @@ func (i *inquiry) renew(q question) {
 	needs := func(name string) bool {
 		return slices.ContainsFunc(i.caveats[key], func(a iptables.Assumption) bool { return a.Name == name })
 	}
-	if q.Family != iptables.IPv6 || i.stage == nil || !needs(byAdvertisement) && !needs(byDHCP) {
+	if q.Family != iptables.IPv6 || !needs(byAdvertisement) && !needs(byDHCP) {
 		return
 	}
 	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP), Deadline: renewDeadline})

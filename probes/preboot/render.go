@@ -156,7 +156,7 @@ func (t *printer) details(c CheckResult) {
 	for _, m := range c.Mend {
 		tested := ""
 		if m.Tested {
-			tested = "  (tried out: management gets in then)"
+			tested = "  (the analysis lets management in with it)"
 		}
 		t.whole("  mend:    %s%s", m.Text, tested)
 	}
