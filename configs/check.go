@@ -22,6 +22,9 @@ func (c *Config) check() (errs []*Error) {
 	c.checkControl(bad)
 	c.checkPath(bad)
 	c.checkAlerts(bad)
+	if d := c.Preboot.Every.Duration; d != 0 && (d < 30*time.Second || d > 24*time.Hour) {
+		bad("preboot.every", `%s is out of range: between "30s" and "24h", or "0s" for never`, d)
+	}
 	if l := c.Guard.Lease.Duration; l < 500*time.Millisecond || l > 10*time.Second {
 		bad("guard.lease", `%s is out of range: between "500ms" and "10s"`, l)
 	}

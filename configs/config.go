@@ -34,6 +34,7 @@ type Config struct {
 	Path         Path            `toml:"path"`
 	Guard        Guard           `toml:"guard"`
 	Link         map[string]Link `toml:"link"`
+	Preboot      Preboot         `toml:"preboot"`
 	Alerts       Alerts          `toml:"alerts"`
 	Receivers    []Receiver      `toml:"receiver"`
 }
@@ -64,6 +65,11 @@ type Guard struct {
 	Lease Duration `toml:"lease"`
 }
 
+// Preboot is the table [preboot].
+type Preboot struct {
+	Every Duration `toml:"every"`
+}
+
 // Link is one table [link.NAME].
 type Link struct {
 	CapacityRx Rate          `toml:"capacity_rx"`
@@ -88,7 +94,8 @@ func Default() Config {
 		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
 		Link:  map[string]Link{"default": defaultLink},
 
-		Alerts: defaultAlerts(),
+		Preboot: Preboot{Every: Duration{5 * time.Minute}},
+		Alerts:  defaultAlerts(),
 	}
 }
 

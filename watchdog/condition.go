@@ -19,6 +19,8 @@ const (
 	Unprotected           ConditionName = "Unprotected"
 	NotOurQueue           ConditionName = "NotOurQueue"
 	RemedyFailed          ConditionName = "RemedyFailed"
+	RebootUnsafe          ConditionName = "RebootUnsafe"
+	RebootUnknown         ConditionName = "RebootUnknown"
 )
 
 // Severity says how soon a person should look.
@@ -88,6 +90,8 @@ var holds = map[ConditionName]hold{
 	Unprotected:           {5 * time.Second, 5 * time.Second},
 	NotOurQueue:           {0, 30 * time.Second},
 	RemedyFailed:          {time.Second, 30 * time.Second},
+	RebootUnsafe:          {0, 0}, // one answer stands until the next
+	RebootUnknown:         {0, 0},
 }
 
 type conditionKey struct {

@@ -15,6 +15,7 @@ func (e *Engine) findings(s Snapshot, links linkIndex, outs []judged, stands Out
 		fs = append(fs, j.findings()...)
 	}
 	fs = append(fs, findManagement(s))
+	fs = append(fs, findReboot(s)...)
 	fs = append(fs, e.findLinks(s)...)
 	fs = append(fs, findBlind(s)...)
 	fs = append(fs, e.findUnprotected(s))
@@ -77,6 +78,17 @@ func (j judged) evidence() string {
 // Mbit writes bytes/s as Mbit/s, the unit of links.
 func Mbit(bytesPerSecond float64) string {
 	return fmt.Sprintf("%.1f Mbit/s", bytesPerSecond*8/1e6)
+}
+
+// findReboot tells of a reboot that would lock management out, or might.
+func findReboot(s Snapshot) []finding {
+	if !s.Reboot.Known {
+		return nil
+	}
+	return []finding{
+		{RebootUnsafe, "host", truth(s.Reboot.Verdict == "unsafe"), Critical, s.Reboot.Reason},
+		{RebootUnknown, "host", truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), Info, s.Reboot.Reason},
+	}
 }
 
 func findManagement(s Snapshot) finding {

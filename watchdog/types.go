@@ -235,6 +235,14 @@ type ProbeError struct {
 	Err   string `json:"error"`
 }
 
+// Reboot is the latest answer to whether management gets in after a reboot.
+type Reboot struct {
+	Known   bool      `json:"known"`   // false: not asked yet
+	Verdict string    `json:"verdict"` // safe, unsafe or unknown
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+}
+
 // Snapshot is one sample of everything.
 type Snapshot struct {
 	Mono      time.Duration `json:"mono"` // monotonic, from the daemon's start
@@ -244,6 +252,7 @@ type Snapshot struct {
 	Paths     []Path        `json:"paths"`
 	Transfers []Transfer    `json:"transfers"`
 	Softnet   Softnet       `json:"softnet"`
+	Reboot    Reboot        `json:"reboot"`
 	// Management is what the probes of management hosts say together.
 	Management control.Reach `json:"management"`
 	Errors     []ProbeError  `json:"errors,omitempty"`

@@ -18,6 +18,7 @@ import (
 	"lifeline/probes/host"
 	"lifeline/probes/nic"
 	"lifeline/probes/path"
+	"lifeline/probes/preboot"
 	"lifeline/probes/rsync"
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
@@ -128,8 +129,11 @@ func (d *daemon) newSenses() (*senses, error) {
 	})
 	d.tasks = append(d.tasks, links, transfers, paths,
 		relay{"transfers", transfers.Appeared(), d.wake}, relay{"link events", links.Wake(), d.wake})
+	reboot := &rebootWatch{options: preboot.Options{StateDir: d.cfg.StateDir}, every: d.cfg.Preboot.Every.Duration, log: d.log}
+	d.tasks = append(d.tasks, reboot)
 	return &senses{
-		nic: links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet,
+		reboot: reboot,
+		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet,
 		shapeable: d.acts.shapeable, configured: d.cfg.Path.Targets, origin: origin,
 	}, nil
 }

@@ -26,6 +26,7 @@ type senses struct {
 	origin     time.Time // of the monotonic time
 	rsync      *rsync.Probe
 	softnet    *host.Softnet
+	reboot     *rebootWatch
 	shapeable  func(watchdog.ShaperKey) bool
 	configured []netip.Addr
 	sessionsAt time.Duration
@@ -45,6 +46,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	note(errs)
 	snap.Softnet, errs = s.softnet.Sample(mono)
 	note(errs)
+	snap.Reboot = s.reboot.Latest()
 	s.aim(mono, &snap)
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)

@@ -25,6 +25,7 @@ type Status struct {
 	GuardPID     int                   `json:"guard_pid"` // 0 without one
 	Capabilities []watchdog.Capability `json:"capabilities"`
 	Management   string                `json:"management"` // reachable, unreachable or unknown
+	Reboot       watchdog.Reboot       `json:"reboot"`
 	Links        []watchdog.Link       `json:"links"`
 	Paths        []watchdog.Path       `json:"paths"`
 	Control      []watchdog.LinkState  `json:"control"`
@@ -50,6 +51,7 @@ type Transfer struct {
 func (st *Status) Fill(r watchdog.Report) {
 	st.At, st.Turn = r.Snapshot.Wall, r.Took
 	st.Management = r.Snapshot.Management.String()
+	st.Reboot = r.Snapshot.Reboot
 	st.Links, st.Paths = r.Snapshot.Links, r.Snapshot.Paths
 	st.Control, st.Conditions = r.Decision.Links, r.Decision.Conditions
 	st.Failures, st.ProbeErrors = r.Outcome.Failed, r.Snapshot.Errors

@@ -21,6 +21,9 @@ func (st Status) Text(w io.Writer) error {
 	}
 	p("lifeline %s, pid %d, up %s%s\n", st.Version, st.PID, st.At.Sub(st.Started).Round(time.Second), mode)
 	p("management %s, guard %s, ping %s\n", st.Management, st.Guard, st.Ping)
+	if st.Reboot.Known {
+		p("after a reboot: %s: %s\n", st.Reboot.Verdict, st.Reboot.Reason)
+	}
 	st.conditions(p)
 	st.links(p)
 	st.paths(p)
