@@ -25,6 +25,7 @@ type budget struct {
 	before   float64 // s of queue when draining was last checked
 	checked  float64 // when that was
 	patience float64 // until when the queue may still grow
+	entered  float64 // when the last drain ended
 	settled  float64 // when the last change should be visible
 	empty    float64 // when there last was a queue, or no use for more
 	quiet    float64 // when the limits last bound
@@ -34,7 +35,7 @@ type budget struct {
 }
 
 func (b *budget) shift(by float64) {
-	b.undone, b.empty = b.undone+by, b.empty+by
+	b.undone, b.entered, b.empty = b.undone+by, b.entered+by, b.empty+by
 	b.begun, b.cut, b.checked, b.patience, b.settled, b.quiet = b.begun+by, b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
@@ -109,6 +110,9 @@ func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 // the delay can tell of it in time.
 func (c *Controller) ramp(in *Input, s *signal) {
 	b := &c.budget
+	if own := c.swelling(s); own > max(s.fresh, c.ramped()) {
+		s.fresh, s.loop = own, min(s.loop, hintLag/2+s.rtt+own)
+	}
 	end := c.ramped()
 	if b.again > 0 && !c.noisy() {
 		end = min(end, c.tuning().knee)
@@ -147,6 +151,31 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		c.mode, b.top, b.age = cruising, max(best-s.others, c.least(in)), 0
 		b.settled = s.now + s.loop
 	}
+}
+
+// swelling is the queue in seconds that the transfers' own RTTs tell of while
+// we send: the least of them, and only while it rises quickly, for they also
+// fall slowly after a burst. Late in a ramp it is younger than what probes say.
+func (c *Controller) swelling(s *signal) float64 {
+	if c.set.Direction != Tx || c.shaper.wanted {
+		return 0
+	}
+	least := math.Inf(1)
+	for i := range c.members {
+		f := c.members[i].flow
+		if f.Limitable && runs(&c.members[i]) && f.MinRTT > 0 && f.RTT > 0 {
+			least = min(least, seconds(f.RTT-f.MinRTT))
+		}
+	}
+	d := &c.delay
+	rises := least > 1.5*d.own+1e-3
+	if s.now-d.owned > 0.08 {
+		d.own, d.owned = least, s.now
+	}
+	if !rises || math.IsInf(least, 1) {
+		return 0
+	}
+	return least
 }
 
 // deaf says that the delay was lost a moment ago. It may come back with a full
@@ -228,10 +257,7 @@ func (c *Controller) bound(in *Input, s *signal) {
 			use = min(use, max(best-s.others, s.peak))
 		}
 	}
-	least := c.least(in)
-	if c.windowed() {
-		least = max(least, c.floors())
-	}
+	least := max(c.least(in), c.floors())
 	b.rate = clamp(b.rate, least, max(use, least))
 }
 

@@ -126,7 +126,11 @@ func (k *cause) exceeds(c *Controller, s *signal) bool {
 // gaveWay says that we have much less than we had, and that our own limits are
 // the reason; or nothing left to give.
 func (c *Controller) gaveWay(in *Input, s *signal, had float64) bool {
-	if c.budget.rate < 1.1*c.least(in) {
+	least := c.least(in)
+	if c.set.Direction == Tx { // windows at their floors can still fill a slow link, pacing cannot
+		least = max(least, c.floors())
+	}
+	if c.budget.rate < 1.1*least {
 		return true
 	}
 	return s.ours < causeFell*had && s.ours > 0.6*c.budget.rate

@@ -120,7 +120,7 @@ func (c *Controller) rewind(by float64) {
 	for _, st := range c.states {
 		st.born, st.grown, st.since = st.born+by, st.grown+by, st.since+by
 	}
-	c.delay.seen, c.delay.changed = c.delay.seen+by, c.delay.changed+by
+	c.delay.seen, c.delay.changed, c.delay.owned = c.delay.seen+by, c.delay.changed+by, c.delay.owned+by
 	c.newest += by
 	c.excuse += by
 	c.budget.shift(by)

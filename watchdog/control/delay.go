@@ -16,6 +16,7 @@ type delay struct {
 	changed float64       // when that changed
 	every   float64       // s between changes
 
+	own, owned         float64 // s, what the transfers' own RTTs told of a queue, and when
 	noise, noiseRecent float64 // s, mean deviation of delay without a queue of ours
 	last, jitter       float64 // s, the last value of the newest probes, and the mean step between values
 	mean, swing        float64 // s, of the delay as it is, and its deviation, over half a minute

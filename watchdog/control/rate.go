@@ -38,7 +38,8 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		t.knee = max(t.knee, c.engage)
 	}
 	switch {
-	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) && s.now > b.settled:
+	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) &&
+		s.now > b.settled && s.now-s.loop > b.entered: // a delay from before the last change says nothing
 		c.cutRate(in, s)
 		return
 	case s.sees && s.fresh > t.knee/2: // neither up nor down
@@ -181,7 +182,7 @@ func (c *Controller) drain(in *Input, s *signal) {
 		c.mode = ramping
 	case s.fresh < c.empty() || !s.sees:
 		c.mode = cruising
-		b.settled = s.now + s.loop
+		b.entered, b.settled = s.now, s.now+s.loop
 		if c.conclude(s) {
 			b.rate = max(c.tuning().head*b.top, c.least(in))
 		}

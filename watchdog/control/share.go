@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// leastPacing is the lowest pacing rate in bytes/s: a segment now and then, so
-// that no timeout of rsync or TCP ends the transfer.
-const leastPacing = 2000
+// leastPacing is the lowest pacing rate in bytes/s. The kernel sends up to 64 KB
+// at once and then waits as long as that takes at the rate, which must be less
+// than a timeout of rsync.
+const leastPacing = 8000
 
 // divide shares the budget among the transfers that it reaches.
 func (c *Controller) divide(s *signal) {
@@ -32,6 +33,11 @@ func (c *Controller) divide(s *signal) {
 	}
 	left = max(left, 0)
 	for range 6 {
+		if !c.lift(&left, &weights, ref) {
+			break
+		}
+	}
+	for range 6 {
 		if !c.fill(&left, &weights, ref) {
 			break
 		}
@@ -43,6 +49,31 @@ func (c *Controller) divide(s *signal) {
 		}
 		c.record(s, m)
 	}
+}
+
+// lift gives those their floor whose share would be less: they take that much
+// anyway, and the others have to do with the rest.
+func (c *Controller) lift(left, weights *float64, ref float64) bool {
+	if c.shaper.stands {
+		return false
+	}
+	found := false
+	per := *left / max(*weights, 1e-9)
+	for i := range c.members {
+		m := &c.members[i]
+		if m.share >= 0 {
+			continue
+		}
+		w := weight(m.flow, ref)
+		if floor := c.floorShare(m.flow); floor > per*w {
+			m.share = floor
+			*left -= floor
+			*weights -= w
+			found = true
+		}
+	}
+	*left, *weights = max(*left, 0), max(*weights, 1e-9)
+	return found
 }
 
 // fill gives those their demand that want less than their share, and says

@@ -31,6 +31,7 @@ type transfer struct {
 	size   float64 // bytes; 0 for endless
 	dies   float64 // s; 0 for never
 	floor  int64
+	shook  float64 // s, queue that the handshake met: a receiver's own RTT never loses it
 
 	alive     bool
 	limit     FlowLimit
@@ -242,7 +243,7 @@ func (t *transfer) flow(now float64) Flow {
 	}
 	return Flow{
 		ID: t.id, Rate: t.rate(), Bytes: uint64(t.delivered / wire), Remaining: left, Floor: t.floor,
-		Age: time.Duration((now - t.born) * 1e9), RTT: time.Duration(t.srtt * 1e9), MinRTT: time.Duration(t.rtt * 1e9),
+		Age: time.Duration((now - t.born) * 1e9), RTT: time.Duration(t.srtt * 1e9), MinRTT: time.Duration((t.rtt + t.shook) * 1e9),
 		Limitable: true, Pausable: true, Shaped: t.limit.Shape, Stopped: t.limit.Pause,
 	}
 }

@@ -59,10 +59,31 @@ func TestChurn(t *testing.T) {
 	})
 }
 
+// TestBornIntoQueue: the last of 16 receivers take the queue that the first
+// ones made for their path, so that their floors differ. The link is found to
+// be full when most are at their floors and those are not.
+func TestBornIntoQueue(t *testing.T) {
+	w := lab(Rx).with(16, cubic)
+	w.shaper = true
+	for _, tr := range w.transfers[13:] {
+		tr.shook = 17 * ms
+	}
+	shaped := 0.0
+	w.each = func(now float64, o Output) {
+		if shaped == 0 && o.Shaper > 0 {
+			shaped = now
+		}
+	}
+	w.within(t, most{p99: 6 * ms, use: 0.95})
+	if shaped == 0 || shaped > 5 {
+		t.Errorf("a shaper after %.1f s, want one within 5 s", shaped)
+	}
+}
+
 // TestForeignQueue: 40 ms of somebody else's delay come and go. Rsync gives
 // way, finds that it does not help, and takes its rate back.
 func TestForeignQueue(t *testing.T) {
-	variants(t, most{p99: 60 * ms, use: 0.75}, func(w *world) {
+	variants(t, most{p99: 60 * ms, use: 0.65}, func(w *world) {
 		seen := false
 		w.with(8, cubic)
 		w.foreign = func(now float64) float64 {

@@ -44,9 +44,12 @@ func (c *Controller) cutWindow(in *Input, s *signal) {
 	b.top = b.rate
 }
 
-// floors is the budget at which every window is at its floor, bytes/s: less
-// would change nothing and take time to come back from.
+// floors is the budget at which every transfer is at its floor, bytes/s: less
+// would change nothing and take time to come back from. A shaper has none.
 func (c *Controller) floors() float64 {
+	if c.shaper.stands {
+		return 0
+	}
 	sum := 0.0
 	for i := range c.members {
 		m := &c.members[i]
@@ -57,15 +60,18 @@ func (c *Controller) floors() float64 {
 	return sum
 }
 
-// floorShare is the part of the budget that its smallest window is worth to a
-// transfer, bytes/s.
+// floorShare is the part of the budget that its smallest window or pacing rate
+// is worth to a transfer, bytes/s.
 func (c *Controller) floorShare(f *Flow) float64 {
+	if c.set.Direction == Tx {
+		return leastPacing * wire
+	}
 	return float64(f.Floor) * wire / (pathRTT(f, c.delay.base) + c.delay.foreign + c.target)
 }
 
 // atFloor says that no transfer can be limited further.
 func (c *Controller) atFloor() bool {
-	if !c.windowed() || c.mode == idle || c.mode == lifted {
+	if c.shaper.stands || c.mode == idle || c.mode == lifted {
 		return false
 	}
 	n := 0
@@ -74,7 +80,7 @@ func (c *Controller) atFloor() bool {
 		if !m.flow.Limitable || !runs(m) {
 			continue
 		}
-		if float64(c.window(m)) > 1.05*float64(m.flow.Floor) {
+		if m.share > 1.05*c.floorShare(m.flow) {
 			return false
 		}
 		n++
