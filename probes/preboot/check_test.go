@@ -118,6 +118,24 @@ func TestCheckOfThisMachine(t *testing.T) {
 	}
 }
 
+// TestCheckOfACandidate: a file that is to replace a saved one is checked
+// among the others that this machine loads.
+func TestCheckOfACandidate(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": "*filter\n:INPUT DROP\nCOMMIT\n", "etc/iptables/rules.v6": openRules, "etc/iptables/ipsets": "create a hash:net\n", "new": openRules4()})
+	s := goodStage()
+	r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{Rules4: []string{filepath.Join(root, "new")}, Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
+	if err != nil || r.Verdict != Safe {
+		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+	var got []string
+	for _, f := range r.Files {
+		got = append(got, f.Role+" "+strings.TrimPrefix(f.Path, root))
+	}
+	if want := []string{"ipsets /etc/iptables/ipsets", "rules4 /new", "rules6 /etc/iptables/rules.v6"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestCheckWithoutSavedRules(t *testing.T) {
 	r, err := fakeChecker(newFakeMachine(), goodStage(), t.TempDir()).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no saved IPv4 rules are found") {

@@ -170,13 +170,16 @@ func (g *gathered) readFiles(c checker) error {
 		roleIPSets: {h.IPSets}, roleOther4: {h.Rules4OtherBackend}, roleOther6: {h.Rules6OtherBackend},
 		roleRules4: o.Rules4, roleRules6: o.Rules6, roleNFT: h.NFT, roleARP: {h.ARPTables},
 	}
-	root := ""
-	if g.here && len(o.Rules4)+len(o.Rules6) == 0 {
+	usual := map[string]bool{}
+	if g.here {
+		// What is given stands for what this machine would load in its place.
 		found, notes := usualHere(c.root)
-		g.saved, root = true, c.root
+		g.saved = len(o.Rules4)+len(o.Rules6) == 0
 		g.notes = append(g.notes, notes...)
 		for role, p := range found {
-			paths[role] = []string{p}
+			if len(paths[role]) == 0 || paths[role][0] == "" {
+				paths[role], usual[role] = []string{p}, true
+			}
 		}
 	}
 	for _, role := range []string{roleIPSets, roleOther4, roleOther6, roleRules4, roleRules6, roleNFT, roleARP} {
@@ -184,7 +187,10 @@ func (g *gathered) readFiles(c checker) error {
 			if p == "" {
 				continue
 			}
-			f, err := readRuleFile(role, filepath.Join(root, p), g.root)
+			if usual[role] {
+				p = filepath.Join(c.root, p)
+			}
+			f, err := readRuleFile(role, p, g.root)
 			if err != nil {
 				return &UsageError{err}
 			}
