@@ -96,6 +96,38 @@ func TestToolLimits(t *testing.T) {
 	}
 }
 
+// TestProgramsOfTheFileDoNotRun: such a file is refused; and were it not, the
+// tool could not find the program.
+func TestProgramsOfTheFileDoNotRun(t *testing.T) {
+	needTool(t, "iptables-legacy-restore", "iptables-nft-restore")
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	mark, program := filepath.Join(dir, "it-ran"), filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n: > "+mark+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "*no-such-table\nCOMMIT\n*filter\n-A INPUT -M " + program + " -m no-such-match -j ACCEPT\nCOMMIT\n"
+	rules := filepath.Join(dir, "rules")
+	if err := os.WriteFile(rules, []byte(strings.TrimPrefix(text, "*no-such-table\nCOMMIT\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []iptables.Backend{iptables.Legacy, iptables.NFT} {
+		r, err := Check(t.Context(), Options{Backend: b, Iface: "eth0", Dst: addrs("192.0.2.10"), Mgmt: prefixes("10.0.0.0/8"), Rules4: []string{rules},
+			Links: []iptables.Link{{Name: "eth0", Addresses: prefixes("192.0.2.10/24")}}})
+		if err != nil || r.Verdict == Safe || r.Files[0].Tool != "" {
+			t.Errorf("%s: %s, %+v, %v", b, r.Verdict, r.Files, err)
+		}
+		for _, how := range confinements() {
+			stageLoads(t, how, restore(b, iptables.IPv4, text), restore(b, iptables.IPv4, strings.TrimPrefix(text, "*no-such-table\nCOMMIT\n")))
+		}
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the program ran")
+	}
+}
+
 // TestHostWideTargets: the timer does not come into being on the host, and
 // what the tool thinks of the target still counts.
 func TestHostWideTargets(t *testing.T) {
