@@ -20,6 +20,7 @@ func words(line []byte) []word {
 	var out []word
 	var cur []byte
 	start, quoted := -1, false
+	line = bytes.TrimSuffix(line, []byte("\n")) // no quote reaches beyond it
 	for i := 0; i < len(line); i++ {
 		c := line[i]
 		switch {
