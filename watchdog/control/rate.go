@@ -176,6 +176,10 @@ func (c *Controller) empty() float64 {
 func (c *Controller) drain(in *Input, s *signal) {
 	b := &c.budget
 	since := s.now - b.checked
+	wait, seen := s.loop, since
+	if c.shaper.wanted && !c.noisy() { // the capacity is known: what is seen now is a loop old
+		wait, seen = 1.5*s.loop, since-s.loop
+	}
 	switch {
 	case s.now-b.cut < max(0.1, 0.75*s.loop) && !c.noisy(): // cannot have worked yet, whatever the probes say
 	case s.fresh < c.empty() && b.top == 0:
@@ -188,8 +192,8 @@ func (c *Controller) drain(in *Input, s *signal) {
 		}
 	case s.fresh > b.before && s.now < b.patience: // the old rate still shows
 		b.before, b.checked = s.fresh, s.now
-	case since < max(0.1, s.loop):
-	case s.fresh > b.before-(1-b.depth)*since/3:
+	case since < max(0.1, wait):
+	case s.fresh > b.before-(1-b.depth)*seen/3:
 		c.cutRate(in, s)
 	default:
 		b.before, b.checked = s.fresh, s.now
