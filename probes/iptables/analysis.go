@@ -190,6 +190,11 @@ func (a *analysis) view(st stage, c class) *view {
 	}
 	if st.leg.out {
 		v.outLink = a.links[c.link]
+		if st.leg.neighbour() && st.hook == "POSTROUTING" {
+			// The kernel sends its own neighbour discovery as if it had come in
+			// by the link that it goes out by (ip6_output).
+			v.in = v.outLink
+		}
 	} else {
 		v.in = a.q.Iface
 	}

@@ -132,6 +132,10 @@ func (l *loader) clear(p *ruleParser) error {
 	if p.chain == "" {
 		for _, c := range slices.Clone(l.cur.Chains) {
 			if p.cmd == 'F' {
+				if l.opts.Backend == NFT && len(c.Rules) > 0 {
+					// 1.8.9 keeps the rules of the same file that came before.
+					l.set.doubt = l.line
+				}
 				l.flush(c)
 			} else if !c.Builtin {
 				if err := l.remove(c); err != nil {

@@ -103,6 +103,9 @@ func (p *pass) changed(r *Rule, c class) class {
 	case tgZone:
 		if !c.template.set && !p.stage.conntracked {
 			c.template = template{set: true, zone: int32(t.zone)}
+			// The template that hangs on the packet now says NEW, and nothing
+			// of a connection.
+			c.states = stNew | stInvalid
 		}
 	case tgHopLimit:
 		return c.applyHop(t.hop)
