@@ -230,8 +230,8 @@ func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.R
 		// transfers than the 4 kB of a rehearsal.
 		return
 	}
-	if c.SPort > 0 && c.SPort < 1024 && expect != iptables.Blocked {
-		return // "all" speaks of the ports that clients use
+	if c.SPort > 0 && c.SPort < 32768 && expect != iptables.Blocked {
+		return // "all" speaks of the ports that clients pick by themselves
 	}
 	if wants(iptables.Blocked) && o == Established {
 		fail("%s: established, but the analysis blocks it (whole %s %s, alone %s %s, probe %s): %v", ProbeResult{Src: c.Src, SPort: c.SPort, Dst: c.Dst, Port: c.DPort}, whole.Verdict, whole.Scope, single.Verdict, single.Scope, expect, single.Trace)
