@@ -9,7 +9,7 @@ PREFIX  ?= /usr
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## bin/lifeline, one static binary
@@ -26,8 +26,16 @@ demo: build ## re-enact the incident in network namespaces, without and with Lif
 	@bin/lifeline demo $(ARGS)
 
 .PHONY: bench-lab
-bench-lab: build ## measure the incident in every combination, and write docs/benchmarks.md (as root)
+bench-lab: build ## measure the incident in every combination, and write its section of docs/benchmarks.md (as root)
 	@$(GO) run ./cmd/benchlab $(ARGS)
+
+# Each of these writes one section of docs/benchmarks.md and leaves the others.
+.PHONY: bench bench-rules
+bench: bench-rules ## measure the code, and write the sections of docs/benchmarks.md
+
+bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rules
+	@$(GO) test -run '^$$' -bench . -benchtime 3x -count 5 ./probes/iptables | \
+		$(GO) run ./cmd/benchpage -section rules -command 'make bench-rules'
 
 # The controller's simulation is one long run of pure code: it skips under the
 # race detector and is run once more without it.

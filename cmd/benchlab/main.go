@@ -1,5 +1,5 @@
 // Command benchlab runs the incident in the lab with and without Lifeline, in
-// every combination that docs/benchmarks.md shows, and writes that page. It
+// every combination that docs/benchmarks.md shows, and writes its section there. It
 // needs root, rsync and sshd, and about a quarter of an hour of a quiet machine.
 package main
 
@@ -7,15 +7,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"lifeline/cmd/benchpage/section"
 	"lifeline/cmd/scenario"
 	"lifeline/watchdog/lab"
 )
@@ -87,12 +86,7 @@ func run(ctx context.Context, binary, out, only string, measure time.Duration) e
 			fmt.Println(rows[len(rows)-1])
 		}
 	}
-	f, err := os.Create(out)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return page(f, rows, measure)
+	return section.Write(out, section.Section{Name: "lab", Command: "make bench-lab", Body: body(rows, measure)})
 }
 
 // setting is one combination of the incident.
@@ -145,12 +139,7 @@ func (r row) String() string {
 		ms(r.r.P50), ms(r.r.P99), 100*r.r.Loss, r.r.Goodput/1e6, ms(r.r.Peak), calm, cpu, rss)
 }
 
-const head = `# Benchmarks
-
-Written by ` + "`make bench-lab`" + ` (it takes about a quarter of an hour and needs root).
-
-- Machine: %d cores, Linux %s, %s.
-- Date: %s.
+const head = `- It takes about a quarter of an hour and needs root.
 - The lab: a 100 Mbit/s uplink with a 2 MB FIFO in each direction, base RTT about
   0.1 ms; real rsyncs start at once, an administrator is logged in by ssh and
   pings every 20 ms. No configuration, nothing learnt before.
@@ -165,20 +154,12 @@ Written by ` + "`make bench-lab`" + ` (it takes about a quarter of an hour and n
 |---|---|---|---|---|---|---|---|---|---|
 `
 
-// page writes the whole document.
-func page(w io.Writer, rows []row, measure time.Duration) error {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(w, head, runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version(),
-		time.Now().Format("2006-01-02"), measure, bwlimitFor8); err != nil {
-		return err
-	}
+// body is the section without what every section says.
+func body(rows []row, measure time.Duration) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, head, measure, bwlimitFor8)
 	for _, r := range rows {
-		if _, err := fmt.Fprintln(w, r); err != nil {
-			return err
-		}
+		fmt.Fprintln(&b, r)
 	}
-	return nil
+	return b.String()
 }
