@@ -41,19 +41,29 @@ func (c *Config) check() (errs []*Error) {
 // unix(7)'s sun_path.
 const maxSocketPath = 96
 
+// CheckSocket tells why no control socket can be made at a path.
+func CheckSocket(path string) error {
+	switch {
+	case !filepath.IsAbs(path):
+		return fmt.Errorf(`%q is not an absolute path: begin it with "/"`, path)
+	case len(path) > maxSocketPath:
+		return fmt.Errorf("the path has %d bytes and may have %d: choose a shorter one", len(path), maxSocketPath)
+	}
+	return nil
+}
+
 type report func(key, format string, args ...any)
 
 func (c *Config) checkPlaces(bad report) {
-	for key, dir := range map[string]string{"state_dir": c.StateDir, "run_dir": c.RunDir} {
-		if !filepath.IsAbs(dir) {
-			bad(key, `%q is not an absolute path: begin it with "/"`, dir)
+	for _, d := range []struct{ key, path string }{{"state_dir", c.StateDir}, {"run_dir", c.RunDir}} {
+		if !filepath.IsAbs(d.path) {
+			bad(d.key, `%q is not an absolute path: begin it with "/"`, d.path)
 		}
 	}
-	if c.Socket != "" && !filepath.IsAbs(c.Socket) {
-		bad("socket", `%q is not an absolute path: begin it with "/"`, c.Socket)
-	}
-	if len(c.SocketPath()) > maxSocketPath {
-		bad("socket", "the path has %d bytes and may have %d: choose a shorter one", len(c.SocketPath()), maxSocketPath)
+	if c.Socket != "" || filepath.IsAbs(c.RunDir) {
+		if err := CheckSocket(c.SocketPath()); err != nil {
+			bad("socket", "%v", err)
+		}
 	}
 	if c.SocketGroup != "" {
 		if _, err := user.LookupGroup(c.SocketGroup); err != nil {

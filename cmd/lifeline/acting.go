@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lifeline/configs"
 	"lifeline/remediate"
 	"lifeline/watchdog"
@@ -40,32 +42,35 @@ func undoer() remediate.Undoer { return remediate.Undoer{} }
 
 // newActing takes the lock, undoes what an earlier daemon left, finds out what
 // this host allows, and starts the guard.
-func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (a *acting, err error) {
-	a = &acting{log: log, dryRun: dryRun}
+func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*acting, error) {
+	a := &acting{log: log, dryRun: dryRun}
 	if dryRun {
 		a.Actor = &remediate.DryRun{Log: log}
 		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}, nil).Capabilities
 		return a, nil
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.release())
-		}
-	}()
+	if err := a.begin(ctx, cfg); err != nil {
+		return nil, errors.Join(err, a.release())
+	}
+	return a, nil
+}
+
+// begin makes the parts of one that acts. After an error some may be there.
+func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if err := a.takeLedger(ctx, cfg.RunDir); err != nil {
-		return nil, err
+		return err
 	}
 	trials := remediate.Try(ctx, []string{self, trialCommand}, nil)
 	var shaperCaps []watchdog.Capability
 	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{}); err != nil {
-		return nil, fmt.Errorf("shaper: %w", err)
+		return fmt.Errorf("shaper: %w", err)
 	}
 	a.capabilities = append(trials.Capabilities, shaperCaps...)
 	place, alone := remediate.Outlives()
 	a.capabilities = append(a.capabilities, remediate.GuardCapability(alone))
 	a.guard = &remediate.Guardian{
 		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
-		Ledger: a.ledger, Log: log, Place: place,
+		Ledger: a.ledger, Log: a.log, Place: place,
 	}
 	settings := remediate.Settings{FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone}
 	if alone == "" && !remediate.Available(a.capabilities, "pause") {
@@ -73,7 +78,7 @@ func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 	}
 	a.enforcer = remediate.New(a.ledger, a.guard, a.shaper, settings)
 	a.Actor = a.enforcer
-	return a, nil
+	return nil
 }
 
 // takeLedger locks the run directory and undoes what its ledger lists.
@@ -87,11 +92,14 @@ func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: run_dir has to be a directory that can be written to", err)
+	}
+	if !onTmpfs(dir) {
+		a.log.Warn("run_dir is not on a tmpfs: a busy disk can make every change wait", "run_dir", dir)
 	}
 	var rest remediate.Report
 	if a.ledger, rest, err = remediate.Reconcile(ctx, dir, undoer()); err != nil {
-		return err
+		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
 	}
 	for _, line := range rest.Damage {
 		a.log.Warn("a line of the ledger could not be read", "line", line)
@@ -100,6 +108,12 @@ func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
 		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", rest.Err())
 	}
 	return nil
+}
+
+// onTmpfs tells whether a directory lies in memory (statfs(2)).
+func onTmpfs(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
 }
 
 // shapeable tells whether a shaper can be had or stands.

@@ -54,32 +54,36 @@ type daemon struct {
 }
 
 // newDaemon wires the parts. What it opened is closed again when it fails.
-func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (d *daemon, err error) {
+func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*daemon, error) {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
-	d = &daemon{cfg: cfg, log: log, wake: make(chan struct{}, 1)}
-	defer func() {
-		if err != nil && d.acts != nil {
-			err = errors.Join(err, d.acts.release())
-		}
-	}()
-	if d.acts, err = newActing(ctx, cfg, log, dryRun); err != nil {
+	acts, err := newActing(ctx, cfg, log, dryRun)
+	if err != nil {
 		return nil, err
 	}
+	d := &daemon{cfg: cfg, log: log, acts: acts, wake: make(chan struct{}, 1)}
+	if err := d.wire(); err != nil {
+		return nil, errors.Join(err, acts.release())
+	}
+	return d, nil
+}
+
+// wire joins the parts.
+func (d *daemon) wire() error {
 	d.openJournal()
 	d.openAlerts()
 	s, err := d.newSenses()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.board = newBoard(log, d.journal, d.alerts, d.acts, s)
+	d.board = newBoard(d.log, d.journal, d.alerts, d.acts, s)
 	pins := make(chan watchdog.Pinning, 16)
 	d.loop = &watchdog.Loop{
-		Engine: watchdog.NewEngine(cfg.Engine(), d.learnt()),
+		Engine: watchdog.NewEngine(d.cfg.Engine(), d.learnt()),
 		Sensor: s, Actor: d.acts, Tell: d.board.tell, Wake: d.wake, Pins: pins, Origin: s.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
-	return d, d.listen(pins)
+	return d.listen(pins)
 }
 
 // openJournal opens what is kept on disk. Without it control goes on.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,12 @@ func newReleaseCommand() *cobra.Command {
 				dir = c.RunDir
 			}
 			r, err := remediate.Release(cmd.Context(), dir, undoer())
+			if errors.Is(err, fs.ErrPermission) {
+				err = fmt.Errorf("%w: run as root", err)
+			}
+			if err != nil && len(r.Results) == 0 {
+				return err
+			}
 			return errors.Join(tellRelease(cmd, dir, r), err)
 		},
 	}

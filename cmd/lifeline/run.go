@@ -42,17 +42,17 @@ func (o runOptions) load() (c configs.Config, from string, err error) {
 	if err != nil {
 		return c, from, err
 	}
-	for _, p := range []struct {
-		flag, value string
-		to          *string
-	}{{"--state", o.state, &c.StateDir}, {"--socket", o.socket, &c.Socket}} {
-		if p.value == "" {
-			continue
+	if o.state != "" {
+		if !filepath.IsAbs(o.state) {
+			return c, from, usage(fmt.Errorf("--state %q is not an absolute path: begin it with \"/\"", o.state))
 		}
-		if !filepath.IsAbs(p.value) {
-			return c, from, usage(fmt.Errorf("%s %q is not an absolute path: begin it with \"/\"", p.flag, p.value))
+		c.StateDir = o.state
+	}
+	if o.socket != "" {
+		if err := configs.CheckSocket(o.socket); err != nil {
+			return c, from, usage(fmt.Errorf("--socket: %w", err))
 		}
-		*p.to = p.value
+		c.Socket = o.socket
 	}
 	return c, from, nil
 }

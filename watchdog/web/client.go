@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 
 // Pin sets an operator's wish for one transfer.
 func (c *Client) Pin(ctx context.Context, id watchdog.TransferID, p PinRequest) error {
-	return c.do(ctx, http.MethodPost, "/v1/transfers/"+string(id)+"/pin", p, nil)
+	return c.do(ctx, http.MethodPost, "/v1/transfers/"+url.PathEscape(string(id))+"/pin", p, nil)
 }
 
 // do makes one request and decodes the answer into out unless it is nil.

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrInUse means that another daemon answers on the socket.
-var ErrInUse = errors.New("another daemon answers on it")
+var ErrInUse = errors.New("another daemon answers on it: name another socket with --socket")
 
 // Listen makes the control socket: for root, and for the group with that id
 // unless it is -1. A socket that a dead daemon left is replaced; anything else
@@ -73,16 +73,31 @@ func clearStale(path string) error {
 		return err
 	}
 	if st.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("there is something else (%s): move it away", st.Mode().Type())
+		return fmt.Errorf("there is %s in its place: move it away", kindName(st.Mode()))
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
+	switch {
+	case err == nil:
 		return errors.Join(ErrInUse, c.Close())
-	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("somebody else's socket stands there: name another with --socket")
+	case !errors.Is(err, unix.ECONNREFUSED):
 		return err
 	}
 	return os.Remove(path)
+}
+
+// kindName names what is no socket.
+func kindName(m fs.FileMode) string {
+	switch m.Type() {
+	case 0:
+		return "a regular file"
+	case fs.ModeDir:
+		return "a directory"
+	case fs.ModeSymlink:
+		return "a symbolic link"
+	}
+	return "something else (" + m.Type().String() + ")"
 }
 
 // Server serves the control socket as a task.
