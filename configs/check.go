@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,11 @@ func (c *Config) check() (errs []*Error) {
 	}
 	if l := c.Guard.Lease.Duration; l < 500*time.Millisecond || l > 10*time.Second {
 		bad("guard.lease", `%s is out of range: between "500ms" and "10s"`, l)
+	}
+	if l := c.Web.Listen; l != "" {
+		if _, err := netip.ParseAddrPort(l); err != nil {
+			bad("web.listen", `%q is no address with a port: write it as "127.0.0.1:9731" or "[::1]:9731", or "" for none; names are not looked up`, l)
+		}
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", `%q is not known: "text" or "json"`, c.Log.Format)

@@ -35,6 +35,7 @@ type Config struct {
 	Guard        Guard           `toml:"guard"`
 	Link         map[string]Link `toml:"link"`
 	Preboot      Preboot         `toml:"preboot"`
+	Web          Web             `toml:"web"`
 	Alerts       Alerts          `toml:"alerts"`
 	Receivers    []Receiver      `toml:"receiver"`
 }
@@ -70,6 +71,11 @@ type Preboot struct {
 	Every Duration `toml:"every"`
 }
 
+// Web is the table [web].
+type Web struct {
+	Listen string `toml:"listen"` // empty: no page
+}
+
 // Link is one table [link.NAME].
 type Link struct {
 	CapacityRx Rate          `toml:"capacity_rx"`
@@ -95,6 +101,7 @@ func Default() Config {
 		Link:  map[string]Link{"default": defaultLink},
 
 		Preboot: Preboot{Every: Duration{5 * time.Minute}},
+		Web:     Web{Listen: "127.0.0.1:9731"},
 		Alerts:  defaultAlerts(),
 	}
 }

@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -93,6 +94,9 @@ var holds = map[ConditionName]hold{
 	RebootUnsafe:          {0, 0}, // one answer stands until the next
 	RebootUnknown:         {0, 0},
 }
+
+// ConditionNames lists every condition there is, by name.
+func ConditionNames() []ConditionName { return slices.Sorted(maps.Keys(holds)) }
 
 type conditionKey struct {
 	name    ConditionName

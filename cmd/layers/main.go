@@ -27,6 +27,7 @@ var core = []string{"watchdog", "watchdog/control"}
 var rules = []rule{
 	{"watchdog/control", nil},
 	{"watchdog/lab", nil},
+	{"watchdog/metrics", append([]string{"watchdog/alert"}, core...)},
 	{"watchdog/web", append([]string{"watchdog/journal", "watchdog/alert"}, core...)},
 	{"watchdog/", core},
 	{"watchdog", []string{"watchdog/control"}},

@@ -24,6 +24,7 @@ type board struct {
 	alerts  *alert.Alerts    // may be nil
 	acts    *acting
 	senses  *senses
+	page    *web.Page // nil when switched off
 	started time.Time
 	first   chan struct{} // closed by the first turn
 
@@ -101,6 +102,11 @@ func (b *board) note(at time.Time, kind, text string, data map[string]any) {
 	}
 }
 
+// capabilities are what was found out about this host.
+func (b *board) capabilities() []watchdog.Capability {
+	return append(b.senses.capabilities(), b.acts.capabilities...)
+}
+
 // status is the latest turn in full.
 func (b *board) status() web.Status {
 	b.mu.Lock()
@@ -108,7 +114,10 @@ func (b *board) status() web.Status {
 	st := web.Status{
 		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dryRun,
 		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
-		Capabilities: append(b.senses.capabilities(), b.acts.capabilities...),
+		Capabilities: b.capabilities(),
+	}
+	if b.page != nil {
+		st.Page = b.page.Status()
 	}
 	switch {
 	case b.acts.dryRun:

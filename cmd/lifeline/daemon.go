@@ -23,6 +23,7 @@ import (
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 	"lifeline/watchdog/journal"
+	"lifeline/watchdog/metrics"
 	"lifeline/watchdog/web"
 )
 
@@ -46,6 +47,8 @@ type daemon struct {
 	acts    *acting
 	journal *journal.Journal // nil when it could not be opened
 	alerts  *alert.Alerts    // likewise
+	metrics *metrics.Metrics
+	health  *web.Health
 	loop    *watchdog.Loop
 	board   *board
 	tasks   []task
@@ -72,6 +75,7 @@ func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 func (d *daemon) wire() error {
 	d.openJournal()
 	d.openAlerts()
+	d.newMetrics()
 	s, err := d.newSenses()
 	if err != nil {
 		return err
@@ -80,9 +84,10 @@ func (d *daemon) wire() error {
 	pins := make(chan watchdog.Pinning, 16)
 	d.loop = &watchdog.Loop{
 		Engine: watchdog.NewEngine(d.cfg.Engine(), d.learnt()),
-		Sensor: s, Actor: d.acts, Tell: d.board.tell, Wake: d.wake, Pins: pins, Origin: s.origin,
+		Sensor: s, Actor: d.acts, Tell: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
+	d.openPage()
 	return d.listen(pins)
 }
 
@@ -130,6 +135,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	paths := path.New(path.Config{
 		Pinger: icmp, Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
 		Clock: func() time.Duration { return time.Since(origin) }, Wall: time.Now, Log: d.log,
+		Answered: d.metrics.Answered,
 	})
 	d.tasks = append(d.tasks, links, transfers, paths,
 		relay{"transfers", transfers.Appeared(), d.wake}, relay{"link events", links.Wake(), d.wake})

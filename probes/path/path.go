@@ -38,6 +38,10 @@ type Config struct {
 	Clock  func() time.Duration // monotonic, with the origin of Sample's now
 	Wall   func() time.Time     // for what is remembered over restarts
 	Log    *slog.Logger
+
+	// Answered is called with each answer's link (ifindex) and RTT, and must not
+	// wait. It may be nil.
+	Answered func(link int, rtt time.Duration)
 }
 
 // Probe asks the targets. Its methods may be called from different goroutines.

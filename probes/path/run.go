@@ -111,7 +111,10 @@ func (p *Probe) answered(t *target, id requestID) {
 	now := p.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.answered(id, p.idle[t.link], now)
+	rtt, ok := t.answered(id, p.idle[t.link], now)
+	if ok && p.Answered != nil {
+		p.Answered(t.link, rtt)
+	}
 }
 
 func (p *Probe) failed(t *target, r *run, err error) {

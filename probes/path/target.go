@@ -88,16 +88,18 @@ func (t *target) due(now time.Duration, every time.Duration) bool {
 	return t.singles < mostSingles && (t.tries == 0 || now+slack >= t.asked+every)
 }
 
-// answered takes a reply that came at now.
-func (t *target) answered(id requestID, idle bool, now time.Duration) {
+// answered takes a reply that came at now and gives its RTT; false when nothing
+// waited for it.
+func (t *target) answered(id requestID, idle bool, now time.Duration) (time.Duration, bool) {
 	rtt, ok := t.history.answered(id, now)
 	if !ok {
-		return
+		return 0, false
 	}
 	t.base.learn(rtt, idle, now)
 	if t.why == watchdog.TargetGateway && t.base.trusted() {
 		t.worth.see(rtt-t.base.rtt, idle)
 	}
+	return rtt, true
 }
 
 // reroute starts anew when packets leave by another way: what was learnt is

@@ -110,17 +110,21 @@ type Server struct {
 // String names the task.
 func (s *Server) String() string { return "control socket" }
 
-// Run serves until ctx ends. Slow or hanging clients are cut off; they cannot
-// hold the daemon up.
-func (s *Server) Run(ctx context.Context) error {
-	srv := &http.Server{
-		Handler:           s.Handler,
+// newServer cuts slow or hanging clients off; they cannot hold the daemon up.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    8 << 10,
 	}
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	srv := newServer(s.Handler)
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	err := srv.Serve(s.Listener)

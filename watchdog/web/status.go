@@ -34,6 +34,7 @@ type Status struct {
 	Failures     []watchdog.Failure    `json:"failures"`
 	ProbeErrors  []watchdog.ProbeError `json:"probe_errors"`
 	Journal      journal.Health        `json:"journal"`
+	Page         PageStatus            `json:"page"`
 	Turn         time.Duration         `json:"turn"` // how long the latest turn took
 }
 

@@ -21,6 +21,12 @@ func (st Status) Text(w io.Writer) error {
 	}
 	p("lifeline %s, pid %d, up %s%s\n", st.Version, st.PID, st.At.Sub(st.Started).Round(time.Second), mode)
 	p("management %s, guard %s, ping %s\n", st.Management, st.Guard, st.Ping)
+	switch pg := st.Page; {
+	case pg.Err != "":
+		p("metrics are not served: %s\n", pg.Err)
+	case pg.Address != "":
+		p("metrics at http://%s/metrics\n", pg.Address)
+	}
 	if st.Reboot.Known {
 		p("after a reboot: %s: %s\n", st.Reboot.Verdict, st.Reboot.Reason)
 	}

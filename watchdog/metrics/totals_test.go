@@ -1,0 +1,100 @@
+package metrics
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// turns feeds one transfer of a given age through turns with the given limits.
+func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
+	for _, l := range ls {
+		age += 100 * ms
+		t.take(watchdog.Report{
+			Took:     ms,
+			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t1", Direction: watchdog.Tx, Age: age}}},
+			Outcome:  watchdog.Outcome{Limits: map[watchdog.TransferID]watchdog.Limit{"t1": l}},
+		})
+	}
+}
+
+func TestLimitsAreCountedOnce(t *testing.T) {
+	x := newTotals(10 * ms)
+	x.take(watchdog.Report{})
+	paced, paused, free := watchdog.Limit{Pacing: 1e6}, watchdog.Limit{Pacing: 1e6, Pause: true}, watchdog.Limit{}
+	turns(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
+	for mech, want := range map[string]uint64{mechPacing: 2, mechPause: 2, mechWindow: 0} {
+		if got := x.imposed[limitKey{watchdog.Tx, mech}]; got != want {
+			t.Errorf("%s: %d times, want %d", mech, got, want)
+		}
+	}
+	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 1 || math.Abs(x.timeToLimit[watchdog.Tx].sum-.201) > 1e-9 {
+		t.Errorf("time to limit: %d, %v s; want one of 0.201 s", all, x.timeToLimit[watchdog.Tx].sum)
+	}
+	x.take(watchdog.Report{})
+	if len(x.held) > 0 {
+		t.Errorf("a transfer that ended is remembered: %v", x.held)
+	}
+}
+
+// What ran before the daemon tells nothing of how fast the daemon is.
+func TestEarlierTransfersAreNotTimed(t *testing.T) {
+	x := newTotals(10 * ms)
+	turns(x, time.Hour, watchdog.Limit{}, watchdog.Limit{Pacing: 1e6})
+	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 0 {
+		t.Error("was timed")
+	}
+}
+
+func TestTimeToProtect(t *testing.T) {
+	const unknown, idle = -1, -2
+	for name, c := range map[string]struct {
+		delays []int // ms, one a turn of 500 ms
+		want   []float64
+	}{
+		"calm":                       {[]int{1, 9, 5}, nil},
+		"one episode":                {[]int{1, 12, 150, 20, 9, 3, 3, 3}, []float64{1.5}},
+		"falls and rises":            {[]int{10, 3, 3, 40, 3, 3, 3}, []float64{2}},
+		"two episodes":               {[]int{20, 3, 3, 3, 20, 20, 3, 3, 3}, []float64{.5, 1}},
+		"not over":                   {[]int{20, 20, 3, 3}, nil},
+		"becomes unknown":            {[]int{20, 20, unknown, 3, 3, 3}, nil},
+		"its transfers end":          {[]int{20, 20, idle, 3, 3, 3}, nil},
+		"unknown, and a new episode": {[]int{20, unknown, 20, 3, 3, 3}, []float64{.5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTotals(10 * ms)
+			for i, d := range c.delays {
+				l := watchdog.LinkState{Link: 2, Transfers: 1, Delay: control.Delay{Known: d != unknown, Queue: time.Duration(d) * ms}}
+				if d == idle {
+					l.Transfers = 0
+				}
+				x.take(watchdog.Report{
+					Snapshot: watchdog.Snapshot{Mono: time.Duration(i) * 500 * ms},
+					Decision: watchdog.Decision{Links: []watchdog.LinkState{l}},
+				})
+			}
+			var sum float64
+			for _, w := range c.want {
+				sum += w
+			}
+			h := x.timeToProtect[watchdog.Rx]
+			if all, _ := h.cumulative(); int(all) != len(c.want) || math.Abs(h.sum-sum) > 1e-9 {
+				t.Errorf("%d episodes, %v s in all; want %v", all, h.sum, c.want)
+			}
+		})
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	h := newHistogram([]float64{1, 2})
+	for _, v := range []float64{.5, 1, 1.5, 2, 99} {
+		h.observe(v)
+	}
+	all, by := h.cumulative()
+	if all != 5 || by[1] != 2 || by[2] != 4 || h.sum != 104 {
+		t.Errorf("%d, %v, %v", all, by, h.sum)
+	}
+}

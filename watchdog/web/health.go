@@ -1,0 +1,77 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// turnLate is how long the control loop may be silent before it counts as
+// hanging; when idle it turns every second.
+const turnLate = 10 * time.Second
+
+// Health judges the daemon by the turns of its control loop. Its methods may be
+// called from any goroutine, and wait for none.
+type Health struct {
+	started time.Time
+	last    atomic.Pointer[pulse]
+}
+
+// pulse is the end of one turn.
+type pulse struct {
+	at      time.Time
+	unready string // why the daemon cannot do its work; empty when it can
+}
+
+// NewHealth is the health of a daemon that starts now.
+func NewHealth(now time.Time) *Health { return &Health{started: now} }
+
+// Turn notes that a turn has ended.
+func (h *Health) Turn(now time.Time, r watchdog.Report) {
+	h.last.Store(&pulse{now, unready(r)})
+}
+
+// unready tells what keeps the daemon from seeing or limiting anything. A probe
+// target that does not answer, or one transfer out of reach, is no such thing.
+func unready(r watchdog.Report) string {
+	for _, e := range r.Snapshot.Errors {
+		if e.Probe == "nic" || strings.HasPrefix(e.Probe, "rsync") {
+			return fmt.Sprintf("probe %s: %s", e.Probe, e.Err)
+		}
+	}
+	for _, f := range r.Outcome.Failed {
+		if f.Remedy == "guard" || f.Remedy == "ledger" {
+			return fmt.Sprintf("%s: %s", f.Remedy, f.Err)
+		}
+	}
+	return ""
+}
+
+// Alive is nil while the control loop turns, and at first until it must have
+// done so.
+func (h *Health) Alive(now time.Time) error {
+	from, what := h.started, "since the start"
+	if p := h.last.Load(); p != nil {
+		from, what = p.at, "since the last turn"
+	}
+	if silent := now.Sub(from); silent > turnLate {
+		return fmt.Errorf("the control loop hangs: no turn has ended for %s (%s)", silent.Round(time.Second), what)
+	}
+	return nil
+}
+
+// Ready is nil once a turn was done and while the daemon can do its work.
+func (h *Health) Ready(now time.Time) error {
+	p := h.last.Load()
+	if p == nil {
+		return errors.New("starting: the first turn is not done yet")
+	}
+	if p.unready != "" {
+		return errors.New(p.unready)
+	}
+	return h.Alive(now)
+}
