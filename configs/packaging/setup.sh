@@ -14,7 +14,8 @@ run) need=() ;;
 test) need=(gcc:gcc:gcc rsync:rsync:rsync ssh:openssh-client:openssh-clients sshd:openssh-server:openssh-server
 	ip:iproute2:iproute tc:iproute2:iproute-tc iptables:iptables:iptables-nft ipset:ipset:ipset nft:nftables:nftables
 	arptables:arptables:iptables-nft)
-	want=(prometheus-alertmanager:prometheus-alertmanager:-:prometheus-alertmanager) ;;
+	want=(prometheus-alertmanager:prometheus-alertmanager:-:prometheus-alertmanager
+		prometheus:prometheus:-:prometheus promtool:prometheus:-:prometheus) ;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 
@@ -63,7 +64,7 @@ fi
 for n in "${want[@]}"; do
 	package=$(missing "$n")
 	[ -n "$package" ] && $may || continue
-	if ! get "$package"; then
+	if ! get --no-install-recommends "$package"; then # they would bring more services
 		echo "$package cannot be installed: the tests that need it are skipped" >&2
 		continue
 	fi
