@@ -18,7 +18,9 @@ func Self() (ledger.Identity, error) {
 		return ledger.Identity{}, errors.New("read boot id: is /proc mounted?")
 	}
 	var ns unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &ns); err != nil {
+	// Not /proc/self: that is the main thread, and one that was lent out to
+	// another namespace may be parked there.
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
 		return ledger.Identity{}, fmt.Errorf("network namespace: %w", err)
 	}
 	st, err := readStat(os.Getpid())

@@ -22,10 +22,11 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func() error{
-	"trial":  RunTrialChild,
-	"guard":  guardRole,
-	"daemon": daemonRole,
-	"reuse":  reuseRole,
+	"trial":   RunTrialChild,
+	"guard":   guardRole,
+	"daemon":  daemonRole,
+	"reuse":   reuseRole,
+	"strayed": strayedRole,
 }
 
 // play gives the command line of a role.

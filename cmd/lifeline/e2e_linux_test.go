@@ -84,12 +84,26 @@ func setStage(t *testing.T, o lab.Options, config string) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.daemon.Stop)
+	s.atHome()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the daemon's log:\n%s", s.daemon.Log())
 		}
 	})
 	return s
+}
+
+// atHome checks that the daemon's main thread was not lent out to another
+// network namespace: that is the one which the process is taken to be in.
+func (s *stage) atHome() {
+	s.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", s.daemon.Pid()), &st); err != nil {
+		s.Fatal(err)
+	}
+	if want, _ := s.lab.Srv.Netns(); st.Ino != want {
+		s.Errorf("the daemon is in network namespace %d, not %d", st.Ino, want)
+	}
 }
 
 func (s *stage) dump() string {
@@ -448,15 +462,23 @@ func TestFilesAreRightAfterAnySequence(t *testing.T) {
 				// On a slow machine the first may have ended before the last begins.
 				s.until("transfers are known", func() bool { return len(s.ours()) > 0 })
 				s.harass(rand.New(rand.NewPCG(1, uint64(via)*2+uint64(dir))), 12*time.Second)
-				for _, tr := range s.ours() {
-					if err := s.client().Pin(t.Context(), tr.ID, web.PinRequest{}); err != nil && err.Error() != web.ErrNoTransfer.Error() {
-						t.Error(err)
-					}
-				}
-				if err := s.lab.VerifyChecksums(t.Context()); err != nil {
-					t.Error(err)
+				s.letGo()
+				end, cancel := context.WithTimeout(t.Context(), 3*patience)
+				defer cancel()
+				if err := s.lab.VerifyChecksums(end); err != nil {
+					t.Errorf("%v\n%s", err, s.status())
 				}
 			})
+		}
+	}
+}
+
+// letGo takes every wish back.
+func (s *stage) letGo() {
+	s.Helper()
+	for _, tr := range s.ours() {
+		if err := s.client().Pin(s.Context(), tr.ID, web.PinRequest{}); err != nil && err.Error() != web.ErrNoTransfer.Error() {
+			s.Error(err)
 		}
 	}
 }

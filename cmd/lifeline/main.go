@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -50,6 +51,11 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // usage marks an error as the caller's mistake.
 func usage(err error) error { return &exitError{exitUsage, err} }
+
+// The main thread is kept for the main goroutine. Some threads are lent out to
+// other network namespaces and end there; the main thread cannot end, and what
+// /proc says of this process is what it says of that thread.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	os.Exit(run(os.Args[1:]))

@@ -86,7 +86,9 @@ func New(opts Options) (*Probe, error) {
 	if self != strconv.Itoa(os.Getpid()) {
 		return nil, fmt.Errorf("rsync probe: %s: %w", opts.Proc, errOtherPIDs)
 	}
-	ns, err := os.Readlink(p.proc.path(os.Getpid(), "ns/net"))
+	// Not that of the process: it is the main thread's, and one that was lent
+	// out to another namespace may be parked there.
+	ns, err := os.Readlink(opts.Proc + "/thread-self/ns/net")
 	if err != nil {
 		return nil, fmt.Errorf("rsync probe: own network namespace: %w", err)
 	}

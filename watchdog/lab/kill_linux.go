@@ -22,7 +22,7 @@ type belongs func(pid int) bool
 // is anything for sharing the caller's own namespace.
 func inAny(inodes map[uint64]bool, mark string) belongs {
 	var own unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &own); err == nil {
+	if err := unix.Stat("/proc/thread-self/ns/net", &own); err == nil {
 		delete(inodes, own.Ino)
 	}
 	entry := []byte(markVar + "=" + mark)

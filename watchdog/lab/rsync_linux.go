@@ -248,9 +248,14 @@ func (t *Transfer) Stop() {
 	}
 }
 
-// Verify waits until the client has ended, and fails unless it succeeded and
-// every source file has arrived unaltered.
+// Verify waits until the client has ended, and fails unless it succeeded before
+// the context's end and every source file has arrived unaltered.
 func (t *Transfer) Verify(ctx context.Context) error {
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		return fmt.Errorf("lab: rsync to %s has not ended: %w", t.Dest, ctx.Err())
+	}
 	if err := t.Wait(); err != nil {
 		return err
 	}

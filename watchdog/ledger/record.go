@@ -17,7 +17,7 @@ const Version = 1
 // control can only be undone from its own network namespace.
 type Identity struct {
 	Boot   string          `json:"boot"`   // /proc/sys/kernel/random/boot_id
-	Netns  uint64          `json:"netns"`  // inode of /proc/self/ns/net
+	Netns  uint64          `json:"netns"`  // inode of the network namespace
 	Daemon watchdog.ProcID `json:"daemon"` // who writes, and is killed before somebody else undoes
 }
 
