@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,14 +27,19 @@ type key struct{ pkg, test string }
 
 type report struct {
 	output   map[key][]string
+	running  map[key]bool
 	passed   int
 	skipped  []string // with their reasons
 	failed   []key
 	brokenBy int // lines that are no events: a build that failed
 }
 
+func newReport() *report {
+	return &report{output: map[key][]string{}, running: map[key]bool{}}
+}
+
 func main() {
-	r := report{output: map[key][]string{}}
+	r := newReport()
 	if err := r.read(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(2)
@@ -62,6 +68,12 @@ func (r *report) read(in io.Reader, out io.Writer) error {
 func (r *report) take(e event, out io.Writer) {
 	k := key{e.Package, e.Test}
 	switch e.Action {
+	case "pass", "skip", "fail":
+		delete(r.running, k)
+	}
+	switch e.Action {
+	case "run":
+		r.running[k] = true
 	case "output", "build-output":
 		if e.Action == "build-output" {
 			fmt.Fprint(out, e.Output)
@@ -97,13 +109,45 @@ func reason(lines []string) string {
 	return strings.Join(said, " ")
 }
 
+// unfinished are the tests of failed packages that began and never ended: one
+// that hung until the time was up, or one that took the process with it. What
+// they wrote, the stacks among it, is all there is to learn from.
+func (r *report) unfinished() []key {
+	broken := map[string]bool{}
+	for _, k := range r.failed {
+		broken[k.pkg] = broken[k.pkg] || k.test == ""
+	}
+	var ks []key
+	for k := range r.running {
+		if broken[k.pkg] {
+			ks = append(ks, k)
+		}
+	}
+	slices.SortFunc(ks, func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.test, b.test))
+	})
+	return ks
+}
+
+// most is how many lines of one test are worth reading at each end.
+const most = 400
+
+// tail joins lines, and leaves the middle out where they are very many.
+func tail(lines []string) string {
+	if len(lines) > 2*most {
+		gap := fmt.Sprintf("[%d lines left out]\n", len(lines)-2*most)
+		lines = slices.Concat(lines[:most], []string{gap}, lines[len(lines)-most:])
+	}
+	return strings.Join(lines, "")
+}
+
 // privileged are the words by which a test says that it was not let look.
 var privileged = []string{"root", "namespace", "privilege", "CAP_"}
 
 // conclude prints the failures and the count, and tells whether all is well.
 func (r *report) conclude(out io.Writer, root bool) bool {
-	for _, k := range r.failed {
-		fmt.Fprintf(out, "\n=== %s %s\n%s", k.pkg, k.test, strings.Join(r.output[k], ""))
+	for _, k := range slices.Concat(r.failed, r.unfinished()) {
+		fmt.Fprintf(out, "\n=== %s %s\n%s", k.pkg, k.test, tail(r.output[k]))
 	}
 	ok := len(r.failed) == 0 && r.brokenBy == 0
 	for _, s := range r.skipped {

@@ -23,7 +23,7 @@ func TestConclude(t *testing.T) {
 		"package failed":   {pass + `{"Action":"fail","Package":"p"}`, true, false},
 		"no event":         {pass + "panic: broken", true, false},
 	} {
-		r := report{output: map[key][]string{}}
+		r := newReport()
 		var out strings.Builder
 		if err := r.read(strings.NewReader(tc.in), &out); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -31,5 +31,21 @@ func TestConclude(t *testing.T) {
 		if got := r.conclude(&out, tc.root); got != tc.want {
 			t.Errorf("%s: %v, want %v\n%s", name, got, tc.want, out.String())
 		}
+	}
+}
+
+// A test that hung has no end of its own; what it wrote must be shown.
+func TestUnfinishedIsShown(t *testing.T) {
+	in := `{"Action":"run","Package":"p","Test":"Hangs"}
+{"Action":"output","Package":"p","Test":"Hangs","Output":"panic: test timed out\n"}
+{"Action":"fail","Package":"p"}
+`
+	r := newReport()
+	var out strings.Builder
+	if err := r.read(strings.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	if r.conclude(&out, true) || !strings.Contains(out.String(), "=== p Hangs\npanic: test timed out") {
+		t.Errorf("%s", out.String())
 	}
 }
