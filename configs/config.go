@@ -130,10 +130,14 @@ func (c Config) Engine() watchdog.Settings {
 	}
 }
 
-func (c Config) linkSettings(name string) watchdog.LinkSettings {
-	l, ok := c.Link[name]
-	if !ok {
-		l = c.Link["default"]
+// linkSettings are those of the first named link that has a table of its own.
+func (c Config) linkSettings(names ...string) watchdog.LinkSettings {
+	l := c.Link["default"]
+	for _, name := range names {
+		if own, ok := c.Link[name]; ok {
+			l = own
+			break
+		}
 	}
 	return watchdog.LinkSettings{
 		Capacity: [2]float64{watchdog.Rx: l.CapacityRx.BytesPerSecond, watchdog.Tx: l.CapacityTx.BytesPerSecond},

@@ -107,6 +107,9 @@ func TestLinkTablesInheritTheDefault(t *testing.T) {
 	if eth0.Capacity[watchdog.Tx] != 125e6 || eth0.Mode[watchdog.Tx] != watchdog.ModeSocket || eth0.Mode[watchdog.Rx] != watchdog.ModeAuto {
 		t.Errorf("eth0: %+v", eth0)
 	}
+	if br0 := s.Link("eth2", "eth1"); br0.Mode[watchdog.Tx] != watchdog.ModeOff {
+		t.Errorf("eth1 over eth2: %+v", br0)
+	}
 	if eth1.Mode[watchdog.Tx] != watchdog.ModeOff || eth2.Mode[watchdog.Tx] != watchdog.ModeSocket {
 		t.Errorf("eth1: %+v, eth2: %+v", eth1, eth2)
 	}

@@ -20,6 +20,8 @@ type LinkState struct {
 	Transfers int           `json:"transfers"`
 	Limited   int           `json:"limited"`
 	Paused    int           `json:"paused"`
+	Sounding  bool          `json:"sounding,omitempty"` // everything is cut for a moment, to find the RTT of the empty path
+	Quiet     bool          `json:"quiet,omitempty"`    // and that has lasted: what is measured now is of an empty path
 	Why       string        `json:"why,omitempty"`
 }
 

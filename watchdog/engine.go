@@ -8,8 +8,8 @@ import (
 
 // Settings are the operator's choices for the engine.
 type Settings struct {
-	Link         func(name string) LinkSettings // by link name; never nil
-	MaxRunning   int                            // most transfers running at once on one link and direction; 0 for no cap
+	Link         func(names ...string) LinkSettings // of the first of these links that has its own, else of all; never nil
+	MaxRunning   int                                // most transfers running at once on one link and direction; 0 for no cap
 	Share        control.Share
 	Target       time.Duration // queueing delay to hold
 	Engage       time.Duration // queueing delay to engage at
@@ -44,6 +44,7 @@ type Engine struct {
 	learnt      map[LearntKey]float64
 	pins        map[TransferID]control.Pin
 	conditions  conditions
+	soundings   map[int]*sounding // by ifindex of the physical link
 	errors      map[string]*errorWindow
 	carriers    map[string]bool // links that were seen with a carrier
 	used        map[string]bool // links that are hardware, or that transfers or probes went over
@@ -65,6 +66,7 @@ func NewEngine(s Settings, learnt map[LearntKey]float64) *Engine {
 		learnt:      map[LearntKey]float64{},
 		pins:        map[TransferID]control.Pin{},
 		conditions:  conditions{},
+		soundings:   map[int]*sounding{},
 		errors:      map[string]*errorWindow{},
 		carriers:    map[string]bool{},
 		used:        map[string]bool{},
@@ -96,7 +98,9 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	e.forgetPins(s.Transfers)
 	links := newLinkIndex(s.Links)
 	var outs []judged
-	for _, g := range e.groups(s, links) {
+	groups := e.groups(s, links)
+	e.sound(s, groups, links, stands)
+	for _, g := range groups {
 		j := e.judge(s, g, stands)
 		j.want(&d.Desired)
 		d.Links = append(d.Links, j.state())

@@ -20,11 +20,14 @@ type host struct {
 	queue      time.Duration // while nothing is limited
 	management control.Reach
 	last       Decision
+	paths      []Path // in place of one silent target
+	blind      bool   // the link's delay is not known
+	toothless  bool   // no limit takes
 }
 
 func newHost(set func(*Settings), n int) *host {
 	s := Settings{
-		Link:     func(string) LinkSettings { return LinkSettings{Mode: [2]Mode{ModeSocket, ModeSocket}} },
+		Link:     func(...string) LinkSettings { return LinkSettings{Mode: [2]Mode{ModeSocket, ModeSocket}} },
 		Share:    control.ShareEqual,
 		Target:   5 * time.Millisecond,
 		Engage:   10 * time.Millisecond,
@@ -53,24 +56,32 @@ func (h *host) snapshot() Snapshot {
 	if len(h.transfers) == 0 {
 		q = 0
 	}
+	paths := h.paths
+	if paths == nil {
+		paths = []Path{{Target: netip.MustParseAddr("192.0.2.9"), Why: TargetSession, Link: 2, Loss: math.NaN()}}
+	}
 	return Snapshot{
 		Mono: h.now, Wall: time.Unix(1000, 0).Add(h.now), Management: h.management, Transfers: h.transfers,
 		Links: []Link{{
 			Index: 2, Name: "eth0", Kind: "device", Up: true, Carrier: true,
 			Rates: [2]Rates{{Known: true, Bytes: 100 * mbit}, {Known: true, Bytes: mbit}},
 			Delay: [2]LinkDelay{
-				{Queue: q, Base: 200 * time.Microsecond, Known: true},
-				{Queue: q, Base: 200 * time.Microsecond, Known: true},
+				{Queue: q, Base: 200 * time.Microsecond, Known: !h.blind},
+				{Queue: q, Base: 200 * time.Microsecond, Known: !h.blind},
 			},
 		}},
-		Paths: []Path{{Target: netip.MustParseAddr("192.0.2.9"), Why: TargetSession, Link: 2, Loss: math.NaN()}},
+		Paths: paths,
 	}
 }
 
 // run steps for a while and gives every decision to see.
 func (h *host) run(d time.Duration, see func(Decision)) {
 	for end := h.now + d; h.now < end; {
-		h.last = h.engine.Step(h.snapshot(), Outcome{Limits: h.last.Desired.Limits})
+		var stands Outcome
+		if !h.toothless {
+			stands.Limits = h.last.Desired.Limits
+		}
+		h.last = h.engine.Step(h.snapshot(), stands)
 		if see != nil {
 			see(h.last)
 		}
@@ -133,7 +144,7 @@ func TestEngineKeepsItsHandsOff(t *testing.T) {
 
 func TestEngineOff(t *testing.T) {
 	h := newHost(func(s *Settings) {
-		s.Link = func(string) LinkSettings { return LinkSettings{Mode: [2]Mode{ModeOff, ModeOff}} }
+		s.Link = func(...string) LinkSettings { return LinkSettings{Mode: [2]Mode{ModeOff, ModeOff}} }
 	}, 8)
 	h.run(10*time.Second, func(d Decision) {
 		if d.Active() {
@@ -212,6 +223,9 @@ func TestGroupsShareThePhysicalLink(t *testing.T) {
 	d := h.engine.Step(s, Outcome{})
 	if len(d.Links) != 1 || d.Links[0].Name != "eth0" || d.Links[0].Transfers != 4 {
 		t.Errorf("links: %+v", d.Links)
+	}
+	if p := Physical(s.Links); p(3) != 2 || p(4) != 2 || p(2) != 2 || p(9) != 9 {
+		t.Errorf("beneath 3, 4, 2 and 9: %d, %d, %d, %d", p(3), p(4), p(2), p(9))
 	}
 	gs := h.engine.groups(s, newLinkIndex(s.Links))
 	if len(gs) != 1 || gs[0].oneRoute {

@@ -46,9 +46,19 @@ func (j judged) findings() []finding {
 	if j.out.NotOurs {
 		notOurs.evidence = "rsync gave way and the delay stayed: " + j.evidence()
 	}
-	blind := finding{Unprotected, j.subject(), truth(j.out.Phase == control.Blind && len(j.transfers) > 0), Warning,
-		"no probe target answers and the capacity is unknown: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"}
+	blind := finding{Unprotected, j.subject(), truth(j.out.Phase == control.Blind && j.cut == nil && len(j.transfers) > 0), Warning, j.unseen()}
 	return []finding{saturated, notOurs, blind}
+}
+
+// unseen says what is missing to steer by, and the mend.
+func (j judged) unseen() string {
+	if j.doubtful {
+		return "a probe target answers, but the RTT of its empty path was first measured under load and could not be found since"
+	}
+	if j.link.Name == "" {
+		return "the link of these transfers is not known, and neither is its delay"
+	}
+	return "no probe target answers and the capacity is unknown: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"
 }
 
 // evidence is the values that the judgement rests on.

@@ -7,6 +7,10 @@ import (
 	"lifeline/watchdog/control"
 )
 
+// Physical gives the lowest link beneath each of links: what is seen on a VLAN
+// or a bridge with one port concerns the NIC that carries it.
+func Physical(links []Link) func(index int) int { return newLinkIndex(links).physical }
+
 // linkIndex finds links by index and walks down to the physical one.
 type linkIndex map[int]Link
 
@@ -40,17 +44,19 @@ type group struct {
 	key       ShaperKey // the physical link
 	link      Link      // zero when it is not known
 	shapeOn   ShaperKey // the link of the sockets' route
+	shaperOK  bool      // a shaper can be had or stands there
+	upper     string    // name of that link
 	oneRoute  bool      // all of them leave by shapeOn
 	transfers []Transfer
 }
 
-// groups sorts the transfers that may be touched by physical link and
-// direction. A controller that has no transfers left is stepped too, so that
+// groups sorts the transfers that may be touched, or whose link is known at
+// least, by physical link and direction. A controller that has no transfers left is stepped too, so that
 // it lets go.
 func (e *Engine) groups(s Snapshot, links linkIndex) []group {
 	by := map[ShaperKey]*group{}
 	for _, t := range s.Transfers {
-		if t.Foreign && !e.settings.ForeignNetns {
+		if t.Foreign && !e.settings.ForeignNetns || t.Link == 0 && t.Control == ControlNone {
 			continue
 		}
 		k := ShaperKey{links.physical(t.Link), t.Direction}
@@ -69,6 +75,8 @@ func (e *Engine) groups(s Snapshot, links linkIndex) []group {
 	}
 	out := make([]group, 0, len(by))
 	for _, g := range by {
+		upper := links[g.shapeOn.Link]
+		g.shaperOK, g.upper = upper.ShaperOK[g.key.Direction], upper.Name
 		out = append(out, *g)
 	}
 	slices.SortFunc(out, func(a, b group) int {
@@ -82,12 +90,15 @@ type judged struct {
 	group
 	in  control.Input
 	out control.Output
+	cut *sounding // nil unless the link is being sounded
+
+	doubtful bool // a target answers, and the RTT of its empty path is in doubt
 }
 
 // judge steps the controller of one group.
 func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	dir := g.key.Direction
-	ls := e.settings.Link(g.link.Name)
+	ls := e.settingsOf(g)
 	c := e.controllers[g.key]
 	if c == nil {
 		c = control.New(e.controlSettings(ls, dir))
@@ -105,7 +116,7 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
 		Delay:      g.link.Delay[dir],
 		Management: s.Management,
-		Shaper:     g.oneRoute && g.link.ShaperOK[dir],
+		Shaper:     g.oneRoute && g.shaperOK,
 		ShaperOn:   shaperOn,
 		Flows:      make([]control.Flow, 0, len(g.transfers)),
 	}
@@ -119,8 +130,19 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	if len(g.transfers) == 0 && out.Phase == control.Free {
 		delete(e.controllers, g.key)
 	}
-	return judged{g, in, out}
+	j := judged{group: g, in: in, out: out}
+	if c := e.soundings[g.key.Link]; c != nil && ls.Mode[dir] != ModeOff {
+		j.doubtful = true
+		if c.on {
+			j.cut = c
+		}
+	}
+	return j
 }
+
+// settingsOf are the operator's for the physical link, else for the one that is
+// seen in routes.
+func (e *Engine) settingsOf(g group) LinkSettings { return e.settings.Link(g.link.Name, g.upper) }
 
 func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Settings {
 	return control.Settings{
@@ -175,6 +197,9 @@ func (j judged) want(d *Desired) {
 			d.Limits[TransferID(f.ID)] = l
 		}
 	}
+	if j.cut != nil {
+		j.silence(d)
+	}
 	if j.out.Shaper > 0 {
 		d.Shapers[j.shapeOn] = j.out.Shaper
 	}
@@ -189,10 +214,14 @@ func (j judged) state() LinkState {
 		Delay:    j.in.Delay, Shaper: j.out.Shaper,
 		Transfers: len(j.transfers), Why: j.out.Why,
 	}
-	for _, f := range j.out.Flows {
+	if j.cut != nil {
+		st.Sounding, st.Quiet = true, j.cut.quiet
+		st.Why = "cut for a moment: the RTT of the empty path has only been measured under load"
+	}
+	for i, f := range j.out.Flows {
 		if f.Pause {
 			st.Paused++
-		} else if f.Window > 0 || f.Pacing > 0 || f.Shape {
+		} else if f.Window > 0 || f.Pacing > 0 || f.Shape || j.cut != nil && silenced(j.transfers[i]) {
 			st.Limited++
 		}
 	}

@@ -56,7 +56,7 @@ func TestErrorWindowForgets(t *testing.T) {
 }
 
 func engineForLinks() *Engine {
-	return NewEngine(Settings{Link: func(string) LinkSettings { return LinkSettings{} }, IdleTick: time.Second}, nil)
+	return NewEngine(Settings{Link: func(...string) LinkSettings { return LinkSettings{} }, IdleTick: time.Second}, nil)
 }
 
 func truthOf(fs []finding, name ConditionName, subject string) Truth {

@@ -184,6 +184,7 @@ type Path struct {
 	Base      time.Duration `json:"base"`       // learnt while idle; 0 when unknown
 	Known     bool          `json:"known"`
 	Delay     bool          `json:"delay"`    // may be used for queueing delay (a gateway only once it was seen to queue)
+	Doubt     bool          `json:"doubt"`    // Base was first measured under load and may hold a queue: no delay is computed
 	Answered  bool          `json:"answered"` // ever, in this run
 	Silent    time.Duration `json:"silent"`   // since the last answer, while probes went unanswered; 0 when answering
 	Loss      float64       `json:"loss"`     // ratio 0..1 of the last window; NaN when nothing was sent

@@ -31,7 +31,7 @@ type board struct {
 	mu     sync.Mutex
 	last   watchdog.Report
 	guard  int
-	phases map[watchdog.ShaperKey]control.Phase
+	phases map[watchdog.ShaperKey]stance
 	saved  time.Time
 }
 
@@ -40,7 +40,7 @@ const saveEvery = 30 * time.Second
 
 func newBoard(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *acting, s *senses) *board {
 	return &board{log: log, journal: j, alerts: al, acts: a, senses: s, started: time.Now(),
-		first: make(chan struct{}), phases: map[watchdog.ShaperKey]control.Phase{}}
+		first: make(chan struct{}), phases: map[watchdog.ShaperKey]stance{}}
 }
 
 // tell takes one turn.
@@ -80,20 +80,35 @@ func (b *board) change(at time.Time, c watchdog.Change) {
 		"severity": c.Condition.Severity, "evidence": c.Condition.Evidence, "since": c.Condition.Since})
 }
 
+// stance is what is told of a link's controller when it changes.
+type stance struct {
+	phase    control.Phase
+	sounding bool
+}
+
 // phase tells when a link's controller moves on.
 func (b *board) phase(at time.Time, l watchdog.LinkState) {
 	k := watchdog.ShaperKey{Link: l.Link, Direction: l.Direction}
-	if b.phases[k] == l.Phase {
+	now := stance{l.Phase, l.Sounding}
+	if b.phases[k] == now {
 		return
 	}
-	b.phases[k] = l.Phase
+	b.phases[k] = now
 	b.log.Info("control", "link", l.Name, "direction", l.Direction, "phase", l.Phase, "transfers", l.Transfers,
-		"limited", l.Limited, "paused", l.Paused, "capacity", watchdog.Mbit(l.Capacity), "why", l.Why)
+		"limited", l.Limited, "paused", l.Paused, "capacity", capacity(l.Capacity), "why", l.Why)
 	if b.alerts != nil {
 		b.alerts.Remark(at, l.Name+" "+l.Direction.String(), fmt.Sprintf("%s: %s (%d transfers, %d limited, %d paused)",
 			l.Phase, l.Why, l.Transfers, l.Limited, l.Paused))
 	}
 	b.note(at, "control", fmt.Sprintf("%s %s: %s", l.Name, l.Direction, l.Phase), map[string]any{"why": l.Why, "transfers": l.Transfers})
+}
+
+// capacity is for people: 0 is unknown.
+func capacity(bytesPerSecond float64) string {
+	if bytesPerSecond == 0 {
+		return "unknown"
+	}
+	return watchdog.Mbit(bytesPerSecond)
 }
 
 func (b *board) note(at time.Time, kind, text string, data map[string]any) {

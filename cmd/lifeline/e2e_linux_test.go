@@ -60,6 +60,14 @@ type stage struct {
 // setStage builds a lab and starts the daemon in it.
 func setStage(t *testing.T, o lab.Options, config string) *stage {
 	t.Helper()
+	s := buildStage(t, o)
+	s.launch(config)
+	return s
+}
+
+// buildStage builds a lab with an administrator who is logged in.
+func buildStage(t *testing.T, o lab.Options) *stage {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
 	}
@@ -80,17 +88,24 @@ func setStage(t *testing.T, o lab.Options, config string) *stage {
 	t.Cleanup(func() { admin.Close() })
 	s := &stage{T: t, lab: l}
 	s.before = s.dump()
-	if s.daemon, err = (&scenario.Daemon{Binary: binary, Config: config}).Start(ctx, l); err != nil {
-		t.Fatal(err)
+	return s
+}
+
+// launch starts the daemon.
+func (s *stage) launch(config string) {
+	s.Helper()
+	d, err := (&scenario.Daemon{Binary: binary, Config: config}).Start(s.Context(), s.lab)
+	if err != nil {
+		s.Fatal(err)
 	}
-	t.Cleanup(s.daemon.Stop)
+	s.daemon = d
+	s.Cleanup(d.Stop)
 	s.atHome()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", s.daemon.Log())
+	s.Cleanup(func() {
+		if s.Failed() {
+			s.Logf("the daemon's log:\n%s", d.Log())
 		}
 	})
-	return s
 }
 
 // atHome checks that the daemon's main thread was not lent out to another

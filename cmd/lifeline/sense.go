@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,15 +48,17 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	snap.Softnet, errs = s.softnet.Sample(mono)
 	note(errs)
 	snap.Reboot = s.reboot.Latest()
-	s.aim(mono, &snap)
+	physical := watchdog.Physical(snap.Links)
+	s.aim(mono, &snap, quiet(last, physical))
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
 	snap.Management = path.Reach(snap.Paths)
 	for i := range snap.Links {
 		l := &snap.Links[i]
+		over := func(link int) bool { return link == l.Index || physical(link) == l.Index }
 		for _, d := range []watchdog.Direction{watchdog.Rx, watchdog.Tx} {
-			heard := path.Listen(l.Index, d, snap.Transfers, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
-			l.Delay[d] = path.LinkDelay(l.Index, snap.Paths, heard)
+			heard := path.Listen(over, d, snap.Transfers, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
+			l.Delay[d] = path.LinkDelay(over, snap.Paths, heard)
 			l.ShaperOK[d] = s.shapeable(watchdog.ShaperKey{Link: l.Index, Direction: d})
 		}
 	}
@@ -63,8 +66,16 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	return snap
 }
 
+// quiet tells which links carry next to nothing because a sounding has cut all
+// transfers over their NIC.
+func quiet(last watchdog.Decision, physical func(int) int) func(link int) bool {
+	return func(link int) bool {
+		return slices.ContainsFunc(last.Links, func(l watchdog.LinkState) bool { return l.Quiet && l.Link == physical(link) })
+	}
+}
+
 // aim tells the path probe whom to ask, how often, and which links are idle.
-func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot) {
+func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, quiet func(link int) bool) {
 	mode := path.Idle
 	if len(snap.Transfers) > 0 {
 		mode = path.Fast
@@ -73,7 +84,7 @@ func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot) {
 	var idle []int
 	for _, l := range snap.Links {
 		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]
-		if rx.Known && tx.Known && rx.Bytes < idleRate && tx.Bytes < idleRate {
+		if rx.Known && tx.Known && rx.Bytes < idleRate && tx.Bytes < idleRate || quiet(l.Index) {
 			idle = append(idle, l.Index)
 		}
 	}

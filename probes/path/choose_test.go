@@ -141,6 +141,9 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// only is a link with nothing over it.
+func only(link int) Over { return func(l int) bool { return l == link } }
+
 func TestLinkDelay(t *testing.T) {
 	p := func(link int, base, rtt time.Duration) watchdog.Path {
 		return watchdog.Path{Link: link, Base: base, RTT: rtt, Known: true, Delay: true, Answered: true}
@@ -161,7 +164,7 @@ func TestLinkDelay(t *testing.T) {
 		"silent":        {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Silent = 1 })}, Passive{}, "unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := LinkDelay(2, c.paths, c.passive)
+			d := LinkDelay(only(2), c.paths, c.passive)
 			got := "unknown"
 			if d.Known {
 				got = fmt.Sprintf("%v over %v", d.Queue, d.Base)
@@ -174,7 +177,7 @@ func TestLinkDelay(t *testing.T) {
 			}
 		})
 	}
-	if d := LinkDelay(0, []watchdog.Path{p(0, ms, 50*ms)}, Passive{}); d.Known {
+	if d := LinkDelay(only(0), []watchdog.Path{p(0, ms, 50*ms)}, Passive{}); d.Known {
 		t.Error("the unknown link has a delay")
 	}
 }

@@ -5,13 +5,17 @@ import (
 	"lifeline/watchdog/control"
 )
 
+// Over tells which links, by ifindex, count as one: what lies over a NIC (a
+// VLAN, a bridge with that one port) is carried by it.
+type Over func(link int) bool
+
 // LinkDelay is the queueing delay of a link: the least that its targets show,
 // because what only one of them sees is on that one's way and not on ours.
 // Without such a target it is the passive evidence, and without that unknown.
-func LinkDelay(link int, paths []watchdog.Path, passive Passive) control.Delay {
+func LinkDelay(over Over, paths []watchdog.Path, passive Passive) control.Delay {
 	var d control.Delay
 	for _, p := range paths {
-		if p.Link != link || link == 0 || !p.Known || !p.Delay || p.Silent > 0 {
+		if p.Link == 0 || !over(p.Link) || !p.Known || !p.Delay || p.Silent > 0 {
 			continue
 		}
 		if !d.Known || p.Queue() < d.Queue {

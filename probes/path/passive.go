@@ -30,11 +30,11 @@ const (
 // that a shaper of ours holds that direction: the connections then wait in our
 // own class, which tells nothing of the link. before are the transfers of an
 // earlier sample, taken the given time ago, for the retransmissions.
-func Listen(link int, d watchdog.Direction, transfers, before []watchdog.Transfer, ago time.Duration, shaped bool) Passive {
+func Listen(over Over, d watchdog.Direction, transfers, before []watchdog.Transfer, ago time.Duration, shaped bool) Passive {
 	var p Passive
 	peers, young := make(map[netip.Addr][]watchdog.TCP), make(map[netip.Addr][]watchdog.TCP)
 	for _, t := range transfers {
-		if t.Link != link || link == 0 || t.Direction != d || !t.TCP.Known || t.Foreign {
+		if t.Link == 0 || !over(t.Link) || t.Direction != d || !t.TCP.Known || t.Foreign {
 			continue
 		}
 		p.Retrans += retransRate(t, before, ago)

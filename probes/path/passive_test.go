@@ -43,7 +43,7 @@ func TestListen(t *testing.T) {
 		"IPv6 peers are as good": {[]watchdog.Transfer{sender("a", "2001:db8::1", 12*ms, 2*ms)}, false, 10 * ms},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Listen(2, watchdog.Tx, c.transfers, nil, 0, c.shaped)
+			got := Listen(only(2), watchdog.Tx, c.transfers, nil, 0, c.shaped)
 			if got.Known != (c.want >= 0) || got.Known && got.Queue != c.want {
 				t.Errorf("got %+v, want %v", got, c.want)
 			}
@@ -56,10 +56,10 @@ func TestListenCountsRetransmissions(t *testing.T) {
 	before[0].TCP.Retrans, before[1].TCP.Retrans, before[2].TCP.Retrans = 5, 100, 9
 	now := []watchdog.Transfer{sender("a", "10.0.0.1", ms, ms), sender("b", "10.0.0.1", ms, ms), sender("c", "10.0.0.1", ms, ms), sender("new", "10.0.0.1", ms, ms)}
 	now[0].TCP.Retrans, now[1].TCP.Retrans, now[2].TCP.Retrans, now[3].TCP.Retrans = 15, 104, 2, 1000
-	if got := Listen(2, watchdog.Tx, now, before, 2*time.Second, false).Retrans; got != 7 {
+	if got := Listen(only(2), watchdog.Tx, now, before, 2*time.Second, false).Retrans; got != 7 {
 		t.Errorf("got %v segments/s, want 7", got)
 	}
-	if got := Listen(2, watchdog.Tx, now, before, 0, false).Retrans; got != 0 {
+	if got := Listen(only(2), watchdog.Tx, now, before, 0, false).Retrans; got != 0 {
 		t.Errorf("in no time %v segments/s", got)
 	}
 }

@@ -44,6 +44,27 @@ func TestIdleLearnsTheBase(t *testing.T) {
 	})
 }
 
+// A base that was first measured under load gives no delay and is in doubt,
+// until the link was empty for a while.
+func TestBaseInDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T, s *scene) {
+		s.net.set(admin, 150*ms)
+		s.SetTargets([]netip.Addr{admin}, nil)
+		s.SetIdle()
+		s.SetMode(Fast)
+		s.tick(100*ms, 20*time.Second)
+		if p := s.one(t, admin); !p.Known || p.Delay || !p.Doubt {
+			t.Errorf("under load: %+v", p)
+		}
+		s.net.set(admin, 12*ms)
+		s.SetIdle(2)
+		s.tick(100*ms, 5*time.Second)
+		if p := s.one(t, admin); !p.Delay || p.Doubt || p.Base != 12*ms {
+			t.Errorf("once the link was empty: %+v", p)
+		}
+	})
+}
+
 func TestFastFollowsAQueue(t *testing.T) {
 	bubble(t, func(t *testing.T, s *scene) {
 		s.net.set(admin, 20*ms)
@@ -167,13 +188,13 @@ func TestSecondTargetMustConfirmAfresh(t *testing.T) {
 		s.net.set(other, 60*ms)
 		s.tick(100*ms, time.Second)
 		paths, _ := s.Sample(s.Clock())
-		if d := LinkDelay(2, paths, Passive{}); d.Queue < 50*ms {
+		if d := LinkDelay(only(2), paths, Passive{}); d.Queue < 50*ms {
 			t.Errorf("a second after the queue: %+v from %+v", d, paths)
 		}
 		s.net.set(other, 2*ms) // so it was the admin's own line
 		s.tick(100*ms, time.Second)
 		paths, _ = s.Sample(s.Clock())
-		if d := LinkDelay(2, paths, Passive{}); d.Queue != 0 {
+		if d := LinkDelay(only(2), paths, Passive{}); d.Queue != 0 {
 			t.Errorf("one target only is late: %+v from %+v", d, paths)
 		}
 	})
