@@ -45,6 +45,11 @@ test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
 	@$(MAKE) --no-print-directory lint
 	@{ $(GO) test -race -p 1 -timeout 14m -json ./...; $(GO) test -json ./watchdog/control; } | $(GO) run ./cmd/testreport
 
+.PHONY: soak-alerts
+soak-alerts: ## alerts with every default timing: a real Alertmanager, a dead path of 60 s (as root; 15 minutes)
+	@configs/packaging/setup.sh test
+	@LIFELINE_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run Soak ./watchdog/alert ./cmd/lifeline
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the layers
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }

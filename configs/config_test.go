@@ -1,14 +1,17 @@
 package configs
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
@@ -33,6 +36,32 @@ func TestExampleHasEveryKey(t *testing.T) {
 		if _, ok := places[key]; !ok {
 			t.Errorf("example.toml does not document %q", key)
 		}
+	}
+}
+
+// The receiver in the example's comment has every key of one, and would be read.
+func TestExampleReceiverHasEveryKey(t *testing.T) {
+	places := keyPlaces(exampleReceiver())
+	for _, key := range tomlKeys(Receiver{}) {
+		if _, ok := places["receiver[0]."+key]; !ok {
+			t.Errorf("example.toml does not document the receiver's %q", key)
+		}
+	}
+	var c Config
+	if err := toml.NewDecoder(bytes.NewReader(exampleReceiver())).DisallowUnknownFields().Decode(&c); err != nil || len(c.Receivers) != 1 {
+		t.Errorf("%d receivers, %v", len(c.Receivers), err)
+	}
+}
+
+// What may be zero can be set to zero, and what is left out has its default.
+func TestReceiverDefaults(t *testing.T) {
+	c, err := Parse("x", []byte("[[receiver]]\nname = 'a'\ntype = 'alertmanager'\nurl = 'http://x/'\ngroup_wait = '0s'\nresolved = false\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.AlertConfig().Receivers[0]
+	if r.GroupWait != 0 || r.GroupInterval != 5*time.Minute || r.Resolved || r.Timeout != 10*time.Second {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -12,10 +12,11 @@ func tomlKeys(v any) []string {
 			f := t.Field(i)
 			name := prefix + f.Tag.Get("toml")
 			switch {
-			case f.Type.Kind() == reflect.Map:
+			case f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct:
 				walk(name+".default.", f.Type.Elem())
 			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && f.Type.Elem().Field(0).Tag != "":
-				// any number of tables: the example shows one in a comment
+				// any number of tables: the example shows one in a comment, see
+				// TestExampleReceiverHasEveryKey
 			case f.Type.Kind() == reflect.Struct && f.Type.Field(0).Tag != "":
 				walk(name+".", f.Type)
 			default:

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -69,8 +68,11 @@ func Parse(name string, b []byte) (Config, error) {
 		places := keyPlaces(b)
 		all := make([]error, 0, len(errs))
 		for _, e := range errs {
-			p := places[e.Key]
-			e.File, e.Line, e.Column = name, p.Line, p.Column
+			p, ok := places[e.Key]
+			if table, _, in := strings.Cut(e.Key, "]."); !ok && in {
+				p = places[table+"]"] // the key is missing: the table it should be in
+			}
+			e.File, e.Line, e.Column, e.Key = name, p.Line, p.Column, unnumbered(e.Key)
 			all = append(all, e)
 		}
 		return Config{}, errors.Join(all...)
@@ -161,7 +163,7 @@ func decodeError(name string, b []byte, err error) error {
 		return &Error{name, line, col, key, mend(strings.TrimPrefix(de.Error(), "toml: "), key)}
 	}
 	key, at := unquoted(b)
-	return &Error{name, at.Line, at.Column, key, strings.TrimPrefix(err.Error(), "toml: ")}
+	return &Error{name, at.Line, at.Column, unnumbered(key), strings.TrimPrefix(err.Error(), "toml: ")}
 }
 
 // unquoted finds the first key that wants a string and has something else:
@@ -198,90 +200,6 @@ func mend(msg, key string) string {
 	return msg
 }
 
-// suggest names the known key that is nearest to a wrong one.
-func suggest(key string) string {
-	best, bestDist := "", 4
-	for _, k := range knownKeys() {
-		if d := distance(wildcard(key), k.name); d < bestDist {
-			best, bestDist = k.name, d
-		}
-	}
-	if best == "" {
-		return ": remove it; `lifeline check-config --example` lists every key"
-	}
-	return fmt.Sprintf(": did you mean %q?", strings.Replace(best, "link.default", linkPrefix(key), 1))
-}
-
-func linkPrefix(key string) string {
-	if p := strings.Split(key, "."); len(p) > 2 {
-		return p[0] + "." + p[1]
-	}
-	return "link.default"
-}
-
-// wildcard maps the keys of every link to those of the default one.
-func wildcard(key string) string {
-	if p := strings.Split(key, "."); len(p) == 3 && p[0] == "link" {
-		return "link.default." + p[2]
-	}
-	return key
-}
-
-type knownKey struct{ name, value string }
-
-// knownKeys are the keys of the example and the values they have there.
-func knownKeys() []knownKey {
-	var ks []knownKey
-	walk(Example, func(key string, raw []byte, _ unstable.Position) {
-		ks = append(ks, knownKey{key, string(raw)})
-	})
-	return ks
-}
-
-// keyPlaces finds where each key stands.
-func keyPlaces(b []byte) map[string]unstable.Position {
-	m := map[string]unstable.Position{}
-	walk(b, func(key string, _ []byte, at unstable.Position) { m[key] = at })
-	return m
-}
-
-// keyAtLine names the key on a line.
-func keyAtLine(b []byte, line int) (key string) {
-	walk(b, func(k string, _ []byte, at unstable.Position) {
-		if at.Line == line {
-			key = k
-		}
-	})
-	return key
-}
-
-// walk visits every key with its raw value and place. It stops at the first
-// syntax error, which the decoder has already reported.
-func walk(b []byte, visit func(key string, raw []byte, at unstable.Position)) {
-	var p unstable.Parser
-	p.Reset(b)
-	var table []string
-	for p.NextExpression() {
-		e := p.Expression()
-		var parts []string
-		var at unstable.Position
-		for it := e.Key(); it.Next(); {
-			if len(parts) == 0 {
-				at = p.Shape(it.Node().Raw).Start
-			}
-			parts = append(parts, string(it.Node().Data))
-		}
-		switch e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			table = parts
-			visit(strings.Join(table, "."), nil, at)
-		case unstable.KeyValue:
-			raw := p.Raw(e.Value().Raw)
-			visit(strings.Join(append(slices.Clone(table), parts...), "."), raw, at)
-		}
-	}
-}
-
 // invalidUTF8 finds the first byte that is no UTF-8.
 func invalidUTF8(b []byte) (line, col int, found bool) {
 	line, col = 1, 1
@@ -297,24 +215,4 @@ func invalidUTF8(b []byte) (line, col int, found bool) {
 		b = b[n:]
 	}
 	return 0, 0, false
-}
-
-// distance is the Levenshtein distance of two keys, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,7 +3,6 @@ package configs
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"lifeline/watchdog/alert"
@@ -29,10 +28,10 @@ type Receiver struct {
 	URLFile        string            `toml:"url_file"`
 	MinSeverity    string            `toml:"min_severity"`
 	Resolved       *bool             `toml:"resolved"`
-	Heartbeat      Duration          `toml:"heartbeat"`
-	Timeout        Duration          `toml:"timeout"`
-	RetryMin       Duration          `toml:"retry_min"`
-	RetryMax       Duration          `toml:"retry_max"`
+	Heartbeat      *Duration         `toml:"heartbeat"`
+	Timeout        *Duration         `toml:"timeout"`
+	RetryMin       *Duration         `toml:"retry_min"`
+	RetryMax       *Duration         `toml:"retry_max"`
 	Headers        map[string]string `toml:"headers"`
 	HeaderFiles    map[string]string `toml:"header_files"`
 	BasicUser      string            `toml:"basic_user"`
@@ -52,9 +51,9 @@ type Receiver struct {
 	ContentType    string            `toml:"content_type"`
 	TemplateFile   string            `toml:"template_file"`
 	Labels         map[string]string `toml:"labels"`
-	GroupWait      Duration          `toml:"group_wait"`
-	GroupInterval  Duration          `toml:"group_interval"`
-	Resend         Duration          `toml:"resend"`
+	GroupWait      *Duration         `toml:"group_wait"`
+	GroupInterval  *Duration         `toml:"group_interval"`
+	Resend         *Duration         `toml:"resend"`
 }
 
 func defaultAlerts() Alerts {
@@ -101,12 +100,12 @@ func (r Receiver) alert() alert.Receiver {
 	}
 	for _, s := range []struct {
 		to *time.Duration
-		v  Duration
+		v  *Duration
 	}{
 		{&a.Heartbeat, r.Heartbeat}, {&a.Timeout, r.Timeout}, {&a.RetryMin, r.RetryMin}, {&a.RetryMax, r.RetryMax},
 		{&a.GroupWait, r.GroupWait}, {&a.GroupInterval, r.GroupInterval}, {&a.Resend, r.Resend},
 	} {
-		if s.v.Duration != 0 {
+		if s.v != nil {
 			*s.to = s.v.Duration
 		}
 	}
@@ -133,7 +132,7 @@ func (c *Config) checkAlerts(bad report) {
 		case f.Receiver == "":
 			bad("alerts."+f.Field, "%s", f.Msg)
 		default:
-			bad("receiver."+f.Field, "%s", strings.TrimSpace(fmt.Sprintf("receiver %q: %s", f.Receiver, f.Msg)))
+			bad(fmt.Sprintf("receiver[%d].%s", f.Index, f.Field), "receiver %q: %s", f.Receiver, f.Msg)
 		}
 	}
 }

@@ -14,50 +14,34 @@ import (
 // newAlertsCommand shows how alerting does, and tests and repeats it.
 func newAlertsCommand() *cobra.Command {
 	var f clientFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "alerts", Short: "Show the receivers, what waits for them and what they refused", Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.showAlerts(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.client()
+			if err != nil {
+				return err
+			}
+			a, err := c.Alerts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), a)
+			}
+			return a.Text(cmd.OutOrStdout())
+		},
 	}
 	f.add(cmd)
-	cmd.AddCommand(newAlertsTestCommand(), newResendCommand())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(newAlertsTestCommand(), newResendCommand(), newSchemaCommand())
 	return cmd
-}
-
-func (f *clientFlags) showAlerts(cmd *cobra.Command) error {
-	c, err := f.client()
-	if err != nil {
-		return err
-	}
-	a, err := c.Alerts(cmd.Context())
-	if err != nil {
-		return err
-	}
-	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "%d incidents stand\n", a.Status.Open)
-	for _, r := range a.Status.Receivers {
-		fmt.Fprintf(w, "receiver %s (%s): %d wait, %d refused %s\n", r.Name, r.Type, r.Pending, r.Dead, r.LastErr)
-	}
-	if len(a.Status.Receivers) == 0 {
-		fmt.Fprintln(w, "no receiver is configured: add [[receiver]] tables, docs/alerts.md tells how")
-	}
-	for _, d := range a.DeadLetters {
-		fmt.Fprintf(w, "refused by %s: %s %s (%d %s) %s\n", d.Receiver, d.Kind, d.Event, d.Status, d.Error, d.Summary)
-	}
-	for _, s := range a.Silences {
-		fmt.Fprintf(w, "silence %s\n", silence(s))
-	}
-	return nil
-}
-
-// silence is one silence in a line.
-func silence(s alert.Silence) string {
-	return fmt.Sprintf("%s until %s: condition %q, subject %q %s", s.ID, s.Until.Format(time.RFC3339), s.Condition, s.Subject, s.Comment)
 }
 
 func newAlertsTestCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
-		Use: "test [RECEIVER]", Short: "Send a test alert, its begin and its end", Args: cobra.MaximumNArgs(1),
+		Use: "test [RECEIVER]", Short: "Send a test alert, its begin and its end", Args: atMostOne("RECEIVER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client()
 			if err != nil {
@@ -79,7 +63,7 @@ func newResendCommand() *cobra.Command {
 	var f clientFlags
 	var event string
 	cmd := &cobra.Command{
-		Use: "resend [RECEIVER]", Short: "Send again what receivers refused", Args: cobra.MaximumNArgs(1),
+		Use: "resend [RECEIVER]", Short: "Send again what receivers refused", Args: atMostOne("RECEIVER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client()
 			if err != nil {
@@ -89,7 +73,7 @@ func newResendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d events wait to be sent again\n", n)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "events that are sent again: %d\n", n)
 			return err
 		},
 	}
@@ -98,13 +82,26 @@ func newResendCommand() *cobra.Command {
 	return cmd
 }
 
+// newSchemaCommand prints what receivers of type "json" may rely on.
+func newSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of the payload of receivers of type \"json\"", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(alert.Schema)
+			return err
+		},
+	}
+}
+
 // newSilenceCommand keeps alerts from being told for a time.
 func newSilenceCommand() *cobra.Command {
 	var f clientFlags
 	var s alert.Silence
-	var condition string
 	cmd := &cobra.Command{
-		Use: "silence DURATION", Short: "Tell nobody for a time, as 2h, of conditions or a subject", Args: exactly("DURATION"),
+		Use: "silence DURATION", Short: "Tell nobody for a time, as 2h, of everything or of what is named", Args: exactly("DURATION"),
+		Long: "Tells nobody of new incidents for a time. Conditions, subjects and severities may hold \"*\" for any text and\n" +
+			"\"?\" for any character; without them everything is silenced. The end of an incident that was told before is\n" +
+			"told all the same, heartbeats go on, and the history has everything.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := time.ParseDuration(args[0])
 			if err != nil || d <= 0 {
@@ -114,18 +111,70 @@ func newSilenceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.Condition = condition
+			if s.Condition == "" && s.Subject == "" && s.Severity == "" {
+				s.Condition = "*"
+			}
 			made, err := c.Silence(cmd.Context(), web.SilenceRequest{Silence: s, Lasts: d})
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "silence %s\n", silence(made))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row())
 			return err
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&condition, "condition", "", "only this condition, as LinkSaturated")
-	cmd.Flags().StringVar(&s.Subject, "subject", "", "only this subject, as \"eth0 rx\"")
+	cmd.Flags().StringVar(&s.Condition, "condition", "", "only this condition, as LinkSaturated")
+	cmd.Flags().StringVar(&s.Subject, "subject", "", "only this subject, as \"eth0 rx\" or \"eth0*\"")
+	cmd.Flags().StringVar(&s.Severity, "severity", "", "only this severity: info, warning or critical")
 	cmd.Flags().StringVar(&s.Comment, "comment", "", "why")
+	cmd.AddCommand(newSilenceListCommand(), newSilenceEndCommand())
+	return cmd
+}
+
+func newSilenceListCommand() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the silences in force", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.client()
+			if err != nil {
+				return err
+			}
+			a, err := c.Alerts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(a.Silences) == 0 {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "nothing is silenced")
+			}
+			for _, s := range a.Silences {
+				if _, err = fmt.Fprintln(cmd.OutOrStdout(), s.Row()); err != nil {
+					break
+				}
+			}
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func newSilenceEndCommand() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: "end ID", Short: "End a silence before its time, or with \"all\" every one", Args: exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.client()
+			if err != nil {
+				return err
+			}
+			if err := c.Unsilence(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "silence %s is over\n", args[0])
+			return err
+		},
+	}
+	f.add(cmd)
 	return cmd
 }

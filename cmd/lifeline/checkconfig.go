@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -23,15 +24,30 @@ func newCheckConfigCommand() *cobra.Command {
 			if len(args) != 1 {
 				return usage(errors.New("name one configuration file to check, or --example to see every key"))
 			}
-			if _, err := configs.Load(args[0]); err != nil {
-				return usage(err)
-			}
-			_, err := fmt.Fprintf(out, "%s: good\n", args[0])
-			return err
+			return checkConfig(out, args[0])
 		},
 	}
 	cmd.Flags().BoolVar(&example, "example", false, "print a file with every key, its meaning and its default")
 	return cmd
+}
+
+// checkConfig checks a file, and the files that it names for receivers.
+func checkConfig(out io.Writer, file string) error {
+	c, err := configs.Load(file)
+	if err != nil {
+		return usage(err)
+	}
+	untried, err := c.AlertConfig().Check()
+	if err != nil {
+		return usage(fmt.Errorf("%s: %w", file, err))
+	}
+	for _, u := range untried {
+		if _, err := fmt.Fprintf(out, "%s: not tried: %s\n", file, u); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(out, "%s: good\n", file)
+	return err
 }
 
 // loadConfig reads the named file, else the usual one, else the defaults. It

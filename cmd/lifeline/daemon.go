@@ -46,7 +46,7 @@ type daemon struct {
 	log     *slog.Logger
 	acts    *acting
 	journal *journal.Journal // nil when it could not be opened
-	alerts  *alert.Alerts    // likewise
+	alerts  *alert.Alerts
 	metrics *metrics.Metrics
 	health  *web.Health
 	loop    *watchdog.Loop
@@ -74,7 +74,11 @@ func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 // wire joins the parts.
 func (d *daemon) wire() error {
 	d.openJournal()
-	d.openAlerts()
+	var err error
+	if d.alerts, err = alert.Open(d.cfg.StateDir, d.cfg.AlertConfig(), d.log); err != nil {
+		return usage(err)
+	}
+	d.tasks = append(d.tasks, d.alerts)
 	d.newMetrics()
 	s, err := d.newSenses()
 	if err != nil {
@@ -103,17 +107,6 @@ func (d *daemon) openJournal() {
 	}
 	d.journal = j
 	d.tasks = append(d.tasks, j)
-}
-
-// openAlerts opens the spool. Without it control goes on, and nobody is told.
-func (d *daemon) openAlerts() {
-	a, err := alert.Open(d.cfg.StateDir, d.cfg.AlertConfig(), d.log)
-	if err != nil {
-		d.log.Error("no alert will be sent", "error", err)
-		return
-	}
-	d.alerts = a
-	d.tasks = append(d.tasks, a)
 }
 
 // newSenses makes the probes and their tasks.

@@ -126,6 +126,16 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
+// atMostOne refuses more than the one argument that may be given.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return usage(fmt.Errorf("%s takes at most one argument (%q), and got %q", cmd.CommandPath(), what, args))
+	}
+}
+
 // exactly refuses any other number of arguments, naming what is wanted.
 func exactly(what ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

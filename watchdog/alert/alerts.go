@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -21,9 +20,6 @@ import (
 )
 
 const (
-	// loopDead is how long the control loop may be silent before heartbeats are
-	// withheld; when idle it turns every second.
-	loopDead = 30 * time.Second
 	// lookEvery is how often the lifecycle looks at what stands when nobody wakes
 	// it.
 	lookEvery = 5 * time.Second
@@ -43,14 +39,18 @@ type Alerts struct {
 
 	mu   sync.Mutex
 	life *lifecycle
+	told watchdog.Severity // the worst that stands, as dead-man's switches were told
 }
 
 // Open takes up the spool in the state directory dir, or begins one. It fails
-// for a configuration that is not valid, and for nothing else: where the disk
-// or a receiver's files are not as they should be, alerts go out as well as
-// they can, and Status says what is wrong.
+// for a configuration that is not valid, templates included, and for nothing
+// else: where the disk or a file with a secret is not as it should be, alerts
+// go out as well as they can, and the log and Status say what is wrong.
 func Open(dir string, cfg Config, log *slog.Logger) (*Alerts, error) {
 	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("alerts: %w", err)
+	}
+	if err := cfg.tryAtStart(log); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
 	a := &Alerts{cfg: cfg, host: hostOf(cfg), log: log, vault: newVault(cfg.Credentials), origin: time.Now(), box: newMailbox()}
@@ -98,7 +98,7 @@ func (a *Alerts) newWorkers() (tables []*table) {
 			t = newTable(r, a.spool.put)
 			tables = append(tables, t)
 		}
-		a.workers = append(a.workers, newWorker(r, a.host, a.spool, newSender(r, a.vault, t, time.Now), a.log, a.alive))
+		a.workers = append(a.workers, newWorker(r, a.host, a.spool, newSender(r, a.vault, t, time.Now), a.log, a.pulse))
 	}
 	return tables
 }
@@ -140,59 +140,12 @@ func (a *Alerts) restore(kept map[slot][]byte, tables []*table) {
 	}
 }
 
-// Check reads every file that the configuration names and tries every
-// template, for `check-config`. Its errors are *FieldError, joined.
-func (c Config) Check() error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	v := newVault(c.Credentials)
-	var errs []error
-	for _, r := range c.Receivers {
-		for field, err := range r.tryFiles(v) {
-			if err != nil {
-				errs = append(errs, &FieldError{r.Name, field, err.Error()})
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// tryFiles reads a receiver's files, by field.
-func (r Receiver) tryFiles(v vault) map[string]error {
-	c := &client{cfg: r, vault: v, now: time.Now}
-	out := map[string]error{}
-	_, out["url_file"] = c.base()
-	_, out["ca_file"] = c.tls()
-	_, out["signing_files"] = c.keys()
-	for field, file := range map[string]string{"bearer_file": r.BearerFile, "basic_pass_file": r.BasicPassFile, "routing_key_file": r.RoutingKeyFile} {
-		if file != "" {
-			_, out[field] = v.word(file)
-		}
-	}
-	for _, file := range r.HeaderFiles {
-		if _, err := v.word(file); err != nil {
-			out["header_files"] = err
-		}
-	}
-	if r.Type == TypeTemplate {
-		_, out["template_file"] = templateFormat(r, v)
-	}
-	return out
-}
-
 // moment is a time by both clocks.
 func (a *Alerts) moment(t time.Time) moment { return moment{t, t.Sub(a.origin)} }
 
 // Take leaves what one turn of the control loop found. It never waits.
 func (a *Alerts) Take(at time.Time, standing []watchdog.Condition, changes []watchdog.Change) {
 	a.box.put(a.moment(at), standing, changes)
-}
-
-// alive tells whether the control loop turns.
-func (a *Alerts) alive() bool {
-	latest, _ := a.box.state()
-	return latest != (moment{}) && time.Since(a.origin)-latest.mono < loopDead
 }
 
 // String names the task.
@@ -209,6 +162,10 @@ func (a *Alerts) Run(ctx context.Context) error {
 	}
 	err := g.Wait()
 	a.step()
+	a.mu.Lock()
+	a.life.pause(a.moment(time.Now()))
+	a.hand(a.life.take())
+	a.mu.Unlock()
 	if err := a.spool.close(); err != nil {
 		a.log.Warn("the spool of alerts was not closed well", "error", err)
 	}
@@ -244,6 +201,7 @@ func (a *Alerts) step() time.Duration {
 	now := a.moment(time.Now())
 	a.life.elapse(now)
 	a.hand(a.life.take())
+	a.hasten()
 	for _, t := range m.turns {
 		if slices.ContainsFunc(t.changes, pathIsBack) {
 			a.nudgeWorkers()

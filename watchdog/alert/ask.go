@@ -133,6 +133,9 @@ func (a *Alerts) named(receiver string) (names []string) {
 // with an empty name, of all; one event or, with an empty id, all. It tells how
 // many, and waits for the disk.
 func (a *Alerts) Resend(receiver, event string) (n int, err error) {
+	if err := a.known(receiver); err != nil {
+		return 0, fmt.Errorf("resend: %w", err)
+	}
 	for _, w := range a.workers {
 		if receiver != "" && w.cfg.Name != receiver {
 			continue
@@ -144,7 +147,25 @@ func (a *Alerts) Resend(receiver, event string) (n int, err error) {
 		}
 		w.rewind()
 	}
+	if n == 0 && event != "" {
+		return 0, fmt.Errorf("resend: no receiver refused an event %q: `lifeline alerts` lists those that were", clip(event, mostName))
+	}
 	return n, nil
+}
+
+// known says so when no receiver has a name; an empty one means all.
+func (a *Alerts) known(receiver string) error {
+	var names []string
+	for _, r := range a.cfg.Receivers {
+		names = append(names, r.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return fmt.Errorf("%w: none is configured: add a [[receiver]] table", ErrNoReceiver)
+	case receiver != "" && !slices.Contains(names, receiver):
+		return fmt.Errorf("%w: %q: there are %s", ErrNoReceiver, clip(receiver, mostName), strings.Join(names, ", "))
+	}
+	return nil
 }
 
 // Silence keeps what fits s from being told for a time, from now on, and gives
@@ -177,16 +198,22 @@ func (a *Alerts) Silences() []Silence {
 // ErrNoSilence says that no silence has the id that was given.
 var ErrNoSilence = errors.New("no such silence")
 
-// Unsilence ends a silence before its time.
+// Unsilence ends a silence before its time, or with the id "all" every one.
 func (a *Alerts) Unsilence(id string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := len(a.life.silences)
-	a.life.silences = slices.DeleteFunc(a.life.silences, func(s Silence) bool { return s.ID == id })
-	if len(a.life.silences) == n {
-		return fmt.Errorf("silence %q: %w", id, ErrNoSilence)
+	puts := map[slot][]byte{}
+	a.life.silences = slices.DeleteFunc(a.life.silences, func(s Silence) bool {
+		ends := s.ID == id || id == "all"
+		if ends {
+			puts[slot{string(bucketSilences), s.ID}] = nil
+		}
+		return ends
+	})
+	if len(puts) == 0 && id != "all" {
+		return fmt.Errorf("silence %q: %w: `lifeline silence list` shows those in force", clip(id, mostName), ErrNoSilence)
 	}
-	a.spool.append(nil, map[slot][]byte{{string(bucketSilences), id}: nil})
+	a.spool.append(nil, puts)
 	a.box.wake()
 	return nil
 }
@@ -198,6 +225,9 @@ var ErrNoReceiver = errors.New("no such receiver")
 // an empty name, to all, past silences and filters. It gives the incident's id,
 // under which Explain shows who took it.
 func (a *Alerts) Test(receiver string) (string, error) {
+	if err := a.known(receiver); err != nil {
+		return "", fmt.Errorf("test alert: %w", err)
+	}
 	var names []string
 	for _, r := range a.cfg.Receivers {
 		if r.Type != TypePing && (receiver == "" || r.Name == receiver) {
@@ -205,7 +235,7 @@ func (a *Alerts) Test(receiver string) (string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return "", fmt.Errorf("test alert for %q: %w", receiver, ErrNoReceiver)
+		return "", errors.New("test alert: receivers of type \"ping\" take heartbeats and no alerts")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -241,11 +271,11 @@ func testIncident(host string, at moment, receivers []string) output {
 }
 
 // History gives the last n incidents, youngest first; those that stand come
-// before those that are over.
+// before those that are over. Their timelines are left out: Explain gives them.
 func (a *Alerts) History(n int) (out []Incident, err error) {
 	a.mu.Lock()
 	for _, inc := range slices.Backward(a.life.open) {
-		out = append(out, inc.copy())
+		out = append(out, inc.copy().brief())
 	}
 	a.mu.Unlock()
 	if len(out) >= n {
@@ -271,6 +301,12 @@ func (a *Alerts) Explain(id string) (Incident, error) {
 	told, err := a.spool.toldOf(inc.ID)
 	inc.Told = told
 	return inc, err
+}
+
+// brief is the incident without its timeline.
+func (i Incident) brief() Incident {
+	i.Timeline, i.Omitted = nil, 0
+	return i
 }
 
 // copy is the incident apart from the lifecycle's own.

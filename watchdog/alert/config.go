@@ -39,6 +39,10 @@ const (
 	TypeTemplate     = "template"     // a template of the operator's own
 )
 
+// severityNone is no severity at all: a dead-man's switch that tells only of
+// Lifeline itself.
+const severityNone = "none"
+
 // Receiver is one place that alerts go to. Start from DefaultReceiver.
 //
 // What is secret is never a value but the name of a file: an absolute path, or
@@ -51,7 +55,7 @@ type Receiver struct {
 	URL     string // http or https; for Alertmanager without /api/v2/alerts
 	URLFile string // holds the URL, where that is a secret; instead of URL
 
-	MinSeverity string        // "info", "warning" or "critical": incidents that never reach it are not told
+	MinSeverity string        // "info", "warning" or "critical": incidents that never reach it are not told; ping: those that make a failure of it, or "none"
 	Resolved    bool          // tell the end of incidents too
 	Heartbeat   time.Duration // between events "I am alive"; 0 for none
 
@@ -106,7 +110,7 @@ func DefaultReceiver(typ string) Receiver {
 	case TypePagerDuty:
 		r.URL = "https://events.pagerduty.com/v2/enqueue"
 	case TypePing:
-		r.Heartbeat, r.Method = time.Minute, "GET"
+		r.Heartbeat, r.MinSeverity = time.Minute, severityNone
 	case TypeTemplate:
 		r.ContentType = "application/json"
 	}

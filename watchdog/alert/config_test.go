@@ -128,15 +128,24 @@ func TestCheckReadsFiles(t *testing.T) {
 	r.BearerFile = "/nonexistent"
 	r.SigningFiles = []string{file(t, "k", "not base64!")}
 	c.Receivers = []Receiver{r}
-	fields := fieldsOf(c.Check())
-	slices.Sort(fields)
-	if !slices.Equal(fields, []string{"bearer_file", "signing_files", "template_file"}) {
-		t.Errorf("%v: %v", fields, c.Check())
+	_, err := c.Check()
+	if fields := fieldsOf(err); !slices.Equal(fields, []string{"bearer_file", "signing_files", "template_file"}) {
+		t.Errorf("%v: %v", fields, err)
+	}
+	if _, err := Open(t.TempDir(), c, silent()); !slices.Equal(fieldsOf(errors.Unwrap(err)), []string{"template_file"}) {
+		t.Errorf("opened with a template that cannot work: %v", err)
 	}
 	r = valid(TypeJSON)
 	r.SigningFiles = []string{file(t, "k", newKey)}
 	c.Receivers = []Receiver{r}
-	if err := c.Check(); err != nil {
+	r.BearerFile = "credential"
+	c.Receivers[0].BearerFile = r.BearerFile
+	if untried, err := c.Check(); err != nil || len(untried) != 1 {
+		t.Errorf("%v, %v", untried, err)
+	}
+	if a, err := Open(t.TempDir(), c, silent()); err != nil {
+		t.Errorf("a credential that is missing keeps everything from starting: %v", err)
+	} else if err := a.spool.close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -5,15 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrNoIncident says that no incident has the id that was asked for.
 var ErrNoIncident = errors.New("no such incident")
+
+var errAmbiguous = errors.New("several begin with this")
 
 // past gives the last n incidents that are over, youngest first.
 func (s *spool) past(n int) (out []Incident, err error) {
@@ -31,7 +35,7 @@ func (t *tables) past(n int) (out []Incident, err error) {
 		if err := json.Unmarshal(v, &inc); err != nil {
 			return nil, fmt.Errorf("incident %q: %w", k, err)
 		}
-		out = append(out, inc)
+		out = append(out, inc.brief())
 	}
 	return out, nil
 }
@@ -50,10 +54,10 @@ func (t *tables) remembered(id string) (inc Incident, err error) {
 	c := t.tx.Bucket(bucketHistory).Cursor()
 	k, v := c.Seek([]byte(id))
 	if id == "" || !bytes.HasPrefix(k, []byte(id)) {
-		return inc, fmt.Errorf("incident %q: %w", id, ErrNoIncident)
+		return inc, fmt.Errorf("incident %q: %w: `lifeline history` lists them", id, ErrNoIncident)
 	}
 	if next, _ := c.Next(); string(k) != id && bytes.HasPrefix(next, []byte(id)) {
-		return inc, fmt.Errorf("incident %q: several begin with this: name more of it", id)
+		return inc, fmt.Errorf("incident %q: %w: name more of it", id, errAmbiguous)
 	}
 	if err := json.Unmarshal(v, &inc); err != nil {
 		return inc, fmt.Errorf("incident %q: %w", k, err)
@@ -95,7 +99,7 @@ func ReadHistory(dir string, n int) (out []Incident, err error) {
 			if err := json.Unmarshal(v, &inc); err != nil {
 				return fmt.Errorf("incident %q: %w", k, err)
 			}
-			out = append(out, inc.Incident)
+			out = append(out, inc.Incident.brief())
 		}
 		past, err := t.past(n - len(out))
 		out = append(out, past...)
@@ -130,12 +134,26 @@ func readOnly(dir string, f func(*tables) error) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(db.View(func(tx *bbolt.Tx) error { return f(newTables(tx)) }), db.Close())
+		return errors.Join(db.View(func(tx *bbolt.Tx) error {
+			if whole, err := prepared(tx); err != nil || !whole {
+				return errors.Join(errDamaged, err)
+			}
+			return f(newTables(tx))
+		}), db.Close())
 	})
-	if err != nil {
-		return fmt.Errorf("history %s: %w", path, err)
+	switch {
+	case err == nil, errors.Is(err, ErrNoIncident), errors.Is(err, errAmbiguous):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("history %s: there is none: no daemon ran with this state directory (name its own with --state)", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("history %s: permission denied: run as root", path)
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("history %s: a running daemon has it open: name its control socket with --socket, or its configuration with --config", path)
+	case damaged(err):
+		return fmt.Errorf("history %s: it is damaged (%w): the next daemon puts it aside and begins a new one", path, err)
 	}
-	return nil
+	return fmt.Errorf("history %s: %w", path, err)
 }
 
 // Text is the incident for people: what was seen, what was done, who was told.

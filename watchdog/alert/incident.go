@@ -119,15 +119,16 @@ func (i *incident) because(r Reason) {
 	i.dirty = true
 }
 
-// clear ends the condition with the index n.
-func (i *incident) clear(n int, at moment) {
+// clear ends the condition with the index n, and notes it in the timeline as of
+// a time.
+func (i *incident) clear(n int, at moment, noted time.Time) {
 	c := &i.Conditions[n]
 	c.Ended, c.Status = stamp(at.wall), StatusResolved
 	if c.Ended.Before(c.Since) {
 		c.Ended = c.Since // the clock was set back
 	}
 	i.marks[n] = mark{ended: at.mono}
-	i.note(at.wall, "%s %s was cleared after %s: %s", c.Condition, c.Subject, brief(c.Ended.Sub(c.Since)), c.Evidence)
+	i.note(noted, "%s %s was cleared after %s: %s", c.Condition, c.Subject, brief(c.Ended.Sub(c.Since)), c.Evidence)
 	if !c.Flapping {
 		i.because(ConditionCleared)
 	}

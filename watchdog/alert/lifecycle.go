@@ -51,7 +51,8 @@ type lifecycle struct {
 	raises   map[conditionKey][]time.Duration // within the flap window
 	silences []Silence
 	grace    time.Duration // restored conditions stand until then
-	seen     bool          // a turn was seen
+	first    moment        // of the first turn
+	seen     bool          // there was one
 	out      output
 }
 
@@ -113,8 +114,19 @@ func (l *lifecycle) turn(at moment, changes []watchdog.Change) {
 
 // begin starts the grace at the first turn.
 func (l *lifecycle) begin(at moment) {
-	if !l.seen {
-		l.seen, l.grace = true, at.mono+graceAfterRestart
+	if l.seen {
+		return
+	}
+	l.seen, l.first, l.grace = true, at, at.mono+graceAfterRestart
+	for _, inc := range l.open {
+		inc.note(at.wall, "Lifeline runs again")
+	}
+}
+
+// pause notes the end of this run in what stands.
+func (l *lifecycle) pause(at moment) {
+	for _, inc := range l.open {
+		inc.note(at.wall, "Lifeline was stopped; what follows until it runs again was not seen")
 	}
 }
 
@@ -133,10 +145,14 @@ func (l *lifecycle) reconcile(at moment, standing []watchdog.Condition) {
 			if !c.Ended.IsZero() || now[k] || inc.marks[n].restored && at.mono < l.grace {
 				continue
 			}
+			ended := at
 			if inc.marks[n].restored {
-				inc.note(at.wall, "%s %s was not found again after a restart of Lifeline", c.Condition, c.Subject)
+				// It was gone when Lifeline first looked again; that this is known for
+				// certain only now makes it no longer.
+				inc.note(at.wall, "%s %s was not found again after a restart of Lifeline; it was gone by %s", c.Condition, c.Subject, shown(l.first.wall))
+				ended = l.first
 			}
-			inc.clear(n, at)
+			inc.clear(n, ended, at.wall)
 		}
 	}
 	l.settle(at)
@@ -237,7 +253,7 @@ func (l *lifecycle) began(inc *incident, n int, c watchdog.Condition, at moment)
 func (l *lifecycle) clear(k conditionKey, at moment) {
 	for _, inc := range l.open {
 		if n := inc.find(k); n >= 0 && inc.Conditions[n].Ended.IsZero() {
-			inc.clear(n, at)
+			inc.clear(n, at, at.wall)
 		}
 	}
 }

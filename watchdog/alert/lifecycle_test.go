@@ -392,6 +392,9 @@ func TestRestart(t *testing.T) {
 	if got := s.life.open[0].Conditions[0].Since; !got.Equal(simStart) {
 		t.Errorf("since %s, want from before the restart", got)
 	}
+	if got := s.past[0].Ended; !got.Equal(simStart.Add(11 * time.Second)) {
+		t.Errorf("what was gone is told to have ended at %s, want when Lifeline first looked again", got)
+	}
 	s.clear(saturated)
 	if last := s.told[len(s.told)-1]; last != "53s r resolved warning" {
 		t.Errorf("last: %s", last)

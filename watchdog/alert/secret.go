@@ -22,6 +22,8 @@ type vault struct {
 	dir string // where systemd put credentials; empty: none
 }
 
+var errNoCredentials = errors.New("no $CREDENTIALS_DIRECTORY")
+
 // newVault finds where credentials are.
 func newVault(dir string) vault {
 	if dir == "" {
@@ -36,7 +38,7 @@ func (v vault) read(name string) ([]byte, error) {
 	path := name
 	if !filepath.IsAbs(name) {
 		if v.dir == "" {
-			return nil, fmt.Errorf("credential %q: no $CREDENTIALS_DIRECTORY: name an absolute path, or load it in the unit (LoadCredential=)", name)
+			return nil, fmt.Errorf("credential %q: %w: name an absolute path, or load it in the unit (LoadCredential=)", name, errNoCredentials)
 		}
 		path = filepath.Join(v.dir, name)
 	}

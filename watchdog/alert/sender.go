@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
+
+	"lifeline/watchdog"
 )
 
 // sender speaks a receiver's language.
@@ -74,7 +77,9 @@ func newSender(r Receiver, v vault, table *table, now func() time.Time) sender {
 	return &poster{client: c, format: jsonFormat}
 }
 
-// pinger is a dead-man's switch: it sends heartbeats and nothing else.
+// pinger is a dead-man's switch, as healthchecks.io has them: it sends
+// heartbeats and nothing else. A critical one goes to the path "/fail"
+// (https://healthchecks.io/docs/http_api/).
 type pinger struct{ client *client }
 
 func (p *pinger) deliver(ctx context.Context, ev Event) error {
@@ -82,6 +87,9 @@ func (p *pinger) deliver(ctx context.Context, ev Event) error {
 		return nil
 	}
 	r := request{id: ev.ID}
+	if ev.Severity == watchdog.Critical {
+		r.url = func(base *url.URL) *url.URL { return base.JoinPath("fail") }
+	}
 	if p.client.cfg.Method != "GET" {
 		r.body, r.contentType = []byte(ev.Summary+"\n"), "text/plain; charset=utf-8"
 	}

@@ -3,6 +3,7 @@ package alert
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -41,6 +42,25 @@ func (s Silence) check(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Row is the silence as one line of a list.
+func (s Silence) Row() string {
+	var words []string
+	for _, w := range []struct{ what, pattern string }{{"condition", s.Condition}, {"subject", s.Subject}, {"severity", s.Severity}} {
+		if w.pattern != "" && w.pattern != "*" {
+			words = append(words, fmt.Sprintf("%s %q", w.what, w.pattern))
+		}
+	}
+	what := "everything"
+	if len(words) > 0 {
+		what = strings.Join(words, ", ")
+	}
+	row := fmt.Sprintf("%s  until %s  %s", s.ID, shown(s.Until), what)
+	if s.Comment != "" {
+		row += "  (" + s.Comment + ")"
+	}
+	return row
 }
 
 // covers tells whether the silence holds for a condition.

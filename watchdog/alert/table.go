@@ -46,7 +46,16 @@ type table struct {
 }
 
 func newTable(r Receiver, save func(map[slot][]byte)) *table {
-	return &table{receiver: r.Name, hold: r.GroupWait + r.GroupInterval, resend: r.Resend, alerts: map[string]posted{}, save: save}
+	return &table{receiver: r.Name, hold: holdOf(r), resend: r.Resend, alerts: map[string]posted{}, save: save}
+}
+
+// holdOf is longer than the time to an alert's first notification: group_wait
+// in a new group, up to group_interval in one that exists. It is shorter than
+// both together, when a new group is told of for the second time: an end that
+// comes just after that waits for the third.
+func holdOf(r Receiver) time.Duration {
+	longer, shorter := max(r.GroupWait, r.GroupInterval), min(r.GroupWait, r.GroupInterval)
+	return longer + max(shorter/2, time.Second)
 }
 
 func (t *table) prefix() string { return t.receiver + "\x00" }

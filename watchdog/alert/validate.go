@@ -14,6 +14,7 @@ import (
 // FieldError is one mistake in a Config. It never holds a secret.
 type FieldError struct {
 	Receiver string // its name, or "#2" where it has none; empty for a field of Config itself
+	Index    int    // of the receiver
 	Field    string // in snake case, as in configuration files
 	Msg      string // what is wrong and the mend
 }
@@ -33,19 +34,19 @@ type complaint func(field, format string, args ...any)
 // errors are *FieldError, joined.
 func (c Config) Validate() error {
 	var errs []error
-	note := func(receiver string) complaint {
+	note := func(receiver string, index int) complaint {
 		return func(field, format string, args ...any) {
-			errs = append(errs, &FieldError{receiver, field, fmt.Sprintf(format, args...)})
+			errs = append(errs, &FieldError{receiver, index, field, fmt.Sprintf(format, args...)})
 		}
 	}
-	c.check(note(""))
+	c.check(note("", 0))
 	names := map[string]bool{}
 	for i, r := range c.Receivers {
 		shown := r.Name
 		if shown == "" {
 			shown = fmt.Sprintf("#%d", i+1)
 		}
-		bad := note(shown)
+		bad := note(shown, i)
 		if names[r.Name] {
 			bad("name", "two receivers have this name: choose another")
 		}
@@ -88,8 +89,12 @@ func (r Receiver) check(bad complaint) {
 	r.checkAuth(bad)
 	r.checkTransport(bad)
 	r.checkType(bad)
-	if !slices.Contains([]string{"info", "warning", "critical"}, r.MinSeverity) {
-		bad("min_severity", `%q is not known: "info", "warning" or "critical"`, r.MinSeverity)
+	known := []string{"info", "warning", "critical"}
+	if r.Type == TypePing {
+		known = append(known, severityNone)
+	}
+	if !slices.Contains(known, r.MinSeverity) {
+		bad("min_severity", "%q is not known: one of %s", clip(r.MinSeverity, 40), strings.Join(known, ", "))
 	}
 }
 

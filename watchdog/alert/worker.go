@@ -44,9 +44,10 @@ type worker struct {
 	sender sender
 	log    *slog.Logger
 	now    func() time.Time
-	alive  func() bool // the control loop turns
+	pulse  func() pulse
 	kick   chan struct{}
 	nudges chan struct{} // the network may be back
+	beats  chan struct{} // a heartbeat is due before its time
 
 	pause     *backoff.ExponentialBackOff
 	notBefore time.Time
@@ -75,10 +76,10 @@ type figures struct {
 	oldest       time.Time // when the event in hand came in; zero for none
 }
 
-func newWorker(r Receiver, host string, s *spool, send sender, log *slog.Logger, alive func() bool) *worker {
+func newWorker(r Receiver, host string, s *spool, send sender, log *slog.Logger, pulse func() pulse) *worker {
 	return &worker{
-		cfg: r, host: host, spool: s, sender: send, log: log.With("receiver", r.Name), now: time.Now, alive: alive,
-		kick: make(chan struct{}, 1), nudges: make(chan struct{}, 1),
+		cfg: r, host: host, spool: s, sender: send, log: log.With("receiver", r.Name), now: time.Now, pulse: pulse,
+		kick: make(chan struct{}, 1), nudges: make(chan struct{}, 1), beats: make(chan struct{}, 1),
 		pause: newPause(r), blocked: map[uint64]*block{},
 	}
 }
@@ -104,6 +105,8 @@ func (w *worker) run(ctx context.Context) error {
 		case <-w.kick:
 		case <-w.nudges:
 			w.nudged()
+		case <-w.beats:
+			w.nextBeat = time.Time{}
 		}
 		for ctx.Err() == nil {
 			wait := w.turn(sending)
@@ -126,7 +129,7 @@ func (w *worker) nudged() {
 // turn does at most one thing and tells how long there is nothing to do.
 func (w *worker) turn(ctx context.Context) time.Duration {
 	now := w.now()
-	if w.cfg.Heartbeat > 0 && !now.Before(w.nextBeat) {
+	if w.cfg.Heartbeat > 0 && w.beatIn(now) <= 0 {
 		w.beat(ctx, now)
 		return 0
 	}
@@ -159,7 +162,7 @@ func (w *worker) idle(now time.Time, wait time.Duration) time.Duration {
 		wait = min(wait, memoryIdle)
 	}
 	if w.cfg.Heartbeat > 0 {
-		wait = min(wait, w.nextBeat.Sub(now))
+		wait = min(wait, w.beatIn(now))
 	}
 	if _, ok := w.sender.(attendant); ok {
 		wait = min(wait, max(w.nextDuty.Sub(now), w.notBefore.Sub(now)))
@@ -308,39 +311,6 @@ func (w *worker) block(it item) {
 	}
 	b.seq, b.until = it.seq, w.notBefore.Add(b.pause.NextBackOff())
 }
-
-// beat says that Lifeline is alive, if the control loop is.
-func (w *worker) beat(ctx context.Context, now time.Time) {
-	w.nextBeat = now.Add(w.cfg.Heartbeat)
-	if !w.alive() {
-		w.note(func(f *figures) {
-			f.lastErr, f.lastErrAt = "the control loop does not turn: no heartbeat is sent", stamp(now)
-		})
-		return
-	}
-	ev := Event{
-		Version: PayloadVersion, ID: fmt.Sprintf("alive-%s-%d", digestName(w.host+w.cfg.Name), now.UnixMilli()), Kind: Heartbeat,
-		At: stamp(now), Host: w.host, Severity: watchdog.Info, Summary: w.host + ": Lifeline is alive",
-	}
-	err := w.sender.deliver(ctx, ev)
-	switch {
-	case err == nil:
-		w.well()
-		w.note(func(f *figures) { f.sent++; f.lastSent = stamp(now) })
-	case ctx.Err() == nil:
-		// A missed beat is not made up for later, but soon enough not to be an
-		// alarm: a switch waits for more than one.
-		f := asFailure(err)
-		pause := max(w.pause.NextBackOff(), f.rest)
-		w.nextBeat = now.Add(min(pause, w.cfg.Heartbeat))
-		w.note(func(fig *figures) {
-			fig.failed++
-			fig.lastErr, fig.lastErrAt, fig.next = f.msg, stamp(now), stamp(w.nextBeat)
-		})
-	}
-}
-
-func digestName(s string) string { return fmt.Sprintf("%08x", uint32(digest(s))) }
 
 // attend lets the sender do what it has to do between events.
 func (w *worker) attend(ctx context.Context, a attendant, now time.Time) time.Duration {

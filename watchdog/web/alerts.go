@@ -40,7 +40,8 @@ var errNoAlerts = errors.New("alerting is not at work: see the daemon's log")
 //	POST /v1/alerts/test?receiver=NAME id of the test incident
 //	POST /v1/alerts/resend             ResendRequest, the number of events
 //	POST /v1/alerts/silence            SilenceRequest, the silence
-//	GET  /v1/incidents?n=N             incidents, youngest first
+//	POST /v1/alerts/silence/ID/end     true; "all" ends all
+//	GET  /v1/incidents?n=N             incidents, youngest first, without their timelines
 //	GET  /v1/incidents/ID              one incident
 func (a API) handleAlerts(mux *http.ServeMux) {
 	serve := func(pattern string, f func(*http.Request) (any, error)) {
@@ -51,11 +52,14 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 			v, err := f(r)
-			if err != nil {
+			switch {
+			case errors.Is(err, alert.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):
+				refuse(w, http.StatusNotFound, err)
+			case err != nil:
 				refuse(w, http.StatusBadRequest, err)
-				return
+			default:
+				answer(w, v)
 			}
-			answer(w, v)
 		})
 	}
 	serve("GET /v1/alerts", func(*http.Request) (any, error) {
@@ -77,6 +81,7 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 		}
 		return a.Alerts.Silence(q.Silence, q.Lasts)
 	})
+	serve("POST /v1/alerts/silence/{id}/end", func(r *http.Request) (any, error) { return true, a.Alerts.Unsilence(r.PathValue("id")) })
 	serve("GET /v1/incidents", func(r *http.Request) (any, error) {
 		n, err := strconv.Atoi(r.URL.Query().Get("n"))
 		if err != nil {
@@ -110,6 +115,11 @@ func (c *Client) Resend(ctx context.Context, q ResendRequest) (n int, err error)
 func (c *Client) Silence(ctx context.Context, q SilenceRequest) (s alert.Silence, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/alerts/silence", q, &s)
 	return s, err
+}
+
+// Unsilence ends a silence, or with the id "all" every one.
+func (c *Client) Unsilence(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodPost, "/v1/alerts/silence/"+url.PathEscape(id)+"/end", nil, nil)
 }
 
 // History lists the last n incidents, youngest first.

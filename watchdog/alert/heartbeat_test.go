@@ -1,0 +1,107 @@
+package alert
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// switchboard is a dead-man's switch that keeps what it was asked.
+type switchboard struct {
+	*httptest.Server
+	mu   sync.Mutex
+	asks []string // path and body
+	code int
+	rest string
+}
+
+func newSwitchboard(t *testing.T) *switchboard {
+	s := &switchboard{code: 200}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := make([]byte, 200)
+		n, _ := r.Body.Read(body)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asks = append(s.asks, r.Method+" "+r.URL.Path+" "+string(body[:n]))
+		if s.rest != "" {
+			w.Header().Set("Retry-After", s.rest)
+		}
+		w.WriteHeader(s.code)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *switchboard) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asks)
+}
+
+// last tells whether the last ping was this one.
+func (s *switchboard) last(want string) func() bool {
+	return func() bool { a := s.asked(); return len(a) > 0 && a[len(a)-1] == want }
+}
+
+// A dead-man's switch is pinged while the control loop turns, hears of its end,
+// and of incidents if it is asked to.
+func TestPing(t *testing.T) {
+	t.Parallel()
+	plain, strict := newSwitchboard(t), newSwitchboard(t)
+	p := quick("plain", TypePing, plain.URL+"/ping/uuid")
+	p.Heartbeat = time.Second
+	s := quick("strict", TypePing, strict.URL+"/ping/uuid")
+	s.Heartbeat, s.MinSeverity = time.Hour, "critical" // what changes is told before its time
+	a := start(t, t.TempDir(), p, s)
+	const alive = "POST /ping/uuid h: Lifeline is alive\n"
+	time.Sleep(100 * time.Millisecond)
+	if n := len(plain.asked()); n != 0 {
+		t.Errorf("%d pings before the loop has turned", n)
+	}
+	a.Take(time.Now(), nil, nil)
+	eventually(t, "alive", func() bool { return plain.last(alive)() && strict.last(alive)() })
+	a.raise(saturated)
+	a.raise(down)
+	eventually(t, "a failure", strict.last("POST /ping/uuid/fail h: link eth1 down\n"))
+	if _, err := a.Silence(Silence{Subject: "eth1"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "alive, for what is silenced does not count", strict.last(alive))
+	for _, ask := range plain.asked() {
+		if ask != alive {
+			t.Errorf("a switch for Lifeline alone was asked %q", ask)
+		}
+	}
+	a.box.mu.Lock()
+	a.box.latest.mono -= 2 * loopDead
+	a.box.mu.Unlock()
+	eventually(t, "the end of the loop", plain.last("POST /ping/uuid/fail h: Lifeline's control loop does not turn\n"))
+}
+
+func TestPingByGET(t *testing.T) {
+	t.Parallel()
+	b := newSwitchboard(t)
+	p := quick("p", TypePing, b.URL+"/api/push/token?status=up")
+	p.Method = "GET"
+	a := start(t, t.TempDir(), p)
+	a.Take(time.Now(), nil, nil)
+	eventually(t, "alive", b.last("GET /api/push/token "))
+}
+
+// A receiver that asks for rest has it from heartbeats too.
+func TestHeartbeatRests(t *testing.T) {
+	t.Parallel()
+	b := newSwitchboard(t)
+	b.code, b.rest = 429, "3600"
+	p := quick("p", TypePing, b.URL)
+	p.Heartbeat = time.Second
+	a := start(t, t.TempDir(), p)
+	a.Take(time.Now(), nil, nil)
+	eventually(t, "a failure", func() bool { return a.receiver("p").Failed == 1 })
+	if next := time.Until(a.receiver("p").NextTry); next < 50*time.Minute {
+		t.Errorf("the next heartbeat in %s", next)
+	}
+}
