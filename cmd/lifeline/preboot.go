@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"lifeline/probes/iptables"
@@ -83,6 +85,9 @@ func newRehearsalChildCommand() *cobra.Command {
 
 func (f *prebootFlags) run(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
+	if err := f.checkGiven(cmd.Flags()); err != nil {
+		return usage(err)
+	}
 	if f.describe {
 		h, err := preboot.DescribeHost()
 		if err != nil {
@@ -116,6 +121,21 @@ func (f *prebootFlags) run(cmd *cobra.Command) error {
 		return &exitError{exitFailed, nil}
 	}
 	return &exitError{exitUnknown, nil}
+}
+
+// checkGiven refuses options that were given and say nothing, as a script does
+// whose variable is not set: what they were to narrow would go unasked.
+func (f *prebootFlags) checkGiven(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(fl *pflag.Flag) {
+		switch v := strings.Trim(fl.Value.String(), `[]"`); {
+		case err != nil || fl.Name == "state-dir":
+		case v == "":
+			err = fmt.Errorf("--%s is empty: leave it out, or give it a value", fl.Name)
+		case f.describe && fl.Name != "describe-host" && fl.Name != "json":
+			err = fmt.Errorf("--describe-host describes this host, and --%s asks a question: give one of them", fl.Name)
+		}
+	})
+	return err
 }
 
 // options reads what was typed; an error names the option.

@@ -54,11 +54,12 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 		r.Verdict, r.Reason = Unknown, err.Error()
 		return r, nil
 	}
-	qs, notes, err := g.resolve()
+	made, err := g.resolve()
 	if err != nil {
 		return r, err
 	}
-	r.Notes = append(append(r.Notes, g.notes...), notes...)
+	qs := made.questions
+	r.Notes = append(append(r.Notes, g.notes...), made.notes...)
 	for _, q := range qs {
 		r.Questions = append(r.Questions, Asked{q.Family, q.Backend, q.Iface, q.Dst, q.Ports, q.Mgmt, q.how})
 	}
@@ -66,7 +67,7 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 		run := inquiry{gathered: g, qs: qs, report: &r}
 		run.all(ctx, c.stages(g.trusted()))
 	}
-	r.Assumptions = append(r.Assumptions, g.assumptions(qs)...)
+	r.Assumptions = append(append(r.Assumptions, made.open...), g.assumptions(qs)...)
 	if err := ctx.Err(); err != nil {
 		return r, err
 	}
@@ -104,7 +105,7 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 		i.report.Notes = append(i.report.Notes, f.notes...)
 		i.report.Files = append(i.report.Files, FileStatus{Role: f.role, Path: f.path, Tool: f.tool, Load: i.loadOf(f), Error: f.said.message})
 	}
-	if now := missingWords(before, kernelModules()); len(now) > 0 {
+	if now := missingFrom(before, kernelModules()); len(now) > 0 {
 		i.report.Notes = append(i.report.Notes, "kernel modules that the tools had loaded: "+strings.Join(now, ", "))
 	}
 }
@@ -325,9 +326,4 @@ func kernelModules() []string {
 		out = append(out, name)
 	}
 	return out
-}
-
-// missingWords are the words of list that have does not hold.
-func missingWords(have, list []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(have, s) })
 }

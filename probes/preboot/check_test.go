@@ -143,6 +143,57 @@ func TestCheckWithoutSavedRules(t *testing.T) {
 	}
 }
 
+// TestCheckOfUnreadableSavedRules: nobody named the file, so nobody is to blame;
+// but what it holds is not known.
+func TestCheckOfUnreadableSavedRules(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4/is-a-directory": ""})
+	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "rules.v4: is a directory") {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+func TestCheckOfAnEmptyFile(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": "# nothing\n"})
+	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{})
+	if err != nil || r.Verdict != Safe || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "rules.v4 holds no table: nothing is protected") {
+		t.Errorf("%s: %s, %q, %v", r.Verdict, r.Reason, r.Notes, err)
+	}
+}
+
+func TestCheckAsksOnce(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{Families: []iptables.Family{4, 4},
+		Dst: addrs("192.0.2.10", "192.0.2.10"), Ports: []uint16{22, 22}, Mgmt: prefixes("10.3.0.0/16", "10.3.0.0/16")})
+	if err != nil || len(r.Questions) != 1 {
+		t.Fatalf("%+v, %v", r.Questions, err)
+	}
+	if q := r.Questions[0]; len(q.Dst) != 1 || len(q.Ports) != 1 || len(q.Mgmt) != 1 {
+		t.Errorf("%+v", q)
+	}
+}
+
+// TestCheckOfSourcesThatCannotBeAsked: what was asked about and could not be
+// answered keeps the rest from being safe.
+func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
+	m := newFakeMachine()
+	m.d.host.Routes = []iptables.Route{{Dst: "10.3.0.0/16", Link: "eth0"}, {Dst: "2001:db8:a::/48", Link: "eth2"}}
+	for mgmt, want := range map[string]string{
+		"172.16.0.0/12":   "management source 172.16.0.0/12: the machine has no route to it",
+		"2001:db8:a::/48": "eth2 has no lasting IPv6 address",
+	} {
+		r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", mgmt)})
+		if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, want) {
+			t.Errorf("%s: %s: %s, %v", mgmt, r.Verdict, r.Reason, err)
+		}
+	}
+	m.list = append(m.list, session{addrs("172.16.0.1")[0], addrs("192.0.2.10")[0]})
+	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.Notes) != 1 {
+		t.Errorf("a remembered source that is gone: %s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
 func TestCheckSplitsByLink(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
 	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.2.0.0/15", "2001:db8:a::/48")})

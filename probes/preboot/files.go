@@ -57,14 +57,14 @@ func (f *ruleFile) isRules() bool { return f.role == roleRules4 || f.role == rol
 // readRuleFile reads a file of the boot. Includes of nft files are taken from
 // inside root only.
 func readRuleFile(role, path, root string) (*ruleFile, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s file: %w", role, err)
+		return nil, fmt.Errorf("%s file: %w", role, named(path, err))
 	}
 	defer f.Close()
 	out := &ruleFile{role: role, path: path}
 	if out.text, err = readBounded(f); err != nil {
-		return nil, fmt.Errorf("%s file: %s: %w", role, path, err)
+		return nil, fmt.Errorf("%s file: %w", role, named(path, err))
 	}
 	if st, err := f.Stat(); err == nil {
 		sys, ok := st.Sys().(*syscall.Stat_t)

@@ -1,10 +1,11 @@
 package preboot
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -41,6 +42,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	o = o.once()
 	g := &gathered{given: given{options: o}, root: "/", names: c.machine.names()}
 	var err error
 	switch {
@@ -76,9 +78,12 @@ func (c checker) gather(o Options) (*gathered, error) {
 // describedBy takes the host from a description; the files that it names are
 // relative to it.
 func (g *gathered) describedBy(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
-		return usagef("host description: %w", err)
+		return usagef("host description: %w", named(path, err))
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return usagef("host description: %s is empty: `lifeline preboot --describe-host` writes one", path)
 	}
 	if g.host, err = iptables.DecodeHost(path, data); err != nil {
 		return &UsageError{err}
@@ -191,14 +196,23 @@ func (g *gathered) readFiles(c checker) error {
 				p = filepath.Join(c.root, p)
 			}
 			f, err := readRuleFile(role, p, g.root)
-			if err != nil {
+			switch {
+			case err != nil && usual[role]:
+				return err // nobody asked for it by a wrong name
+			case err != nil:
 				return &UsageError{err}
+			}
+			if f.isRules() && !hasTable.Match(f.text) {
+				g.notes = append(g.notes, fmt.Sprintf("%s holds no table: nothing is protected by it", p))
 			}
 			g.files = append(g.files, f)
 		}
 	}
 	return nil
 }
+
+// hasTable matches the head of a table in a rule file.
+var hasTable = regexp.MustCompile(`(?m)^\*`)
 
 // trusted reports whether every file is the machine's own, so that it may be
 // loaded with root's (two) capabilities.

@@ -25,12 +25,12 @@ func recall(dir string) ([]sighting, error) {
 		return nil, nil
 	}
 	path := filepath.Join(dir, memoryFile)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("remembered sources: %w", err)
+		return nil, fmt.Errorf("remembered sources: %w", named(path, err))
 	}
 	return decodeMemory(path, data)
 }

@@ -1,9 +1,7 @@
 package preboot
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,14 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 const (
 	// maxIncludeDepth is nft's own (MAX_INCLUDE_DEPTH in nftables.h).
 	maxIncludeDepth = 16
 	maxIncludes     = 256
-	// maxFileBytes bounds every file that is read: 100,000 rules are 10 MB.
-	maxFileBytes = 64 << 20
 )
 
 // includeStatement matches an include of nft(8) at the start of a statement.
@@ -132,7 +129,7 @@ func (in includer) read(inside, at string, depth int) error {
 	if len(in.found) >= maxIncludes {
 		return fmt.Errorf("more than %d files", maxIncludes)
 	}
-	f, err := in.root.Open(inside)
+	f, err := in.root.OpenFile(inside, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("%s is not inside %s: %w", at, in.dir, err)
 	}
@@ -143,21 +140,4 @@ func (in includer) read(inside, at string, depth int) error {
 	}
 	in.found[at] = text
 	return in.follow(text, depth+1)
-}
-
-var errTooLarge = errors.New("larger than 64 MB")
-
-func readBounded(f *os.File) ([]byte, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if st.IsDir() {
-		return nil, errors.New("is a directory")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err == nil && len(text) > maxFileBytes {
-		err = errTooLarge
-	}
-	return text, err
 }

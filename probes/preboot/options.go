@@ -98,6 +98,11 @@ func (o Options) check() error {
 			return usagef("destination %s is not an address of a machine", a)
 		}
 	}
+	for _, f := range append(slices.Clone(o.Rules4), o.Rules6...) {
+		if f == "" {
+			return usagef("the name of a rules file is empty")
+		}
+	}
 	seen := map[string]bool{}
 	for _, l := range o.Links {
 		if err := checkLinkName(l.Name); err != nil {
@@ -113,6 +118,14 @@ func (o Options) check() error {
 	}
 	return nil
 }
+
+// once leaves out what is said twice: an answer twice is no better.
+func (o Options) once() Options {
+	o.Families, o.Dst, o.Ports, o.Mgmt = once(o.Families), once(o.Dst), once(o.Ports), once(o.Mgmt)
+	return o
+}
+
+func once[T comparable](list []T) []T { return missingFrom(nil, list) }
 
 func (o Options) runs(e Engine) bool {
 	return len(o.Engines) == 0 || slices.Contains(o.Engines, e)

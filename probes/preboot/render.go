@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"lifeline/probes/iptables"
 )
@@ -81,34 +82,40 @@ func (t *printer) whole(format string, args ...any) {
 	t.WriteString(t.clean(format, args...) + "\n")
 }
 
+// painted is text of our own with colours in it.
+type painted string
+
 // clean formats without what a terminal would act on in the arguments, which
 // come out of rule files.
 func (t *printer) clean(format string, args ...any) string {
 	for n, a := range args {
-		if v, ok := a.(string); ok && !strings.Contains(v, "\x1b[") {
+		switch v := a.(type) {
+		case painted:
+		case string:
 			args[n] = printable(v)
-		} else if v, ok := a.(fmt.Stringer); ok {
+		case fmt.Stringer:
 			args[n] = printable(v.String())
 		}
 	}
 	return strings.TrimRight(fmt.Sprintf(format, args...), " ")
 }
 
-// printable replaces what a terminal would act on.
+// printable replaces what a terminal would act on: control characters, and
+// those that turn the direction of writing.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s)
 }
 
-func (t *printer) paint(colour, s string) string {
+func (t *printer) paint(colour, s string) painted {
 	if !t.colour {
-		return s
+		return painted(s)
 	}
-	return colour + s + plain
+	return painted(colour + s + plain)
 }
 
 func verdictColour(v Verdict) string {

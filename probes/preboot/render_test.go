@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"lifeline/probes/iptables"
 )
@@ -96,6 +97,32 @@ func TestTextColours(t *testing.T) {
 	}
 	if strings.Contains(colours.String(), "\x1b]0") || strings.Contains(colours.String(), "\x07") {
 		t.Errorf("a rules file reaches the terminal: %q", colours.String())
+	}
+}
+
+// TestNothingReachesTheTerminal: whatever a report quotes, wherever it stands.
+func TestNothingReachesTheTerminal(t *testing.T) {
+	const evil = "a\x1b[2J\x1b]0;b\x07\u009b31m\u202ec\xff\r\x08"
+	r := Report{Reason: evil, NotChecked: []string{evil}, Notes: []string{evil},
+		Questions:   []Asked{{Iface: evil, How: []string{evil}}},
+		Files:       []FileStatus{{Role: "rules4", Path: evil, Load: iptables.LoadFails, Error: evil}},
+		Assumptions: []iptables.Assumption{{Name: evil, Why: evil}},
+		Checks: []CheckResult{{Name: Analysis, Iface: evil, Status: Fail, Summary: evil, Warnings: []string{evil},
+			Trace:          []iptables.TraceStep{{File: evil, Table: evil, Rule: evil}, {Did: evil}},
+			Counterexample: &iptables.Packet{In: evil, Leg: evil}, Assumptions: []iptables.Assumption{{Name: evil, Rule: evil, File: evil, Line: 1, Why: evil}},
+			Mend: []Mend{{Text: evil}}}}}
+	for _, colour := range []bool{false, true} {
+		var b strings.Builder
+		if err := r.Text(&b, colour); err != nil {
+			t.Fatal(err)
+		}
+		out := b.String()
+		for _, ours := range []string{red, green, yellow, plain} {
+			out = strings.ReplaceAll(out, ours, "")
+		}
+		if strings.ContainsAny(out, "\x1b\x07\r\x08\u009b\u202e") || !utf8.ValidString(out) {
+			t.Errorf("%q", out)
+		}
 	}
 }
 

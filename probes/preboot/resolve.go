@@ -31,10 +31,30 @@ type given struct {
 	howBack string
 }
 
-// resolve makes the questions, one per family and link. Notes name what of
-// the options could not become a question.
-func (g given) resolve() (qs []question, notes []string, err error) {
+// resolved is what became of everything given.
+type resolved struct {
+	questions []question
+	// notes name remembered sources that could not become a question.
+	notes []string
+	// open are sources that somebody asked about, and that could not: the
+	// answer to the others is not the answer.
+	open []iptables.Assumption
+}
+
+// leave notes a source that no question can be made of.
+func (r *resolved) leave(given bool, format string, args ...any) {
+	why := fmt.Sprintf(format, args...)
+	if given {
+		r.open = append(r.open, iptables.Assumption{Name: "not-asked", Why: why})
+		return
+	}
+	r.notes = append(r.notes, why)
+}
+
+// resolve makes the questions, one per family and link.
+func (g given) resolve() (r resolved, err error) {
 	sources, howSources := g.sources()
+	given := len(g.options.Mgmt) > 0
 	families := g.options.Families
 	if len(families) == 0 {
 		families = []iptables.Family{iptables.IPv4, iptables.IPv6}
@@ -43,27 +63,27 @@ func (g given) resolve() (qs []question, notes []string, err error) {
 		byLink, unrouted := g.byLink(f, sources)
 		asked := len(g.options.Families) > 0
 		for _, p := range unrouted {
-			notes = append(notes, fmt.Sprintf("management source %s: this machine has no route to it", p))
+			r.leave(given, "management source %s: the machine has no route to it", p)
 		}
-		if len(byLink) == 0 && asked && len(g.options.Mgmt) > 0 {
-			return nil, nil, usagef("IPv%d is asked about, and no management source is IPv%d", f, f)
+		if len(byLink) == 0 && len(unrouted) == 0 && asked && given {
+			return r, usagef("IPv%d is asked about, and no management source is IPv%d", f, f)
 		}
 		for _, l := range byLink {
 			dst, how := g.destinations(f, l.name)
 			if len(dst) == 0 {
 				if asked || !g.here {
-					return nil, nil, usagef("IPv%d sources are asked about, and there is no IPv%d address to connect to: name one as destination", f, f)
+					return r, usagef("IPv%d sources are asked about, and there is no IPv%d address to connect to: name one as destination", f, f)
 				}
-				notes = append(notes, fmt.Sprintf("IPv%d sources %s: %s has no lasting IPv%d address to connect to", f, join(l.sources), l.name, f))
+				r.leave(given, "IPv%d sources %s: %s has no lasting IPv%d address to connect to", f, join(l.sources), l.name, f)
 				continue
 			}
-			qs = append(qs, question{
+			r.questions = append(r.questions, question{
 				Question: iptables.Question{Family: f, Backend: g.backend, Iface: l.name, Dst: dst, Ports: g.ports, Mgmt: l.sources, Host: g.host},
 				how:      []string{"sources: " + howSources, "link: " + g.howLink(), "addresses: " + how, "ports: " + g.howPort, "back end: " + g.howBack},
 			})
 		}
 	}
-	return qs, notes, nil
+	return r, nil
 }
 
 // sources are the management sources and where they come from.

@@ -130,10 +130,11 @@ func sshdPorts(text string) []uint16 {
 	return append(listen, missingFrom(listen, ports)...)
 }
 
-func missingFrom(have, want []uint16) []uint16 {
-	var out []uint16
+// missingFrom are the elements of want that have does not hold, each once.
+func missingFrom[T comparable](have, want []T) []T {
+	var out []T
 	for _, p := range want {
-		if !slices.Contains(have, p) {
+		if !slices.Contains(have, p) && !slices.Contains(out, p) {
 			out = append(out, p)
 		}
 	}

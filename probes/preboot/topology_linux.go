@@ -39,6 +39,11 @@ const (
 	narrowMTU = 1280
 	hopLink   = "hop"
 	farLink   = "far"
+	// firstIndex numbers the near ends of links beyond those that the kernel
+	// gives to the far ends. Where both ends have the same number the kernel
+	// takes its time, up to a second, to notice that a link came up
+	// (linkwatch_urgent_event in net/core/link_watch.c).
+	firstIndex = 1000
 	// linkDeadline is how long links may take to come up.
 	linkDeadline = 3 * time.Second
 )
@@ -113,7 +118,7 @@ func (t *topology) addLinks() error {
 			continue
 		}
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = l.Name
+		attrs.Name, attrs.Index = l.Name, firstIndex+i
 		v := &netlink.Veth{LinkAttrs: attrs, PeerName: otherEnd(i), PeerNamespace: netlink.NsFd(int(t.others.ns.Fd()))}
 		err := t.machine.nl.LinkAdd(v)
 		if errors.Is(err, unix.EEXIST) {
@@ -138,7 +143,7 @@ func (t *topology) addLinks() error {
 // tunnel does, so that the machine must learn the path's MTU.
 func (t *topology) addHop() error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = hopLink, narrowMTU
+	attrs.Name, attrs.MTU, attrs.Index = hopLink, narrowMTU, firstIndex
 	v := &netlink.Veth{LinkAttrs: attrs, PeerName: farLink, PeerMTU: 1500, PeerNamespace: netlink.NsFd(int(t.narrow.ns.Fd()))}
 	if err := t.others.nl.LinkAdd(v); err != nil {
 		return fmt.Errorf("narrow hop: %w", err)

@@ -60,6 +60,7 @@ func conclude(r *Report) {
 	for _, a := range r.Assumptions {
 		worse(Unknown, a.Why)
 	}
+	r.Reason = printable(r.Reason) // it goes into logs, alerts and terminals
 }
 
 // judge gives the verdict of one question.

@@ -1,0 +1,108 @@
+package preboot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxFileBytes bounds every file that is read: 100,000 rules are 10 MB.
+	maxFileBytes = 64 << 20
+	// pipeDeadline is how long the writer of a pipe may take.
+	pipeDeadline = 10 * time.Second
+)
+
+var errTooLarge = errors.New("larger than 64 MB")
+
+// openFile opens a file, or a pipe as a shell's <(command) is one, without
+// waiting for anybody. Anything else is not even opened: opening a device may
+// do something.
+func openFile(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	if err == nil {
+		err = readable(st)
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		pe.Op = "open" // as people know it
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	// It may have been replaced since.
+	if st, err = f.Stat(); err == nil {
+		err = readable(st)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// readable says what is wrong with the kind of a file.
+func readable(st fs.FileInfo) error {
+	switch m := st.Mode(); {
+	case m.IsRegular(), m&fs.ModeNamedPipe != 0:
+		return nil
+	case m.IsDir():
+		return errors.New("is a directory")
+	}
+	return errors.New("is neither a file nor a pipe")
+}
+
+// readBounded reads an open file to its end. A pipe must have something to
+// say, and in good time: nobody at its other end is not an empty file.
+func readBounded(f *os.File) ([]byte, error) {
+	st, err := f.Stat()
+	if err == nil {
+		err = readable(st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	pipe := st.Mode()&fs.ModeNamedPipe != 0
+	if pipe {
+		if err := f.SetReadDeadline(time.Now().Add(pipeDeadline)); err != nil {
+			return nil, fmt.Errorf("pipe: %w", err)
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxFileBytes:
+		return nil, errTooLarge
+	case pipe && len(text) == 0:
+		return nil, errors.New("is a pipe that nobody writes to")
+	}
+	return text, nil
+}
+
+// readFile opens and reads a file.
+func readFile(path string) ([]byte, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f)
+}
+
+// named puts the path in front of an error that does not name it.
+func named(path string, err error) error {
+	var has *fs.PathError
+	if errors.As(err, &has) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
