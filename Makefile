@@ -5,7 +5,14 @@ SHELL := /bin/bash
 GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
-PREFIX  ?= /usr
+
+# Where `make install` puts things; DESTDIR goes before all of it.
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR      = $(PREFIX)/bin
+UNITDIR     = $(PREFIX)/lib/systemd/system
+DOCDIR      = $(PREFIX)/share/doc/lifeline
+COMPLETIONS = bash:bash-completion/completions/lifeline zsh:zsh/site-functions/_lifeline fish:fish/vendor_completions.d/lifeline.fish
 
 .PHONY: help
 help: ## this list
@@ -14,6 +21,31 @@ help: ## this list
 .PHONY: build
 build: ## bin/lifeline, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/lifeline ./cmd/lifeline
+
+.PHONY: install
+install: build ## the binary, the unit, an example configuration, completions (DESTDIR=, PREFIX=)
+	install -D -m 755 bin/lifeline $(DESTDIR)$(BINDIR)/lifeline
+	install -D -m 644 configs/packaging/systemd/lifeline.service $(DESTDIR)$(UNITDIR)/lifeline.service
+	sed -i 's#/usr/bin/lifeline#$(BINDIR)/lifeline#; s#/usr/share/doc/lifeline#$(DOCDIR)#' $(DESTDIR)$(UNITDIR)/lifeline.service
+	install -D -m 640 configs/example.toml $(DESTDIR)$(SYSCONFDIR)/lifeline/lifeline.toml.example
+	[ -e $(DESTDIR)$(SYSCONFDIR)/lifeline/lifeline.toml ] || \
+		install -m 640 configs/example.toml $(DESTDIR)$(SYSCONFDIR)/lifeline/lifeline.toml
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 README.md docs/*.md docs/*.json configs/packaging/systemd/lifeline.service.d/example.conf $(DESTDIR)$(DOCDIR)
+	for c in $(COMPLETIONS); do \
+		install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${c#*:}); \
+		bin/lifeline completion $${c%%:*} >$(DESTDIR)$(PREFIX)/share/$${c#*:}; \
+	done
+	@echo "next: systemctl daemon-reload && systemctl enable --now lifeline"
+
+.PHONY: uninstall
+uninstall: ## what install put there, but not the configuration, nor what the daemon keeps
+	@[ -n "$(DESTDIR)" ] || ! systemctl is-active --quiet lifeline 2>/dev/null || \
+		{ echo "it runs: systemctl disable --now lifeline"; exit 1; }
+	rm -f $(DESTDIR)$(BINDIR)/lifeline $(DESTDIR)$(UNITDIR)/lifeline.service $(DESTDIR)$(SYSCONFDIR)/lifeline/lifeline.toml.example
+	rm -rf $(DESTDIR)$(DOCDIR)
+	for c in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/share/$${c#*:}; done
+	@echo "left: $(SYSCONFDIR)/lifeline (configuration), /var/lib/lifeline (journal, alerts)"
 
 .PHONY: run
 run: ## build, then watch over this host in the foreground (as root; Ctrl-C undoes everything)

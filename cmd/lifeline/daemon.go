@@ -49,6 +49,7 @@ type daemon struct {
 	alerts  *alert.Alerts
 	metrics *metrics.Metrics
 	health  *web.Health
+	manager *notifier // nil where no service manager listens
 	loop    *watchdog.Loop
 	board   *board
 	tasks   []task
@@ -92,6 +93,9 @@ func (d *daemon) wire() error {
 	}
 	d.tasks = append(d.tasks, d.loop)
 	d.openPage()
+	if d.manager = newNotifier(d.log); d.manager != nil {
+		d.tasks = append(d.tasks, d.manager)
+	}
 	return d.listen(pins)
 }
 

@@ -91,10 +91,10 @@ func buildStage(t *testing.T, o lab.Options) *stage {
 	return s
 }
 
-// launch starts the daemon.
-func (s *stage) launch(config string) {
+// launch starts the daemon, by itself or under a command that runs it.
+func (s *stage) launch(config string, under ...string) {
 	s.Helper()
-	d, err := (&scenario.Daemon{Binary: binary, Config: config}).Start(s.Context(), s.lab)
+	d, err := (&scenario.Daemon{Binary: binary, Config: config, Under: under}).Start(s.Context(), s.lab)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -40,6 +40,9 @@ func (d *daemon) told(r watchdog.Report) {
 	d.board.tell(r)
 	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.acts.guardPID()})
 	d.health.Turn(time.Now(), r)
+	if d.manager != nil {
+		d.manager.turn(r)
+	}
 }
 
 // usageOf tells what a child of ours has used. One that is gone is an error,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 type Daemon struct {
 	Binary string
 	Config string    // text of its configuration file; the defaults when empty
+	Under  []string  // a command line that runs it, as setpriv(1) does; may be nil
 	Log    io.Writer // also gets what the daemon writes; may be nil
 }
 
@@ -68,8 +70,9 @@ func (d *Daemon) Start(ctx context.Context, l *lab.Lab) (*Running, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
+	argv := append(slices.Clone(d.Under), d.Binary, "run", "--config", file)
 	r := &Running{
-		cmd: l.Srv.Command(context.WithoutCancel(ctx), d.Binary, "run", "--config", file),
+		cmd: l.Srv.Command(context.WithoutCancel(ctx), argv[0], argv[1:]...),
 		out: &output{also: d.Log}, done: make(chan struct{}), Dir: dir,
 		client: web.NewClient(filepath.Join(dir, "run", "control.sock")),
 	}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/control"
+)
+
+// statusEvery is how often the service manager's status line changes at most.
+const statusEvery = 5 * time.Second
+
+// notifier tells the service manager how the daemon does (sd_notify(3)), as a
+// task. What it says follows the turns of the control loop and no clock of its
+// own, so that a loop that hangs is noticed.
+type notifier struct {
+	send     func(state string) error
+	watchdog time.Duration // WatchdogSec=; 0 without one
+	log      *slog.Logger
+
+	turns chan struct{} // poked by each turn
+	last  atomic.Pointer[watchdog.Report]
+
+	ready  bool
+	fed    time.Time // when the manager's watchdog was last fed
+	status string    // as last told
+	toldAt time.Time
+}
+
+// newNotifier is nil where no service manager listens.
+func newNotifier(log *slog.Logger) *notifier {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return nil
+	}
+	n := &notifier{log: log, turns: make(chan struct{}, 1), send: func(state string) error {
+		_, err := sd.SdNotify(false, state)
+		return err
+	}}
+	var err error
+	if n.watchdog, err = sd.SdWatchdogEnabled(false); err != nil {
+		log.Warn("the service manager's watchdog is not fed", "error", err)
+	}
+	return n
+}
+
+// String names the task.
+func (n *notifier) String() string { return "service manager" }
+
+// turn notes that a turn has ended.
+func (n *notifier) turn(r watchdog.Report) {
+	n.last.Store(&r)
+	poke(n.turns)
+}
+
+// Run tells what is to be told after each turn, until ctx ends.
+func (n *notifier) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			n.tell(sd.SdNotifyStopping + "\nSTATUS=undoing everything")
+			return nil
+		case <-n.turns:
+			if s := n.news(*n.last.Load(), time.Now()); s != "" {
+				n.tell(s)
+			}
+		}
+	}
+}
+
+func (n *notifier) tell(state string) {
+	if err := n.send(state); err != nil {
+		n.log.Warn("the service manager does not listen", "error", err)
+	}
+}
+
+// news is what a turn that ended now gives to tell; empty for nothing.
+func (n *notifier) news(r watchdog.Report, now time.Time) string {
+	var lines []string
+	if !n.ready {
+		n.ready = true
+		lines = append(lines, sd.SdNotifyReady)
+	}
+	if n.watchdog > 0 && now.Sub(n.fed) >= n.watchdog/4 {
+		n.fed = now
+		lines = append(lines, sd.SdNotifyWatchdog)
+	}
+	if s := headline(r); s != n.status && now.Sub(n.toldAt) >= statusEvery {
+		n.status, n.toldAt = s, now
+		lines = append(lines, "STATUS="+s)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// headline puts a turn into one line.
+func headline(r watchdog.Report) string {
+	parts := []string{"management " + r.Snapshot.Management.String()}
+	for _, l := range r.Decision.Links {
+		if l.Phase != control.Free {
+			parts = append(parts, fmt.Sprintf("%s %s %s: %d transfers, %d limited, %d paused",
+				l.Name, l.Direction, l.Phase, l.Transfers, l.Limited, l.Paused))
+		}
+	}
+	for _, c := range r.Decision.Conditions {
+		parts = append(parts, fmt.Sprintf("%s %s", c.Name, c.Subject))
+	}
+	return strings.Join(parts, "; ")
+}
