@@ -18,7 +18,6 @@ import (
 	"lifeline/probes/host"
 	"lifeline/probes/nic"
 	"lifeline/probes/path"
-	"lifeline/probes/preboot"
 	"lifeline/probes/rsync"
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
@@ -136,7 +135,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	})
 	d.tasks = append(d.tasks, links, transfers, paths,
 		relay{"transfers", transfers.Appeared(), d.wake}, relay{"link events", links.Wake(), d.wake})
-	reboot := &rebootWatch{options: preboot.Options{StateDir: d.cfg.StateDir}, every: d.cfg.Preboot.Every.Duration, log: d.log}
+	reboot := &rebootWatch{stateDir: d.cfg.StateDir, every: d.cfg.Preboot.Every.Duration, log: d.log}
 	d.tasks = append(d.tasks, reboot)
 	return &senses{
 		reboot: reboot,

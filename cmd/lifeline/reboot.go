@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 
 	"lifeline/probes/preboot"
 	"lifeline/watchdog"
@@ -16,22 +17,19 @@ import (
 // rebootWatch asks what `lifeline preboot` asks, so that an unplanned reboot is
 // covered too: at start, when a saved file changes, and every few minutes.
 type rebootWatch struct {
-	options preboot.Options
-	every   time.Duration // 0: never
-	log     *slog.Logger
+	stateDir string
+	every    time.Duration // 0: never
+	log      *slog.Logger
 
 	mu   sync.Mutex
 	last watchdog.Reboot
 }
 
 const (
-	rebootFirst  = 5 * time.Second  // sessions and links are known by then
-	rebootSettle = 2 * time.Second  // a file is seldom written by one write
-	rebootMost   = 60 * time.Second // for one check
+	rebootFirst = 5 * time.Second  // sessions and links are known by then
+	rebootMost  = 60 * time.Second // for one check
+	rebootNice  = 10
 )
-
-// savedIn are the directories whose files the boot of the usual systems loads.
-var savedIn = []string{"/etc/iptables", "/etc/sysconfig", "/etc/ssh"}
 
 // String names the task.
 func (w *rebootWatch) String() string { return "pre-reboot check" }
@@ -49,39 +47,47 @@ func (w *rebootWatch) Run(ctx context.Context) error {
 	if w.every == 0 {
 		return nil
 	}
-	var changes <-chan fsnotify.Event
-	if fs, err := fsnotify.NewWatcher(); err != nil {
-		w.log.Warn("saved rules are not watched, only checked now and then", "error", err)
-	} else {
-		defer fs.Close()
-		for _, dir := range savedIn {
-			_ = fs.Add(dir) // most hosts have one of them
-		}
-		changes = fs.Events
+	// The check's process takes its priority from this thread and dies with
+	// it; the thread itself ends with the task.
+	runtime.LockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), rebootNice); err != nil {
+		w.log.Warn("pre-reboot checks run at full priority", "error", err)
 	}
+	files := newSavedFiles(w.log)
+	defer files.close()
+	s := rebootSchedule{every: w.every, next: time.Now().Add(rebootFirst)}
 	timer := time.NewTimer(rebootFirst)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-changes:
-			if filepath.Ext(e.Name) != ".swp" {
-				timer.Reset(rebootSettle)
+		case e := <-files.events():
+			if !files.watch.Concerns(e.Name) {
+				continue
 			}
+			s.changed(time.Now())
+		case err := <-files.errors(): // events were lost: anything may have changed
+			w.log.Warn("saved rules: changes were missed", "error", err)
+			s.changed(time.Now())
 		case <-timer.C:
-			w.check(ctx)
-			timer.Reset(w.every)
+			files.letGo() // a check follows: no change is missed
+			files.follow()
+			files.watch = preboot.WatchFor(w.check(ctx))
+			files.follow()
+			s.asked(time.Now())
 		}
+		timer.Reset(time.Until(s.due()))
 	}
 }
 
-// check asks once. A check that fails is unknown, never the answer before it.
-func (w *rebootWatch) check(ctx context.Context) {
+// check asks once, and returns the files that the answer rests on. A check that
+// fails is unknown, never the answer before it.
+func (w *rebootWatch) check(ctx context.Context) []preboot.FileStatus {
 	ctx, cancel := context.WithTimeout(ctx, rebootMost)
 	defer cancel()
 	now := watchdog.Reboot{Known: true, At: time.Now()}
-	r, err := preboot.Check(ctx, w.options)
+	r, err := askReboot(ctx, w.stateDir)
 	if err != nil {
 		now.Verdict, now.Reason = string(preboot.Unknown), err.Error()
 	} else {
@@ -93,5 +99,80 @@ func (w *rebootWatch) check(ctx context.Context) {
 	w.mu.Unlock()
 	if changed && ctx.Err() == nil {
 		w.log.Info("pre-reboot check", "verdict", now.Verdict, "reason", now.Reason)
+	}
+	return r.Files
+}
+
+// savedFiles tells when something changes that the answer rests on.
+type savedFiles struct {
+	fs     *fsnotify.Watcher // nil where nothing can be watched
+	watch  preboot.Watch
+	log    *slog.Logger
+	warned bool
+}
+
+func newSavedFiles(log *slog.Logger) *savedFiles {
+	f := &savedFiles{watch: preboot.WatchFor(nil), log: log}
+	var err error
+	if f.fs, err = fsnotify.NewWatcher(); err != nil {
+		f.fs = nil
+		f.warn(err)
+		return f
+	}
+	f.follow()
+	return f
+}
+
+// letGo ends all watches: a directory that was moved away has taken its own
+// along.
+func (f *savedFiles) letGo() {
+	if f.fs == nil {
+		return
+	}
+	for _, dir := range f.fs.WatchList() {
+		_ = f.fs.Remove(dir) // it may be gone already
+	}
+}
+
+// follow watches what there is now.
+func (f *savedFiles) follow() {
+	if f.fs == nil {
+		return
+	}
+	for _, dir := range f.watch.Dirs() {
+		err := unix.Access(dir, unix.F_OK)
+		if err == nil {
+			err = f.fs.Add(dir)
+		}
+		if err != nil && err != unix.ENOENT {
+			f.warn(err)
+		}
+	}
+}
+
+func (f *savedFiles) warn(err error) {
+	if !f.warned {
+		f.log.Warn("saved rules are not all watched, only checked now and then", "error", err)
+	}
+	f.warned = true
+}
+
+func (f *savedFiles) events() <-chan fsnotify.Event {
+	if f.fs == nil {
+		return nil
+	}
+	return f.fs.Events
+}
+
+func (f *savedFiles) errors() <-chan error {
+	if f.fs == nil {
+		return nil
+	}
+	return f.fs.Errors
+}
+
+func (f *savedFiles) close() {
+	if f.fs != nil {
+		_ = f.fs.Close()
 	}
 }
