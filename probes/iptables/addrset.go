@@ -54,6 +54,7 @@ func (w word128) prev() word128 {
 
 func (w word128) and(v word128) word128 { return word128{w.hi & v.hi, w.lo & v.lo} }
 func (w word128) or(v word128) word128  { return word128{w.hi | v.hi, w.lo | v.lo} }
+func (w word128) xor(v word128) word128 { return word128{w.hi ^ v.hi, w.lo ^ v.lo} }
 func (w word128) not() word128          { return word128{^w.hi, ^w.lo} }
 
 func minWord(a, b word128) word128 {
@@ -192,37 +193,4 @@ func (s *addrSet) from(w word128) int {
 		}
 	}
 	return lo
-}
-
-// maskLimit bounds the spans that one mask with holes may become.
-const maskLimit = 4096
-
-// spansOfMask lists the addresses that agree with a under a mask that may
-// have holes. ok is false where that would be too many spans.
-func spansOfMask(a, mask word128, f Family) (out []span, ok bool) {
-	free := mask.not().and(f.lastAddr())
-	run := trailingOnes(free) // the low free bits make one span each
-	low := maskWord(f.bits()-run, f.bits()).not().and(f.lastAddr())
-	holes := free.and(low.not())
-	n := bits.OnesCount64(holes.hi) + bits.OnesCount64(holes.lo)
-	if n > 12 || 1<<n > maskLimit {
-		return nil, false
-	}
-	base := a.and(mask)
-	for sub := (word128{}); ; {
-		lo := base.or(sub)
-		out = append(out, span{lo, lo.or(low)})
-		// The next subset of the hole bits: add one where only they carry.
-		sub = sub.or(holes.not()).next().and(holes)
-		if sub == (word128{}) {
-			return out, true
-		}
-	}
-}
-
-func trailingOnes(w word128) int {
-	if n := bits.TrailingZeros64(^w.lo); n < 64 {
-		return n
-	}
-	return 64 + bits.TrailingZeros64(^w.hi)
 }

@@ -87,6 +87,7 @@ func loadAll(q Question, in Inputs) *loading {
 	}
 	l.main = l.files(q, q.Backend, in.Rules, in.Names)
 	l.other = l.files(q, q.Backend.Other(), in.Other, in.Names)
+	l.setsWritten()
 	l.orderMatters()
 	if len(in.Rules) == 0 {
 		l.warnings = append(l.warnings, fmt.Sprintf("no IPv%d rules are loaded: nothing is protected", q.Family))
@@ -166,6 +167,23 @@ func (l *loading) unknown(f File, why string) {
 		why = "whether the file loads could not be found out"
 	}
 	l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name, Why: "whether the file loads depends on the machine: " + why})
+}
+
+// setsWritten takes the sets that rules add to or delete from for unknown: what
+// they hold depends on the packets that came before.
+func (l *loading) setsWritten() {
+	for _, tables := range []map[string]*Table{l.main, l.other} {
+		for _, t := range tables {
+			t.anyRule(func(r *Rule) bool {
+				for _, c := range r.conds {
+					if u, ok := c.(setUse); ok && u.writes {
+						l.sets.written(u.name, 0)
+					}
+				}
+				return false
+			})
+		}
+	}
 }
 
 // orderMatters notes where both back ends have rules on the same table whose

@@ -28,6 +28,7 @@ type analysis struct {
 	localsAll bool // locals is complete
 	drops     []dropped
 	uncertain map[*Rule]*uncertainty
+	masks     map[maskSet]listed
 	tracer    *tracer
 	exhausted bool
 	psh       bool // some rule looks at the PSH flag
@@ -53,7 +54,7 @@ type uncertainty struct {
 
 func newAnalysis(q Question, sets *IPSets, stack []backendTables) *analysis {
 	a := &analysis{q: q, sets: sets, sp: newSpace(), stack: stack, links: []string{""},
-		locals: map[word128]bool{}, uncertain: map[*Rule]*uncertainty{}}
+		locals: map[word128]bool{}, uncertain: map[*Rule]*uncertainty{}, masks: map[maskSet]listed{}}
 	for _, d := range q.Dst {
 		if q.Family.of(d) {
 			a.locals[wordOf(d)] = true
@@ -160,6 +161,17 @@ func (a *analysis) impossible() []span {
 	return out
 }
 
+// listed remembers which sources a mask with holes means.
+func (a *analysis) listed(m *maskSet) listed {
+	l, ok := a.masks[*m]
+	if !ok {
+		l = m.list(a.sources(), a.q.Family)
+		a.sp.work += len(l.in.spans)
+		a.masks[*m] = l
+	}
+	return l
+}
+
 // start is the set of all flows of the question, before their first packet.
 func (a *analysis) start() []segment {
 	src := a.sources()
@@ -185,7 +197,7 @@ func (a *analysis) view(st stage, c class) *view {
 		out: st.leg.out, proto: st.leg.proto, icmpType: st.leg.icmp, icmpCode: st.leg.code, flags: st.leg.flags,
 		states: c.states, tracked: a.tracked(st, c), peerHidden: c.hidden && st.leg.out,
 		mark: c.mark, markBlur: c.markBlur, ctmark: c.ctmark, ctmarkBlur: c.ctmarkBlur, hop: int(c.hop),
-		reverse: c.reverse, reverseLoose: c.reverseLoose, family: a.q.Family, sets: a.sets,
+		reverse: c.reverse, reverseLoose: c.reverseLoose, family: a.q.Family, sets: a.sets, listed: a.listed,
 		peerType: atUnicast,
 	}
 	if st.leg.out {

@@ -31,8 +31,8 @@ func (p *ruleParser) compile() ([]*Rule, error) {
 		for _, d := range dsts {
 			r := *proto
 			r.bare = r.bare && s.mask == (word128{}) && d.mask == (word128{})
-			r.narrow(&r.src, s, p.isInverted('s'), p.family)
-			r.narrow(&r.dst, d, p.isInverted('d'), p.family)
+			r.src, r.srcMask = r.narrow(r.src, s, p.isInverted('s'), p.family)
+			r.dst, r.dstMask = r.narrow(r.dst, d, p.isInverted('d'), p.family)
 			out = append(out, &r)
 		}
 	}
@@ -68,25 +68,23 @@ func (p *ruleParser) hosts(w word, c byte) ([]host, error) {
 	return out, nil
 }
 
-// narrow restricts a rule to the addresses of a host.
-func (r *Rule) narrow(set **addrSet, h host, inv bool, f Family) {
-	if h.mask == (word128{}) && !inv {
-		return
+// narrow restricts what a rule has of addresses to those of a host; a mask with
+// holes is kept beside them.
+func (r *Rule) narrow(have *addrSet, h host, inv bool, f Family) (*addrSet, *maskSet) {
+	switch {
+	case h.mask == (word128{}) && !inv:
+		return have, nil
+	case h.name != "":
+		r.unknown = append(r.unknown[:len(r.unknown):len(r.unknown)], "dns")
+		return have, nil
+	case !h.contiguous(f):
+		return have, &maskSet{h.addr, h.mask, inv}
 	}
-	spans, ok := h.spans(f)
-	if !ok {
-		name := "address mask"
-		if h.name != "" {
-			name = "dns"
-		}
-		r.unknown = append(r.unknown[:len(r.unknown):len(r.unknown)], name)
-		return
-	}
-	s := newAddrSet(spans)
+	s := newAddrSet([]span{h.span(f)})
 	if inv {
 		s = s.complement(f)
 	}
-	*set = (*set).intersect(s)
+	return have.intersect(s), nil
 }
 
 // compileCommon makes the part that all rules of a line share.

@@ -159,13 +159,12 @@ func (p *ruleParser) compileConntrack(r *Rule, l *loaded) {
 
 func (p *ruleParser) connAddr(r *Rule, c *connCond, g *given) {
 	h, why := parseHost(g.arg, p.family)
-	spans, ok := h.spans(p.family)
-	if why != "" || !ok {
+	if why != "" || h.name != "" || !h.contiguous(p.family) {
 		r.unknown = append(r.unknown, "conntrack")
 		return
 	}
 	k := map[string]connKind{"ctorigsrc": ctOrigSrc, "ctorigdst": ctOrigDst, "ctreplsrc": ctReplSrc, "ctrepldst": ctReplDst}
-	c.parts = append(c.parts, connPart{kind: k[g.name], addrs: newAddrSet(spans), inv: g.negate})
+	c.parts = append(c.parts, connPart{kind: k[g.name], addrs: newAddrSet([]span{h.span(p.family)}), inv: g.negate})
 }
 
 func (p *ruleParser) connPort(r *Rule, c *connCond, g *given) {

@@ -77,7 +77,7 @@ func (p *ruleParser) compileExtTarget(r *Rule, l *loaded) string {
 		}
 		for i := range l.given {
 			if g := &l.given[i]; g.opt.kind == kindTwoWords {
-				r.conds = append(r.conds, setUse{g.arg})
+				r.conds = append(r.conds, setUse{g.arg, g.name != "map-set"})
 			}
 		}
 	case "NOTRACK":

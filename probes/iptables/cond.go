@@ -87,6 +87,8 @@ type view struct {
 	reverse, reverseLoose tri
 	family                Family
 	sets                  *IPSets
+	// listed says which of the question's sources are in a set.
+	listed func(*maskSet) listed
 }
 
 // conn is what a conntrack entry knows.
@@ -119,7 +121,28 @@ func decided(t tri, inv bool, reason string) outcome {
 	return outcome{hit: t, reason: reason}
 }
 
-// match evaluates the whole rule for a class of packets.
+// outcomes evaluates the rule for a class of packets. There are two where the
+// peers are matched by a mask with holes: one for the peers of whom it is known
+// whether they match, and one for the others.
+func (r *Rule) outcomes(v *view) (known, open outcome) {
+	o := r.match(v)
+	m := r.srcMask
+	if v.out {
+		m = r.dstMask
+	}
+	switch {
+	case m == nil || o.hit == no:
+		return o, hitNone
+	case v.peerHidden:
+		return o.both(unsure("translated source")), hitNone
+	}
+	l := v.listed(m)
+	open = unsure("address mask")
+	open.peers = l.looked.complement(v.family)
+	return o.both(outcome{hit: yes, peers: l.in}), o.both(open)
+}
+
+// match evaluates everything but a mask with holes on the peer's address.
 func (r *Rule) match(v *view) outcome {
 	if r.proto != 0 && (r.proto == v.proto) == r.protoInv {
 		return hitNone
@@ -132,11 +155,14 @@ func (r *Rule) match(v *view) outcome {
 	if hidden && r.out.name != "" {
 		o = unsure("translated source") // the route of the reply is not known
 	}
-	local, peer, localPorts, peerPorts := r.dst, r.src, r.dport, r.sport
+	local, peer, localPorts, peerPorts, mask := r.dst, r.src, r.dport, r.sport, r.dstMask
 	if v.out {
-		local, peer, localPorts, peerPorts = r.src, r.dst, r.sport, r.dport
+		local, peer, localPorts, peerPorts, mask = r.src, r.dst, r.sport, r.dport, r.srcMask
 	}
 	if o = o.both(v.localAddr(local)); o.hit == no {
+		return o
+	}
+	if o = o.both(v.localMask(mask)); o.hit == no {
 		return o
 	}
 	if o = o.both(v.localPort(localPorts)); o.hit == no {
@@ -179,6 +205,16 @@ func (v *view) localAddr(s *addrSet) outcome {
 		return unsure("translated address")
 	}
 	return outcome{hit: triOf(s.contains(v.local.addr))}
+}
+
+func (v *view) localMask(m *maskSet) outcome {
+	switch {
+	case m == nil:
+		return hitAll
+	case !v.local.addrKnown:
+		return unsure("translated address")
+	}
+	return outcome{hit: triOf(m.contains(v.local.addr))}
 }
 
 func (v *view) localPort(s *portSet) outcome {

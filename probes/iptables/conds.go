@@ -7,8 +7,11 @@ import (
 // neverCond looks for something that no packet of the question has.
 type neverCond struct{}
 
-// setUse notes a set that a target writes to: it must exist.
-type setUse struct{ name string }
+// setUse notes a set that a target needs: it must exist, and it may be changed.
+type setUse struct {
+	name   string
+	writes bool
+}
 
 // eitherPortCond matches the source or the destination port.
 type eitherPortCond struct {

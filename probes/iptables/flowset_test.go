@@ -100,28 +100,6 @@ func TestFlowSetAgainstModel(t *testing.T) {
 	}
 }
 
-func TestSpansOfMask(t *testing.T) {
-	a, _ := v4Words("10.0.3.0", true)
-	m, _ := v4Words("255.0.255.0", true)
-	spans, ok := spansOfMask(a, m, IPv4)
-	if !ok || len(spans) != 256 {
-		t.Fatalf("got %d spans, %v", len(spans), ok)
-	}
-	s := newAddrSet(spans)
-	for _, c := range []struct {
-		addr string
-		want bool
-	}{{"10.0.3.0", true}, {"10.255.3.255", true}, {"10.7.3.9", true}, {"10.7.4.0", false}, {"11.0.3.0", false}, {"10.0.2.255", false}} {
-		w, _ := v4Words(c.addr, true)
-		if s.contains(w) != c.want {
-			t.Errorf("%s: got %v", c.addr, !c.want)
-		}
-	}
-	if _, ok := spansOfMask(a, word128{0, 0x55555555}, IPv4); ok {
-		t.Error("a mask of 16 holes was expanded")
-	}
-}
-
 func TestAddrSetComplement(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 200 {

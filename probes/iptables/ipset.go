@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -20,10 +21,9 @@ type ipset struct {
 	family Family // 0 where the type has none (mac) or holds both
 	// types are the dimensions: ip, net, port, mac, iface, mark ...
 	types []string
-	// spans are the addresses of an ip or net set of one dimension.
-	spans []span
-	// except are the entries marked nomatch.
-	except []span
+	// spans are the addresses of an ip or net set of one dimension, without the
+	// entries marked nomatch, which are in except.
+	spans, except []span
 	// pairs are the entries of an ip,port or net,port set.
 	pairs []addrPort
 	// uncertain says why the content at run time is not known.
@@ -235,10 +235,49 @@ func (s *IPSets) addresses(name string, depth int) (set *addrSet, why string) {
 		return s.union(x, depth)
 	case len(x.types) != 1 || x.types[0] != "ip" && x.types[0] != "net":
 		return nil, "set type " + strings.Join(x.types, ",")
-	case len(x.except) > 0 && len(x.spans) > 0:
-		return nil, "nomatch entries"
+	case len(x.except) > 0:
+		return x.withExceptions()
 	}
-	return newAddrSet(append([]span(nil), x.spans...)), ""
+	return newAddrSet(slices.Clone(x.spans)), ""
+}
+
+// withExceptions is the content of a set with nomatch entries: of the networks
+// that hold an address the narrowest counts (ipset(8), hash:net).
+func (x *ipset) withExceptions() (*addrSet, string) {
+	in, out := map[word128][]span{}, map[word128][]span{}
+	var sizes []word128
+	for _, list := range []struct {
+		by    map[word128][]span
+		spans []span
+	}{{in, x.spans}, {out, x.except}} {
+		for _, s := range list.spans {
+			size := s.lo.xor(s.hi) // a network's host bits, all ones
+			if size.and(size.next()) != (word128{}) || s.lo.and(size) != (word128{}) {
+				return nil, "a range beside nomatch entries"
+			}
+			list.by[size] = append(list.by[size], s)
+			sizes = append(sizes, size)
+		}
+	}
+	slices.SortFunc(sizes, func(a, b word128) int { return b.compare(a) })
+	set := &addrSet{}
+	for _, size := range slices.Compact(sizes) {
+		set = newAddrSet(slices.Concat(set.spans, in[size]))
+		set = set.intersect(newAddrSet(out[size]).complement(x.family))
+	}
+	return set, ""
+}
+
+// written marks a set, and the members of a list, as changed by rules.
+func (s *IPSets) written(name string, depth int) {
+	x := s.get(name)
+	if x == nil || depth > 8 {
+		return
+	}
+	x.uncertain = "rules add to it or delete from it"
+	for _, m := range x.members {
+		s.written(m, depth+1)
+	}
 }
 
 func (s *IPSets) union(x *ipset, depth int) (*addrSet, string) {

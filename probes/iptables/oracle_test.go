@@ -57,6 +57,9 @@ func (o *oracle) matches(r *Rule, p *oraclePacket) bool {
 	if !linkFits(r.in, p.in) || !linkFits(r.out, p.out) || r.frag == 1 {
 		return false
 	}
+	if r.srcMask != nil && !r.srcMask.contains(p.src) || r.dstMask != nil && !r.dstMask.contains(p.dst) {
+		return false
+	}
 	if !r.src.contains(p.src) || !r.dst.contains(p.dst) || !r.sport.contains(p.sport) || !r.dport.contains(p.dport) {
 		return false
 	}

@@ -24,6 +24,8 @@ func whyUnknown(name string) string {
 		return "the rule depends on how the packet travels, which the files do not say"
 	case "string", "u32", "bpf", "length", "tcpmss", "tcp-option", "ttl", "hl", "dscp", "tos", "ecn", "osf":
 		return "the rule depends on the content of the packet"
+	case "address mask":
+		return "the mask has too many holes to look at every source"
 	case "dns":
 		return "the rule names a host that is looked up when it is loaded"
 	case "nfqueue", "queue":

@@ -73,14 +73,16 @@ type Rule struct {
 	Text string
 
 	src, dst *addrSet // nil: any
-	sport    *portSet // nil: any
-	dport    *portSet
-	in, out  iface
-	proto    uint8 // 0: any
-	protoInv bool
-	frag     int8 // 1: -f, -1: ! -f
-	bare     bool // matches every packet, without any match extension
-	conds    []cond
+	// srcMask and dstMask narrow them further by a mask with holes.
+	srcMask, dstMask *maskSet
+	sport            *portSet // nil: any
+	dport            *portSet
+	in, out          iface
+	proto            uint8 // 0: any
+	protoInv         bool
+	frag             int8 // 1: -f, -1: ! -f
+	bare             bool // matches every packet, without any match extension
+	conds            []cond
 	// unknown names what the analysis does not model of this rule's matches.
 	unknown []string
 	target  target

@@ -195,11 +195,11 @@ func notAHostName(s string) bool {
 	return strings.Trim(last, "0123456789.") == "" || strings.HasSuffix(s, ".invalid")
 }
 
-// spans lists the addresses of the host; ok is false where they cannot be
-// listed: a name, or a mask with too many holes.
-func (h host) spans(f Family) ([]span, bool) {
-	if h.name != "" {
-		return nil, false
-	}
-	return spansOfMask(h.addr, h.mask, f)
+// contiguous reports whether the mask is a prefix: it has no holes.
+func (h host) contiguous(f Family) bool {
+	free := h.mask.not().and(f.lastAddr())
+	return free.and(free.next()) == (word128{})
 }
+
+// span is what a host without name and without holes in its mask stands for.
+func (h host) span(f Family) span { return span{h.addr, h.addr.or(h.mask.not().and(f.lastAddr()))} }

@@ -179,20 +179,9 @@ type split struct{ taken, rest *fiber }
 func (p *pass) rule(r *Rule) {
 	shares := p.shares[:0]
 	for _, l := range p.live {
-		o := r.match(l.v)
-		if o.hit == no {
-			continue
-		}
-		i := slices.IndexFunc(shares, func(s share) bool { return s.peers == o.peers })
-		if i < 0 {
-			i = len(shares)
-			shares = addShare(shares, o.peers)
-		}
-		s := &shares[i]
-		s.hits = append(s.hits, hit{l.id, o.ports, o.hit == yes})
-		if o.hit == maybe {
-			s.reason = o.reason
-		}
+		known, open := r.outcomes(l.v)
+		shares = addHit(shares, l.id, known)
+		shares = addHit(shares, l.id, open)
 	}
 	p.shares = shares
 	for i := range shares {
@@ -204,6 +193,24 @@ func (p *pass) rule(r *Rule) {
 			p.dispose(r, s)
 		}
 	}
+}
+
+// addHit notes that the rule matches a class.
+func addHit(shares []share, id classID, o outcome) []share {
+	if o.hit == no {
+		return shares
+	}
+	i := slices.IndexFunc(shares, func(s share) bool { return s.peers == o.peers })
+	if i < 0 {
+		i = len(shares)
+		shares = addShare(shares, o.peers)
+	}
+	s := &shares[i]
+	s.hits = append(s.hits, hit{id, o.ports, o.hit == yes})
+	if o.hit == maybe {
+		s.reason = o.reason
+	}
+	return shares
 }
 
 // addShare appends a share for one set of peers, with the buffers of a former
