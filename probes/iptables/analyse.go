@@ -9,9 +9,22 @@ import (
 // Analyse answers a question from the files that the boot loads. It never
 // fails: what it cannot know becomes an assumption.
 func Analyse(q Question, in Inputs) Result {
-	l := loadAll(q, in)
+	r, odd := analyse(q, in, false)
+	if odd == nil {
+		return r
+	}
+	if other, _ := analyse(q, in, true); r.Verdict != other.Verdict || r.Scope != other.Scope {
+		r.doubt(*odd)
+	}
+	return r
+}
+
+// analyse answers with the restore tool of 1.8.9, or with one that does what its
+// manual says; odd names what makes the two differ, if anything.
+func analyse(q Question, in Inputs, asDocumented bool) (r Result, odd *Assumption) {
+	l := loadAll(q, in, asDocumented)
 	a := newAnalysis(q, l.sets, l.stack())
-	r := a.result(a.find(a.everything))
+	r = a.result(a.find(a.everything))
 	r.Load, r.LoadError = l.load, l.loadError
 	if !q.Family.valid() || !q.Backend.valid() {
 		r = Result{Load: LoadUnknown, Verdict: Conditional,
@@ -31,7 +44,7 @@ func Analyse(q Question, in Inputs) Result {
 	if q.Family.valid() {
 		r.Warnings = append(r.Warnings, a.warnings()...)
 	}
-	return r
+	return r, l.odd
 }
 
 // isTunnel goes by the names that tunnels usually have.
@@ -70,14 +83,17 @@ type loading struct {
 	assumed   []Assumption
 	doubts    []Assumption
 	warnings  []string
+	// asDocumented and odd are those of analyse.
+	asDocumented bool
+	odd          *Assumption
 }
 
 func (l *loading) stack() []backendTables {
 	return []backendTables{{l.backend, l.main}, {l.backend.Other(), l.other}}
 }
 
-func loadAll(q Question, in Inputs) *loading {
-	l := &loading{backend: q.Backend, load: LoadOK}
+func loadAll(q Question, in Inputs, asDocumented bool) *loading {
+	l := &loading{backend: q.Backend, load: LoadOK, asDocumented: asDocumented}
 	if in.IPSets != nil {
 		var err error
 		l.sets, err = ParseIPSets(in.IPSets.Name, in.IPSets.Text)
@@ -99,7 +115,8 @@ func loadAll(q Question, in Inputs) *loading {
 func (l *loading) files(q Question, b Backend, files []File, names Names) map[string]*Table {
 	tables := map[string]*Table{}
 	for _, f := range files {
-		opts := ParseOptions{Family: q.Family, Backend: b, NoFlush: f.NoFlush, Before: tables, Names: names, Sets: l.sets}
+		opts := ParseOptions{Family: q.Family, Backend: b, NoFlush: f.NoFlush, Before: tables, Names: names, Sets: l.sets,
+			asDocumented: l.asDocumented}
 		set, err := Parse(f.Name, f.Text, opts)
 		next := map[string]*Table{}
 		for n, t := range tables {
@@ -120,22 +137,34 @@ func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 	parsed := set.Load
 	if set.doubt > 0 {
 		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.doubt,
-			Why: "what this command leaves of the rules depends on the tool's version, or is not understood"})
+			Why: "what this command leaves of the rules is not understood"})
+	}
+	if set.versions > 0 {
+		l.odd = &Assumption{Name: "parser", File: f.Name, Line: set.versions,
+			Why: "what this command leaves of the rules depends on the version of the restore tool"}
 	}
 	switch {
 	case f.Told.Load == LoadFails:
 		l.fails(f, f.Told.Error)
+		if f.Told.Line == 0 && set.erring != nil {
+			return set.erring.Line
+		}
 		if f.Told.Line == 0 {
 			l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name, Why: "it is not known which tables were loaded before the error"})
 			return 1
 		}
 		return f.Told.Line
-	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err):
+	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err) && err != error(set.erring):
 		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
 			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why})
+	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err):
+		// This tool does not err as that of 1.8.9 does.
 	case f.Told.Load == LoadOK && parsed == LoadUnknown:
 		// What could not be foretold has loaded, and the rules concerned are
 		// unknown to the analysis already.
+	case parsed == LoadFails && set.erring != nil:
+		l.fails(f, set.erring.Error())
+		return set.erring.Line
 	case parsed == LoadFails:
 		l.fails(f, err.Error())
 	case f.Told.Load == LoadUnknown || parsed == LoadUnknown:

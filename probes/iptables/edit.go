@@ -3,6 +3,7 @@ package iptables
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // apply does what the command says.
@@ -63,7 +64,7 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 		}
 		c.Rules[p.num-1] = rules[0]
 		if l.opts.Backend == NFT {
-			l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: iptables-nft-restore 1.8.9 crashes on -R", l.set.File, l.line))
+			l.toolErrs("iptables-nft-restore 1.8.9 crashes on -R")
 		}
 	case 'D', 'C':
 		return l.deleteSpec(p, c, rules)
@@ -80,6 +81,13 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 		l.set.SideEffects = append(l.set.SideEffects, l.line)
 	}
 	return nil
+}
+
+// toolErrs notes a line on which the tool of 1.8.9 stops although it should not.
+func (l *loader) toolErrs(why string) {
+	if l.set.erring == nil {
+		l.set.erring = &ParseError{File: l.set.File, Line: l.line, Text: strings.TrimRight(l.text, "\n"), Why: why}
+	}
 }
 
 // note remembers a jump; its chain must be there already.
@@ -114,36 +122,29 @@ func (l *loader) deleteSpec(p *ruleParser, c *Chain, rules []*Rule) error {
 }
 
 // zero sets counters to nothing; the nft tool of 1.8.9 also sets the policy of
-// the built-in chains to ACCEPT by it, which later ones may not.
+// the built-in chains to ACCEPT by it, and does not survive a rule number.
 func (l *loader) zero(p *ruleParser) error {
 	if p.chain != "" && l.cur.byName[p.chain] == nil {
 		return l.fail("no chain by that name")
 	}
+	if l.opts.Backend == NFT && p.num > 0 {
+		l.toolErrs("iptables-nft-restore 1.8.9 crashes on -Z with a rule number")
+	}
 	for _, c := range l.cur.Chains {
 		if l.opts.Backend == NFT && c.Policy == "DROP" && (p.chain == "" || p.chain == c.Name) {
-			c.Policy, c.PolicyLine, c.policyFile = "ACCEPT", l.line, l.set.File
-			l.set.doubt = l.line
+			l.set.versions = l.line
+			if !l.opts.asDocumented {
+				c.Policy, c.PolicyLine, c.policyFile = "ACCEPT", l.line, l.set.File
+			}
 		}
 	}
 	return nil
 }
 
+// clear handles -F and -X, of one chain or of all.
 func (l *loader) clear(p *ruleParser) error {
 	if p.chain == "" {
-		for _, c := range slices.Clone(l.cur.Chains) {
-			if p.cmd == 'F' {
-				if l.opts.Backend == NFT && len(c.Rules) > 0 {
-					// 1.8.9 keeps the rules of the same file that came before.
-					l.set.doubt = l.line
-				}
-				l.flush(c)
-			} else if !c.Builtin {
-				if err := l.remove(c); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		return l.clearAll(p.cmd)
 	}
 	c := l.cur.byName[p.chain]
 	switch {
@@ -152,20 +153,48 @@ func (l *loader) clear(p *ruleParser) error {
 	case p.cmd == 'F':
 		l.flush(c)
 		return nil
-	case c.Builtin:
+	case c.Builtin && l.opts.Backend == Legacy:
 		return l.fail("can't delete built-in chain")
 	}
 	return l.remove(c)
+}
+
+func (l *loader) clearAll(cmd byte) error {
+	for _, c := range slices.Clone(l.cur.Chains) {
+		switch {
+		case cmd == 'F' && l.opts.Backend == NFT && len(c.Rules) > 0 && !l.opts.asDocumented:
+			// 1.8.9 keeps the rules of the same file that came before.
+			l.set.versions, l.kept = l.line, true
+			if l.opts.NoFlush {
+				l.set.doubt = l.line // and not those of earlier files
+			}
+		case cmd == 'F':
+			l.flush(c)
+		case !c.Builtin, l.opts.Backend == NFT && len(c.Rules) == 0:
+			if err := l.remove(c); err != nil {
+				return err
+			}
+		}
+	}
+	if cmd == 'X' && l.kept {
+		l.set.doubt = l.line // 1.8.9 is not at one with itself which chains are empty
+	}
+	return nil
 }
 
 func (l *loader) flush(c *Chain) {
 	c.Rules = nil
 }
 
-// remove deletes a chain that must be empty and not jumped to.
+// remove deletes a chain that must be empty and not jumped to. A built-in one,
+// which only nft lets go, comes back with policy ACCEPT.
 func (l *loader) remove(c *Chain) error {
 	if len(c.Rules) > 0 {
 		return l.fail("the chain is not empty")
+	}
+	if c.Builtin {
+		c.Policy, c.PolicyLine, c.policyFile = "ACCEPT", l.line, l.set.File
+		return nil
 	}
 	for _, o := range l.cur.Chains {
 		for _, r := range o.Rules {
@@ -187,8 +216,11 @@ func (l *loader) rename(p *ruleParser) error {
 	if why := l.rule.badChainName(p.newName); why != "" {
 		return l.fail(why)
 	}
-	if l.opts.Backend == NFT {
+	switch {
+	case l.opts.Backend == NFT && l.opts.NoFlush: // it may be there before
 		l.uncertain = append(l.uncertain, fmt.Sprintf("%s:%d: chain renamed", l.set.File, l.line))
+	case l.opts.Backend == NFT:
+		l.toolErrs("iptables-nft-restore 1.8.9 does not find the chain to rename")
 	}
 	for _, o := range l.cur.Chains {
 		for _, r := range o.Rules {

@@ -68,7 +68,7 @@ rename old new
 		loads bool
 		known bool
 	}{
-		{"nets", IPv4, true, false}, {"nets", IPv6, false, false}, {"hosts", IPv6, true, true}, {"range", IPv4, true, true},
+		{"nets", IPv4, true, true}, {"nets", IPv6, false, false}, {"hosts", IPv6, true, true}, {"range", IPv4, true, true},
 		{"both", IPv4, true, true}, {"gone", IPv4, true, false}, {"wide", IPv4, true, false}, {"new", IPv4, true, false},
 		{"old", IPv4, false, false}, {"macs", IPv6, true, false}, {"none", IPv4, false, false},
 	} {

@@ -19,6 +19,9 @@ type ParseOptions struct {
 	Names Names
 	// Sets are the ipsets that exist when the file is loaded.
 	Sets *IPSets
+	// asDocumented reads the commands in which iptables-nft-restore 1.8.9
+	// errs as its manual describes them.
+	asDocumented bool
 }
 
 // builtinChains lists the chains with a hook, by table.
@@ -54,6 +57,9 @@ func Parse(name string, text []byte, opts ParseOptions) (*Ruleset, error) {
 		l.set.Load = LoadFails
 		l.set.Why = err.Error()
 		errors.As(err, &l.set.Err)
+	case l.set.erring != nil:
+		err = l.set.erring
+		l.set.Load, l.set.Why, l.set.Err = LoadFails, err.Error(), l.set.erring
 	case len(l.uncertain) > 0:
 		l.set.Load = LoadUnknown
 		l.set.Why = l.uncertain[0]
@@ -88,6 +94,8 @@ type loader struct {
 	uncertain []string
 	line      int
 	text      string
+	// kept says that -F of the open table kept rules.
+	kept bool
 }
 
 // pendingJump is a rule whose -j or -g names a chain.
@@ -154,7 +162,7 @@ func (l *loader) begin(s string) error {
 		return l.fail(fmt.Sprintf("table name '%s' invalid", f[0]))
 	}
 	l.cur = &Table{Name: f[0], byName: map[string]*Chain{}}
-	l.jumps = l.jumps[:0]
+	l.jumps, l.kept = l.jumps[:0], false
 	old := l.tables[f[0]]
 	for _, c := range builtinChains(f[0]) {
 		n := l.add(c)

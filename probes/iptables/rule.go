@@ -24,6 +24,12 @@ type Ruleset struct {
 	SideEffects []int
 	// doubt is a line after which the content of the tables is not certain.
 	doubt int
+	// versions is a line that iptables-nft-restore 1.8.9 reads otherwise than
+	// it documents; 0 if none.
+	versions int
+	// erring is where iptables-nft-restore 1.8.9 stops by an error of its own;
+	// the tables are read on as if it did not.
+	erring *ParseError
 	// commits are the tables in the order in which they were committed.
 	commits []commit
 }

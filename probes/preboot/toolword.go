@@ -55,11 +55,17 @@ var byKernel = []*regexp.Regexp{
 // none says little of another machine.
 var addOns = regexp.MustCompile("Couldn't load (?:match|target) `(?:ACCOUNT|CHAOS|DELUDE|DHCPMAC|DNETMAP|ECHO|FULLCONENAT|IPMARK|LOGMARK|NDPI|NETFLOW|PROTO|RTPENGINE|SYSRQ|TARPIT|asn|condition|dhcpmac|fuzzy|geoip|gradm|iface|ipp2p|ipv4options|layer7|length2|lscan|ndpi|pknock|psd|quota2)'")
 
+// crash is how a tool ends by an error of its own. Want of memory may look so
+// too.
+var crash = regexp.MustCompile("^signal: (?:segmentation fault|aborted|bus error|floating point exception)")
+
 // understand reads what a tool left behind. Ids says whether the tool ran
 // where every user id exists, here whether the question is about this machine.
 func understand(l loaded, ids, here bool) toolWord {
 	w := toolWord{message: oneLine(l.Stderr), line: errorLine(l.Stderr)}
 	switch {
+	case l.Tool != "" && crash.MatchString(l.Err):
+		return toolWord{load: iptables.LoadFails, message: l.Err, doubtful: true}
 	case l.Tool == "" || l.Code < 0:
 		return toolWord{load: iptables.LoadUnknown, message: strings.TrimSpace(l.Err + " " + w.message)}
 	case l.Code == 0:

@@ -21,6 +21,7 @@ func TestUnderstand(t *testing.T) {
 		{"loaded", loaded{Tool: "t", Stderr: "Warning: chatter\n"}, false, false, ok, ok, 0, ""},
 		{"not installed", loaded{Code: -1, Err: "not installed: t"}, false, false, unknown, unknown, 0, "not installed: t"},
 		{"killed", loaded{Tool: "t", Code: -1, Err: "stopped after 20s"}, false, false, unknown, unknown, 0, "stopped after 20s"},
+		{"crashed", loaded{Tool: "t", Code: -1, Err: "signal: segmentation fault"}, false, false, unknown, fails, 0, "signal: segmentation fault"},
 		{"option", loaded{Tool: "t", Code: 2, Stderr: "iptables-nft-restore v1.8.9 (nf_tables): unknown option \"--bogus\"\nError occurred at line: 4\nTry `iptables-nft-restore -h' or 'iptables-nft-restore --help' for more information.\n"},
 			false, false, fails, fails, 4, "unknown option \"--bogus\"; Error occurred at line: 4"},
 		{"no commit", loaded{Tool: "t", Code: 1, Stderr: "iptables-restore: COMMIT expected at line 3\n"}, false, true, fails, fails, 3, "iptables-restore: COMMIT expected at line 3"},
