@@ -35,6 +35,7 @@ type Guardian struct {
 	Place  func(pid int) error // moves the guard out of reach of what kills the daemon; may be nil
 
 	guard    *guardProcess
+	unmoved  error // why the present guard could not be placed; nil when it was
 	tried    time.Time
 	lastFail error
 }
@@ -95,10 +96,12 @@ func (g *Guardian) replace() error {
 	if p.odd != "" {
 		g.Log.Warn("guard is less safe than it should be", "error", p.odd)
 	}
+	g.unmoved = nil
 	if g.Place != nil {
-		if err := g.Place(p.cmd.Process.Pid); err != nil {
-			g.Log.Warn("guard stays in the daemon's own control group", "error", err)
-		}
+		g.unmoved = g.Place(p.cmd.Process.Pid)
+	}
+	if g.unmoved != nil {
+		g.Log.Warn("guard stays in the daemon's own control group", "error", g.unmoved)
 	}
 	return nil
 }
@@ -127,6 +130,18 @@ func (g *Guardian) PID() int {
 		return 0
 	}
 	return g.guard.cmd.Process.Pid
+}
+
+// Flaw tells what makes the guard less safe than it should be; empty when
+// nothing does, or there is none.
+func (g *Guardian) Flaw() string {
+	switch {
+	case g.guard == nil:
+		return ""
+	case g.unmoved != nil:
+		return "in the daemon's own control group: " + g.unmoved.Error()
+	}
+	return g.guard.odd
 }
 
 // startGuard runs argv in a session of its own with one end of a socket pair.

@@ -125,6 +125,14 @@ func (a *acting) shapeable(k watchdog.ShaperKey) bool {
 	return ok
 }
 
+// guardFlaw is what makes the guard less safe than it should be.
+func (a *acting) guardFlaw() string {
+	if a.guard == nil {
+		return ""
+	}
+	return a.guard.Flaw()
+}
+
 // guardPID is the guard's; 0 without one.
 func (a *acting) guardPID() int {
 	if a.guard == nil {

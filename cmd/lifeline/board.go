@@ -31,6 +31,7 @@ type board struct {
 	mu     sync.Mutex
 	last   watchdog.Report
 	guard  int
+	flaw   string // of the guard
 	phases map[watchdog.ShaperKey]stance
 	saved  time.Time
 }
@@ -50,7 +51,7 @@ func (b *board) tell(r watchdog.Report) {
 	if b.last.Snapshot.Wall.IsZero() {
 		defer close(b.first)
 	}
-	b.last, b.guard = r, b.acts.guardPID()
+	b.last, b.guard, b.flaw = r, b.acts.guardPID(), b.acts.guardFlaw()
 	for _, c := range r.Decision.Changes {
 		b.change(r.Snapshot.Wall, c)
 	}
@@ -139,6 +140,9 @@ func (b *board) status() web.Status {
 		st.Guard = "not needed in a dry run"
 	case b.guard != 0:
 		st.Guard = fmt.Sprintf("pid %d", b.guard)
+		if b.flaw != "" {
+			st.Guard += " (less safe than it should be: " + b.flaw + ")"
+		}
 	}
 	if b.journal != nil {
 		st.Journal = b.journal.Health()

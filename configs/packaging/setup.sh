@@ -15,7 +15,8 @@ test) need=(gcc:gcc:gcc rsync:rsync:rsync ssh:openssh-client:openssh-clients ssh
 	ip:iproute2:iproute tc:iproute2:iproute-tc iptables:iptables:iptables-nft ipset:ipset:ipset nft:nftables:nftables
 	arptables:arptables:iptables-nft)
 	want=(prometheus-alertmanager:prometheus-alertmanager:-:prometheus-alertmanager
-		prometheus:prometheus:-:prometheus promtool:prometheus:-:prometheus) ;;
+		prometheus:prometheus:-:prometheus promtool:prometheus:-:prometheus
+		systemd-analyze:systemd:- dbus-daemon:dbus:-) ;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 
