@@ -1,7 +1,6 @@
 package remediate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,10 +28,9 @@ type Trials struct {
 }
 
 // Try tries each mechanism on a loopback connection to a child of ours, whose
-// program argv runs RunTrialChild, and, when there are transfers, whether a
-// real rsync's socket can be reached. It takes some tenths of a second, and
-// some seconds where a mechanism fails.
-func Try(ctx context.Context, argv []string, transfers []watchdog.Transfer) Trials {
+// program argv runs RunTrialChild. It takes some tenths of a second, and some
+// seconds where a mechanism fails.
+func Try(ctx context.Context, argv []string) Trials {
 	c := readConfinement()
 	t, err := startTrial(ctx, argv)
 	if err != nil {
@@ -41,23 +39,24 @@ func Try(ctx context.Context, argv []string, transfers []watchdog.Transfer) Tria
 			c.capability(remedyPriority, err), c.capability(remedyPause, err)}}
 	}
 	defer t.close()
-	reach := reachTransfer(transfers)
-	window := cmp.Or(reach, t.tryWindow())
+	window := t.tryWindow()
 	pause := t.tryPause()
 	return Trials{
 		Capabilities: []watchdog.Capability{
 			c.capability(remedyWindow, window),
-			c.capability(remedyPacing, cmp.Or(reach, t.tryPacing())),
-			c.capability(remedyPriority, cmp.Or(reach, t.tryPriority())),
+			c.capability(remedyPacing, t.tryPacing()),
+			c.capability(remedyPriority, t.tryPriority()),
 			c.capability(remedyPause, pause),
 		},
 		FullClamp: window == nil && pause == nil && t.tryFull() == nil, // last: it may wedge the connection
 	}
 }
 
-// reachTransfer tries to take the socket of a real transfer. Children of ours
-// can be reached where others cannot: Yama, LSM labels, other users.
-func reachTransfer(transfers []watchdog.Transfer) error {
+// Reach tries to take the socket of a real transfer: children of ours can be
+// reached where others cannot (Yama, LSM labels, other users). It names the
+// mechanisms that are lacking then; tried is false when there was nobody to try
+// it on.
+func Reach(transfers []watchdog.Transfer) (lacking []watchdog.Capability, tried bool) {
 	for _, t := range transfers {
 		if t.Socket.Inode == 0 || t.Foreign {
 			continue
@@ -67,11 +66,14 @@ func reachTransfer(transfers []watchdog.Transfer) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("socket of a running rsync: %w", err)
+			c, err := readConfinement(), fmt.Errorf("socket of a running rsync: %w", err)
+			for _, name := range []string{remedyWindow, remedyPacing, remedyPriority} {
+				lacking = append(lacking, c.capability(name, err))
+			}
 		}
-		return nil
+		return lacking, true
 	}
-	return nil
+	return nil, false
 }
 
 // tryWindow clamps the connection in mid-stream: data must still flow, the

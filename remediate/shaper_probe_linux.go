@@ -42,21 +42,27 @@ func ProbeShaper() []watchdog.Capability {
 	return out
 }
 
-// inScratch runs f in a new network namespace with a pair of links. The thread
-// is never used again, and the namespace ends with it.
+// inScratch runs f in a new network namespace with a pair of links.
 func inScratch(f func(t *tc, near, far int) error) error {
+	return inNewNetns(func() error { return scratch(f) })
+}
+
+// inNewNetns runs f in a network namespace of its own. The thread is never used
+// again, and the namespace ends with it and with the sockets that f made.
+func inNewNetns(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		done <- scratch(f)
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("network namespace to try it in: %w", err)
+			return
+		}
+		done <- f()
 	}()
 	return <-done
 }
 
 func scratch(f func(t *tc, near, far int) error) error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("network namespace to try it in: %w", err)
-	}
 	t, err := openTC()
 	if err != nil {
 		return err

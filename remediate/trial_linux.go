@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
@@ -53,7 +54,7 @@ func RunTrialChild() error {
 
 // startTrial starts the child, whose program is argv.
 func startTrial(ctx context.Context, argv []string) (*trial, error) {
-	near, far, err := loopbackPair(ctx)
+	near, far, err := trialPair(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +102,27 @@ func (t *trial) close() {
 		t.child.Wait()
 	}
 	t.handles.Close()
+}
+
+// trialPair connects two sockets over loopback. Where this host's is down or
+// firewalled, which says nothing of what is to be tried, it is one of its own.
+func trialPair(ctx context.Context) (near, far *net.TCPConn, err error) {
+	near, far, err = loopbackPair(ctx)
+	if err == nil {
+		return near, far, nil
+	}
+	own := inNewNetns(func() (err error) {
+		lo := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "lo"}}
+		if err := netlink.LinkSetUp(lo); err != nil {
+			return fmt.Errorf("loopback of its own: %w", err)
+		}
+		near, far, err = loopbackPair(ctx)
+		return err
+	})
+	if own != nil {
+		return nil, nil, errors.Join(err, own)
+	}
+	return near, far, nil
 }
 
 // loopbackPair connects two sockets over 127.0.0.1, or ::1 without IPv4.

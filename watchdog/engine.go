@@ -31,7 +31,7 @@ type Mode string
 const (
 	ModeAuto   Mode = "auto"   // socket options first, a shaper once the capacity is known
 	ModeSocket Mode = "socket" // socket options only
-	ModeShaper Mode = "shaper" // a shaper, and socket options until it stands
+	ModeShaper Mode = "shaper" // a shaper, and socket options only until it stands
 	ModeOff    Mode = "off"    // never act
 )
 

@@ -149,6 +149,7 @@ func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Setting
 		Direction:  dir,
 		Off:        ls.Mode[dir] == ModeOff,
 		NoShaper:   ls.Mode[dir] == ModeSocket,
+		ShaperOnly: ls.Mode[dir] == ModeShaper,
 		Target:     e.settings.Target,
 		Engage:     e.settings.Engage,
 		MaxRunning: e.settings.MaxRunning,

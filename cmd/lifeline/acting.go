@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,15 +28,18 @@ const lockWait = 5 * time.Second
 // its guard; in a dry run, what only says so.
 type acting struct {
 	watchdog.Actor
+	dry *remediate.DryRun // instead of an enforcer; nil when it acts
+	log *slog.Logger
+
+	mu           sync.Mutex
 	capabilities []watchdog.Capability
-	dryRun       bool
+	reached      bool // a real transfer's socket was tried
 
 	enforcer *remediate.Enforcer
 	shaper   *remediate.LinkShaper
 	guard    *remediate.Guardian
 	ledger   *ledger.Ledger
 	lock     *remediate.Lock
-	log      *slog.Logger
 }
 
 // undoer takes back every kind of change that Lifeline makes.
@@ -43,11 +48,14 @@ func undoer() remediate.Undoer { return remediate.Undoer{} }
 // newActing takes the lock, undoes what an earlier daemon left, finds out what
 // this host allows, and starts the guard.
 func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*acting, error) {
-	a := &acting{log: log, dryRun: dryRun}
+	a := &acting{log: log}
 	if dryRun {
-		a.Actor = &remediate.DryRun{Log: log}
-		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}, nil).Capabilities
-		return a, nil
+		a.dry = &remediate.DryRun{Log: log}
+		a.Actor = a.dry
+		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}).Capabilities
+		var err error
+		a.shaper, _, err = remediate.NewLinkShaper(nil, remediate.ShaperOptions{Untried: true})
+		return a, err
 	}
 	if err := a.begin(ctx, cfg); err != nil {
 		return nil, errors.Join(err, a.release())
@@ -60,7 +68,7 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if err := a.takeLedger(ctx, cfg.RunDir); err != nil {
 		return err
 	}
-	trials := remediate.Try(ctx, []string{self, trialCommand}, nil)
+	trials := remediate.Try(ctx, []string{self, trialCommand})
 	var shaperCaps []watchdog.Capability
 	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{}); err != nil {
 		return fmt.Errorf("shaper: %w", err)
@@ -108,6 +116,52 @@ func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
 		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", rest.Err())
 	}
 	return nil
+}
+
+// Apply makes the kernel match want. The first transfer that there is tells
+// whether the sockets of others can be reached at all.
+func (a *acting) Apply(ctx context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
+	if !a.reached {
+		a.reach(transfers)
+	}
+	return a.Actor.Apply(ctx, want, transfers)
+}
+
+func (a *acting) reach(transfers []watchdog.Transfer) {
+	lacking, tried := remediate.Reach(transfers)
+	a.reached = tried
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range lacking {
+		for i := range a.capabilities {
+			if a.capabilities[i].Name == l.Name {
+				a.capabilities[i] = l
+			}
+		}
+	}
+	tellCapabilities(a.log, lacking)
+}
+
+// able lists what was found out about this host.
+func (a *acting) able() []watchdog.Capability {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.capabilities)
+}
+
+// tellCapabilities writes into the log what this host allows and what it lacks.
+func tellCapabilities(log *slog.Logger, cs []watchdog.Capability) {
+	var there []string
+	for _, c := range cs {
+		if c.Available {
+			there = append(there, c.Name)
+		} else {
+			log.Warn("mechanism is not available", "mechanism", c.Name, "why", c.Why, "left", c.Left)
+		}
+	}
+	if there != nil {
+		log.Info("mechanisms are available", "mechanisms", there)
+	}
 }
 
 // onTmpfs tells whether a directory lies in memory (statfs(2)).

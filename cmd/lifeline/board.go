@@ -31,7 +31,8 @@ type board struct {
 	mu     sync.Mutex
 	last   watchdog.Report
 	guard  int
-	flaw   string // of the guard
+	flaw   string     // of the guard
+	would  *web.Would // nil unless in a dry run
 	phases map[watchdog.ShaperKey]stance
 	saved  time.Time
 }
@@ -52,6 +53,9 @@ func (b *board) tell(r watchdog.Report) {
 		defer close(b.first)
 	}
 	b.last, b.guard, b.flaw = r, b.acts.guardPID(), b.acts.guardFlaw()
+	if d := b.acts.dry; d != nil {
+		b.would = &web.Would{Limits: d.Limits, Pauses: d.Pauses, Shapers: d.Shapers}
+	}
 	for _, c := range r.Decision.Changes {
 		b.change(r.Snapshot.Wall, c)
 	}
@@ -120,7 +124,7 @@ func (b *board) note(at time.Time, kind, text string, data map[string]any) {
 
 // capabilities are what was found out about this host.
 func (b *board) capabilities() []watchdog.Capability {
-	return append(b.senses.capabilities(), b.acts.capabilities...)
+	return append(b.senses.capabilities(), b.acts.able()...)
 }
 
 // status is the latest turn in full.
@@ -128,7 +132,7 @@ func (b *board) status() web.Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := web.Status{
-		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dryRun,
+		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dry != nil, Would: b.would,
 		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
 		Capabilities: b.capabilities(),
 	}
@@ -136,7 +140,7 @@ func (b *board) status() web.Status {
 		st.Page = b.page.Status()
 	}
 	switch {
-	case b.acts.dryRun:
+	case b.acts.dry != nil:
 		st.Guard = "not needed in a dry run"
 	case b.guard != 0:
 		st.Guard = fmt.Sprintf("pid %d", b.guard)
@@ -205,6 +209,7 @@ func (b *board) greet(ctx context.Context, w io.Writer) error {
 	select {
 	case <-ctx.Done():
 	case <-time.After(greetTime):
+		tellCapabilities(b.log, b.capabilities())
 		if err := b.status().Text(w); err != nil {
 			b.log.Warn("the first status could not be shown", "error", err)
 		}

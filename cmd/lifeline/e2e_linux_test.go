@@ -94,7 +94,14 @@ func buildStage(t *testing.T, o lab.Options) *stage {
 // launch starts the daemon, by itself or under a command that runs it.
 func (s *stage) launch(config string, under ...string) {
 	s.Helper()
-	d, err := (&scenario.Daemon{Binary: binary, Config: config, Under: under}).Start(s.Context(), s.lab)
+	s.launchAs(scenario.Daemon{Config: config, Under: under})
+}
+
+// launchAs starts the daemon in a way of its own.
+func (s *stage) launchAs(how scenario.Daemon) {
+	s.Helper()
+	how.Binary = binary
+	d, err := how.Start(s.Context(), s.lab)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // newMetrics makes what other programs watch the daemon by.
 func (d *daemon) newMetrics() {
 	o := metrics.Options{
-		Version: version(), DryRun: d.acts.dryRun, Engage: d.cfg.Control.EngageDelay.Duration,
+		Version: version(), DryRun: d.acts.dry != nil, Engage: d.cfg.Control.EngageDelay.Duration,
 		Capabilities: func() []watchdog.Capability { return d.board.capabilities() },
 		Usage:        usageOf,
 	}

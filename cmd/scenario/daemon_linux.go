@@ -24,6 +24,7 @@ type Daemon struct {
 	Binary string
 	Config string    // text of its configuration file; the defaults when empty
 	Under  []string  // a command line that runs it, as setpriv(1) does; may be nil
+	Args   []string  // further arguments of `lifeline run`
 	Log    io.Writer // also gets what the daemon writes; may be nil
 }
 
@@ -70,7 +71,7 @@ func (d *Daemon) Start(ctx context.Context, l *lab.Lab) (*Running, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	argv := append(slices.Clone(d.Under), d.Binary, "run", "--config", file)
+	argv := append(slices.Concat(d.Under, []string{d.Binary, "run", "--config", file}), d.Args...)
 	r := &Running{
 		cmd: l.Srv.Command(context.WithoutCancel(ctx), argv[0], argv[1:]...),
 		out: &output{also: d.Log}, done: make(chan struct{}), Dir: dir,

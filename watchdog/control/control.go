@@ -156,7 +156,7 @@ type Settings struct {
 	Direction  Direction
 	Off        bool          // never act in this direction
 	NoShaper   bool          // socket options only
-	ShaperOnly bool          // no socket limits once the shaper stands
+	ShaperOnly bool          // no socket limits once the shaper stands, also on paths where windows do better
 	Target     time.Duration // queueing delay to hold, default 5 ms
 	Engage     time.Duration // queueing delay to engage at, default 10 ms
 	MaxRunning int           // most transfers running at once; 0 for no cap

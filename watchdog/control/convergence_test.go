@@ -110,3 +110,34 @@ func TestLateStart(t *testing.T) {
 		w.asleep, w.length, w.calmFrom = 10, 25, 16
 	})
 }
+
+// TestShaperAlone has no windows beside the shaper, as an operator may choose.
+// Incoming, that costs a third of the link: senders feel such a shaper only when
+// they react.
+func TestShaperAlone(t *testing.T) {
+	for _, dir := range []Direction{Rx, Tx} {
+		for _, rtt := range []float64{0.2 * ms, 50 * ms} {
+			t.Run(fmt.Sprintf("%v/%gms", dir, rtt/ms), func(t *testing.T) {
+				w := lab(dir)
+				w.rtt, w.shaper, w.set.ShaperOnly = rtt, true, true
+				w.length, w.calmFrom = 40, 20
+				bare := 0
+				w.each = func(_ float64, o Output) {
+					for _, l := range o.Flows {
+						if l.Shape && l.Window == 0 && l.Pacing == 0 {
+							bare++
+						}
+					}
+				}
+				m := most{p50: 10 * ms, p99: 40 * ms, use: 0.9}
+				if dir == Rx {
+					m.use = 0.6
+				}
+				w.with(8, cubic).within(t, m)
+				if bare == 0 {
+					t.Error("the shaper never stood alone")
+				}
+			})
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 func (c *Controller) permitsShaper(in *Input, s *signal) bool {
 	slack := c.shaper.slack()
 	noise := max(c.delay.noiseRecent, c.delay.jitter)
-	if c.set.Direction == Rx && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
+	if c.set.Direction == Rx && !c.set.ShaperOnly && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
 		return false
 	}
 	return in.Shaper && !c.set.NoShaper && c.mode != lifted && !s.passive &&

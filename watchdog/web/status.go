@@ -18,8 +18,9 @@ type Status struct {
 	Version      string                `json:"version"`
 	PID          int                   `json:"pid"`
 	Started      time.Time             `json:"started"`
-	At           time.Time             `json:"at"`        // of the latest turn
-	DryRun       bool                  `json:"dry_run"`   // nothing is done, only said
+	At           time.Time             `json:"at"`      // of the latest turn
+	DryRun       bool                  `json:"dry_run"` // nothing is done, only said
+	Would        *Would                `json:"would,omitempty"`
 	Ping         string                `json:"ping"`      // how echo requests are sent: privileged or not
 	Guard        string                `json:"guard"`     // state of the guard process
 	GuardPID     int                   `json:"guard_pid"` // 0 without one
@@ -36,6 +37,13 @@ type Status struct {
 	Journal      journal.Health        `json:"journal"`
 	Page         PageStatus            `json:"page"`
 	Turn         time.Duration         `json:"turn"` // how long the latest turn took
+}
+
+// Would counts what a dry run would have done so far.
+type Would struct {
+	Limits  int `json:"limits"`  // transfers that would have been limited, each time anew
+	Pauses  int `json:"pauses"`  // or paused
+	Shapers int `json:"shapers"` // that would have been made
 }
 
 // Transfer is a transfer and what is done to it.

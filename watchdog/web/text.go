@@ -21,6 +21,12 @@ func (st Status) Text(w io.Writer) error {
 	}
 	p("lifeline %s, pid %d, up %s%s\n", st.Version, st.PID, st.At.Sub(st.Started).Round(time.Second), mode)
 	p("management %s, guard %s, ping %s\n", st.Management, st.Guard, st.Ping)
+	if w := st.Would; w != nil {
+		p("would have limited transfers %d times, paused them %d times, made %d shapers\n", w.Limits, w.Pauses, w.Shapers)
+	}
+	if st.Journal.Err != "" {
+		p("the journal is not written: %s\n", st.Journal.Err)
+	}
 	switch pg := st.Page; {
 	case pg.Err != "":
 		p("metrics are not served: %s\n", pg.Err)

@@ -94,11 +94,13 @@ func sample() Status {
 
 func TestText(t *testing.T) {
 	var b strings.Builder
-	if err := sample().Text(&b); err != nil {
+	st := sample()
+	st.Would, st.Journal.Err = &Would{Limits: 3, Pauses: 2, Shapers: 1}, "disk full"
+	if err := st.Text(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
-		"[backup]", "50%", `\x1b`, "no: no ifb; left: window", "192.0.2.77"} {
+		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", `\x1b`, "no: no ifb; left: window", "192.0.2.77"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
 		}
