@@ -25,16 +25,19 @@ func (i *inquiry) mends(q question, r iptables.Result) []Mend {
 		return i.loadMend(q)
 	}
 	in := i.inputs(q.Family, iptables.LoadOK)
+	if m, ok := mendElsewhere(q.Question, in, r); ok {
+		return []Mend{m}
+	}
 	var out []Mend
 	added := map[string][]int{} // by file: lines of the original that got one in front
 	start := time.Now()
 	for len(out) < maxMends && time.Since(start) < mendTime && r.Verdict == iptables.Blocked && r.Counterexample != nil {
-		m, ok := mend(q.Question, in.Rules, r)
+		m, ok := mend(q.Question, in, r)
 		if !ok || slices.ContainsFunc(out, func(have Mend) bool { return have.Rule == m.Rule }) {
 			break // it did not help the first time
 		}
 		for _, m := range append([]Mend{m}, twin(m)...) {
-			in.Rules = withLine(in.Rules, m)
+			in.Rules, in.Other = withLine(in.Rules, m), withLine(in.Other, m)
 			m = newMend(m.File, m.Line-countBefore(added[m.File], m.Line), m.Rule)
 			added[m.File] = append(added[m.File], m.Line)
 			out = append(out, m)
@@ -81,14 +84,18 @@ func lineOf(text []byte, n int) string {
 }
 
 // mend proposes one rule for one counter-example: an accept in the built-in
-// chain, in front of the first rule of it that the packet met.
-func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, bool) {
+// chain, in front of the first rule of it that the packet met. It goes into the
+// files of the back end that drops the packet.
+func mend(q iptables.Question, in iptables.Inputs, r iptables.Result) (Mend, bool) {
 	if len(r.Trace) == 0 {
 		return Mend{}, false
 	}
 	end := r.Trace[len(r.Trace)-1]
-	ours := slices.ContainsFunc(files, func(f iptables.File) bool { return f.Name == end.File })
-	if !ours || end.Table == "nat" || end.Table == "" {
+	files := in.Rules
+	if holds(in.Other, end.File) {
+		files = in.Other
+	}
+	if !holds(files, end.File) || end.Table == "nat" || end.Table == "" {
 		return Mend{}, false // an accept there would not help
 	}
 	rule := acceptRule(q, *r.Counterexample, end.Hook)
@@ -96,7 +103,7 @@ func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, 
 		return Mend{}, false
 	}
 	for _, s := range r.Trace {
-		if s.Hook != end.Hook || s.Table != end.Table || s.Chain != end.Hook || s.Line == 0 || strings.HasPrefix(s.Rule, "policy") {
+		if !holds(files, s.File) || s.Hook != end.Hook || s.Table != end.Table || s.Chain != end.Hook || s.Line == 0 || strings.HasPrefix(s.Rule, "policy") {
 			continue
 		}
 		if strings.HasPrefix(s.Rule, "-A") {
@@ -113,6 +120,10 @@ func mend(q iptables.Question, files []iptables.File, r iptables.Result) (Mend, 
 		}
 	}
 	return Mend{}, false
+}
+
+func holds(files []iptables.File, name string) bool {
+	return slices.ContainsFunc(files, func(f iptables.File) bool { return f.Name == name })
 }
 
 func newMend(file string, line int, rule string) Mend {

@@ -121,9 +121,10 @@ type ProbeResult struct {
 
 // Mend is one line that would help, and where it goes.
 type Mend struct {
+	// File is empty where no file helps and the text says what does.
 	File string `json:"file"`
-	// Line is the 1-based line to put it in front of; 0 means that it
-	// replaces nothing and the text says what to do.
+	// Line is the 1-based line to put the rule in front of; 0 means at the end
+	// of the file.
 	Line int `json:"line,omitempty"`
 	// Rule is the line to add; empty where Text says it all.
 	Rule string `json:"rule,omitempty"`
