@@ -18,22 +18,27 @@ import (
 
 // fakeMachine is a host made of values.
 type fakeMachine struct {
-	d     description
-	list  []session
-	ports []uint16
-	err   error
+	d       description
+	list    []session
+	listens []netip.AddrPort
+	err     error
 }
 
 func (m fakeMachine) describe() (description, error)         { return m.d, m.err }
 func (m fakeMachine) sessions() ([]session, []uint16, error) { return m.list, []uint16{22}, nil }
-func (m fakeMachine) sshPorts() ([]uint16, string)           { return m.ports, "sshd -T" }
+func (m fakeMachine) sshd() ([]netip.AddrPort, string)       { return m.listens, "sshd -T" }
 func (m fakeMachine) backend() (iptables.Backend, string)    { return iptables.NFT, "fake" }
 func (m fakeMachine) names() iptables.Names                  { return iptables.Names{} }
+
+// anywhere is an sshd that listens on all addresses.
+func anywhere(port uint16) []netip.AddrPort {
+	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port), netip.AddrPortFrom(netip.IPv6Unspecified(), port)}
+}
 
 func newFakeMachine() fakeMachine {
 	h := testHost()
 	h.Routes = append(h.Routes, iptables.Route{Dst: "2001:db8::/64", Link: "eth0"})
-	return fakeMachine{d: description{host: h, caveats: map[string][]iptables.Assumption{}}, ports: []uint16{22},
+	return fakeMachine{d: description{host: h, caveats: map[string][]iptables.Assumption{}}, listens: anywhere(22),
 		list: []session{{addrs("10.3.0.1")[0], addrs("192.0.2.10")[0]}}}
 }
 
@@ -181,7 +186,7 @@ func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
 	m.d.host.Routes = []iptables.Route{{Dst: "10.3.0.0/16", Link: "eth0"}, {Dst: "2001:db8:a::/48", Link: "eth2"}}
 	for mgmt, want := range map[string]string{
 		"172.16.0.0/12":   "management source 172.16.0.0/12: the machine has no route to it",
-		"2001:db8:a::/48": "eth2 has no lasting IPv6 address",
+		"2001:db8:a::/48": "eth2 has no lasting IPv6 address that sshd",
 	} {
 		r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", mgmt)})
 		if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, want) {
@@ -191,6 +196,28 @@ func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
 	m.list = append(m.list, session{addrs("172.16.0.1")[0], addrs("192.0.2.10")[0]})
 	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.Notes) != 1 {
 		t.Errorf("a remembered source that is gone: %s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+// TestCheckAsksWhereSSHDListens: other addresses of the machine are not
+// management's.
+func TestCheckAsksWhereSSHDListens(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
+	m := newFakeMachine()
+	for n, l := range m.d.host.Links {
+		if l.Name == "eth0" {
+			m.d.host.Links[n].Addresses = append(l.Addresses, prefixes("192.0.2.11/24")...)
+		}
+	}
+	m.listens = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.11:22"), netip.MustParseAddrPort("127.0.0.1:22")}
+	m.list = nil
+	r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16")})
+	if err != nil || r.Verdict != Safe || join(r.Questions[0].Dst) != "192.0.2.11" {
+		t.Errorf("%s: %s, %+v, %v", r.Verdict, r.Reason, r.Questions, err)
+	}
+	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
+	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no lasting IPv6 address that sshd listens on") {
+		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
 }
 

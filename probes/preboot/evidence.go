@@ -16,8 +16,9 @@ type machine interface {
 	// sessions lists the ssh sessions that people have, and the local ports
 	// that they use.
 	sessions() (list []session, ports []uint16, err error)
-	// sshPorts are the ports that sshd listens on, and how that is known.
-	sshPorts() (ports []uint16, how string)
+	// sshd tells where sshd listens, an unspecified address standing for all of
+	// its family, and how that is known; nothing where nothing is configured.
+	sshd() (listens []netip.AddrPort, how string)
 	// backend is the one that this host's iptables-restore belongs to.
 	backend() (b iptables.Backend, how string)
 	// names are the host's name tables.

@@ -158,7 +158,15 @@ func (g *gathered) fillPorts(c checker) {
 	case len(g.options.Ports) > 0:
 		g.ports, g.howPort = g.options.Ports, "as given"
 	case g.here:
-		ports, how := c.machine.sshPorts()
+		var how string
+		g.listens, how = c.machine.sshd()
+		var ports []uint16
+		for _, l := range g.listens {
+			ports = append(ports, l.Port())
+		}
+		if ports = once(ports); len(ports) == 0 {
+			ports = []uint16{22}
+		}
 		if extra := missingFrom(ports, g.ports); len(extra) > 0 {
 			ports, how = append(slices.Clone(ports), extra...), how+" and ssh sessions"
 		}

@@ -27,6 +27,8 @@ type given struct {
 	howSeen string
 	ports   []uint16
 	howPort string
+	// listens is where sshd listens; empty where that is not the question.
+	listens []netip.AddrPort
 	backend iptables.Backend
 	howBack string
 }
@@ -74,7 +76,7 @@ func (g given) resolve() (r resolved, err error) {
 				if asked || !g.here {
 					return r, usagef("IPv%d sources are asked about, and there is no IPv%d address to connect to: name one as destination", f, f)
 				}
-				r.leave(given, "IPv%d sources %s: %s has no lasting IPv%d address to connect to", f, join(l.sources), l.name, f)
+				r.leave(given, "IPv%d sources %s: %s has no lasting IPv%d address that sshd listens on", f, join(l.sources), l.name, f)
 				continue
 			}
 			r.questions = append(r.questions, question{
@@ -160,12 +162,19 @@ func (g given) destinations(f iptables.Family, link string) ([]netip.Addr, strin
 	}
 	for _, l := range g.host.Links {
 		for _, p := range l.Addresses {
-			if l.Name == link && !g.passing[p.Addr()] && !p.Addr().IsLinkLocalUnicast() {
+			if l.Name == link && !g.passing[p.Addr()] && !p.Addr().IsLinkLocalUnicast() && g.listensOn(p.Addr()) {
 				add(p.Addr())
 			}
 		}
 	}
-	return out, "those of the link and of ssh sessions"
+	return out, "those of the link that sshd listens on, and of ssh sessions"
+}
+
+// listensOn reports whether sshd listens on an address, as far as is known.
+func (g given) listensOn(a netip.Addr) bool {
+	return len(g.listens) == 0 || slices.ContainsFunc(g.listens, func(l netip.AddrPort) bool {
+		return l.Addr() == a || l.Addr().IsUnspecified() && l.Addr().Is4() == a.Is4()
+	})
 }
 
 func isLocal(h iptables.Host, a netip.Addr) bool {

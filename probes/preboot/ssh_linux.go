@@ -102,23 +102,25 @@ func readProcess(pid int) (procInfo, bool) {
 	return p, true
 }
 
-// sshPorts asks sshd itself, else its file.
-func (thisHost) sshPorts() ([]uint16, string) {
+// sshd asks sshd itself, else its files.
+func (thisHost) sshd() ([]netip.AddrPort, string) {
 	if sshd := findTool("sshd"); sshd != "" && os.Geteuid() == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, sshd, "-T")
 		cmd.Env = []string{"LC_ALL=C"}
 		if out, err := cmd.Output(); err == nil {
-			if p := sshdPorts(string(out)); len(p) > 0 {
-				return p, "sshd -T"
+			var c sshdConfig
+			c.parse(string(out))
+			if at := c.listens(); len(at) > 0 {
+				return at, "sshd -T"
 			}
 		}
 	}
-	if text, err := os.ReadFile("/etc/ssh/sshd_config"); err == nil {
-		if p := sshdPorts(string(text)); len(p) > 0 {
-			return p, "/etc/ssh/sshd_config"
-		}
+	var c sshdConfig
+	c.read(os.DirFS("/"), "/etc/ssh/sshd_config", 0)
+	if at := c.listens(); len(at) > 0 {
+		return at, "/etc/ssh/sshd_config"
 	}
-	return []uint16{22}, "ssh's own default"
+	return nil, "ssh's own default"
 }

@@ -102,34 +102,6 @@ func hasPerson(holders []procInfo, children map[int][]procInfo) bool {
 	return in && (terminal || !rsync)
 }
 
-// sshdPorts reads the ports out of what `sshd -T` prints, or out of an
-// sshd_config: the first Port lines, and ports in ListenAddress.
-func sshdPorts(text string) []uint16 {
-	var ports, listen []uint16
-	add := func(list *[]uint16, s string) {
-		if n, err := strconv.ParseUint(s, 10, 16); err == nil && n > 0 && !slices.Contains(*list, uint16(n)) {
-			*list = append(*list, uint16(n))
-		}
-	}
-	for line := range strings.Lines(text) {
-		f := strings.Fields(strings.Replace(line, "=", " ", 1))
-		if len(f) < 2 {
-			continue
-		}
-		switch strings.ToLower(f[0]) {
-		case "match":
-			return append(listen, missingFrom(listen, ports)...)
-		case "port":
-			add(&ports, f[1])
-		case "listenaddress":
-			if ap, err := netip.ParseAddrPort(f[1]); err == nil {
-				add(&listen, strconv.Itoa(int(ap.Port())))
-			}
-		}
-	}
-	return append(listen, missingFrom(listen, ports)...)
-}
-
 // missingFrom are the elements of want that have does not hold, each once.
 func missingFrom[T comparable](have, want []T) []T {
 	var out []T

@@ -63,23 +63,6 @@ func TestPeopleSessions(t *testing.T) {
 	}
 }
 
-func TestSSHDPorts(t *testing.T) {
-	for in, want := range map[string][]uint16{
-		"":                     nil,
-		"# Port 22\nPermit no": nil,
-		"Port 2222\n":          {2222},
-		"port=2022\nPort 22":   {2022, 22},
-		"port 22\nlistenaddress 0.0.0.0:22\nlistenaddress [::]:2222\n": {22, 2222},
-		"Port 22\nMatch User x\n Port 23":                              {22},
-		"Port 0\nPort 70000\nPort x":                                   nil,
-		"ListenAddress 192.0.2.1":                                      nil,
-	} {
-		if got := sshdPorts(in); !slices.Equal(got, want) {
-			t.Errorf("%q: %d, want %d", in, got, want)
-		}
-	}
-}
-
 func TestParseStat(t *testing.T) {
 	p, ok := parseStat("42 (a) b (c) S 7 42 42 0")
 	if !ok || p.pid != 42 || p.ppid != 7 || p.comm != "a) b (c" {

@@ -29,7 +29,7 @@ func conclude(r *Report) {
 			r.Verdict, r.Reason = v, why
 		}
 	}
-	if len(r.Questions) == 0 {
+	if len(r.Questions) == 0 && len(r.Assumptions) == 0 {
 		worse(Unknown, "there was no question to answer")
 	}
 	for _, q := range r.Questions {
