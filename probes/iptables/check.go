@@ -28,10 +28,12 @@ func (p *ruleParser) checkValue(l *loaded, g *given) string {
 		case "mss":
 			ok = ok && lo <= hi
 		case "queue-balance":
-			ok = ok && lo < hi && hi < 65535
+			ok = ok && lo < hi && hi-lo < 65535 // the kernel counts them in 16 bits
 		}
 	case kindU64s:
-		_, _, ok = numberRange(g.arg, 1<<64-1)
+		var lo, hi uint64
+		lo, hi, ok = numberRange(g.arg, 1<<64-1)
+		ok = ok && lo <= hi
 	case kindNumber:
 		f, err := strconv.ParseFloat(g.arg, 64)
 		ok = err == nil && (o.max == 0 || f >= float64(o.min) && f <= float64(o.max))

@@ -59,6 +59,8 @@ func (p *ruleParser) checkText(l *loaded, g *given) string {
 		return p.checkLabel(g)
 	case "nfacct nfacct-name":
 		p.uncertain = append(p.uncertain, fmt.Sprintf("accounting object %q", g.arg))
+	case "mh mh-type":
+		ok = validMobility(g.arg)
 	case "AUDIT type":
 		ok = isOneOf(strings.ToLower(g.arg), "accept drop reject")
 	case "string string":
@@ -93,6 +95,25 @@ func (p *ruleParser) checkLabel(g *given) string {
 	}
 	p.uncertain = append(p.uncertain, fmt.Sprintf("connection label %q", g.arg))
 	return ""
+}
+
+// validMobility reads "type[:type]", where a type is a number or a name that may
+// be cut short (ip6tables-extensions(8), mh).
+func validMobility(s string) bool {
+	lo, hi, isRange := strings.Cut(s, ":")
+	bounds := [2]uint64{0, 255}
+	for i, x := range []string{lo, hi} {
+		if x == "" && isRange || i == 1 && !isRange {
+			continue
+		}
+		n, numeric := number(x, 0, 255)
+		if !numeric {
+			return beginsOne(x, "binding-refresh-request brr home-test-init hoti careof-test-init coti home-test hot"+
+				" careof-test cot binding-update bu binding-acknowledgement ba binding-error be")
+		}
+		bounds[i] = n
+	}
+	return !isRange || bounds[0] <= bounds[1]
 }
 
 func validStrip(s string) bool {

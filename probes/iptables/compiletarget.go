@@ -112,10 +112,6 @@ func (p *ruleParser) checkTargetProtocol(r *Rule, l *loaded) string {
 		if l.ext.name == "TCPMSS" && p.backend == Legacy && !r.matchesSYN() {
 			return "TCPMSS works on SYN packets only"
 		}
-	case "NFLOG":
-		if p.backend == NFT && l.gave("nflog-range") {
-			return "NFLOG --nflog-range is not supported with nft"
-		}
 	case "ECN":
 		if !tcp && (l.gave("ecn-tcp-remove") || l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece")) {
 			return "ECN needs -p tcp"

@@ -143,35 +143,6 @@ func (l *loaded) finish() string {
 	return ""
 }
 
-// oddities are checks that only one extension makes.
-func (l *loaded) oddities() string {
-	num := func(name string) uint64 {
-		n := uint64(0)
-		if g := l.get(name); g != nil {
-			n, _ = number(g.arg, 0, 1<<63)
-		}
-		return n
-	}
-	switch l.ext.name {
-	case "recent":
-		if l.gave("rttl") && (l.gave("set") || l.gave("remove")) {
-			return "--rttl may only be used with --rcheck or --update"
-		}
-		if num("hitcount") > 255 {
-			return "hitcount is larger than allowed maximum"
-		}
-	case "statistic":
-		if l.gave("every") && num("packet") >= num("every") {
-			return "--packet must be below --every"
-		}
-	case "owner":
-		if l.gave("suppl-groups") && l.given[0].name == "suppl-groups" {
-			return "you need to use --gid-owner first"
-		}
-	}
-	return ""
-}
-
 func (l *loaded) gave(canon string) bool { return l.get(canon) != nil }
 
 // get returns the last use of an option.

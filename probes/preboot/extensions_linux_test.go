@@ -1,0 +1,52 @@
+package preboot
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"lifeline/probes/iptables"
+)
+
+// TestExtensionsLoad gives a rule of every extension to the real tools: what
+// they take, the parser takes, unless the kernel at hand lacks the extension.
+func TestExtensionsLoad(t *testing.T) {
+	needTool(t, "iptables-legacy-restore", "iptables-nft-restore", "ipset")
+	text, err := os.ReadFile("../iptables/testdata/extensions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := ruleFile{role: roleIPSets, path: "sets", text: []byte("create admins hash:net timeout 0\n")}
+	for _, b := range []iptables.Backend{iptables.NFT, iptables.Legacy} {
+		loads, rules := []load{sets.load(b)}, []string{""}
+		for line := range strings.Lines(string(text)) {
+			w := strings.Fields(line)
+			_, rule, ok := strings.Cut(line, "-A ")
+			if !ok || strings.HasPrefix(line, "#") {
+				continue
+			}
+			for _, family := range w[1] {
+				role := roleRules4
+				if family == '6' {
+					role = roleRules6
+				}
+				f := ruleFile{role: role, path: "f", text: fmt.Appendf(nil, "*%s\n-A %sCOMMIT\n", w[2], rule)}
+				loads, rules = append(loads, f.load(b)), append(rules, fmt.Sprintf("%s IPv%c %s", b, family, line))
+			}
+		}
+		lacking := 0
+		for i, said := range stageLoads(t, asSelf, loads...) {
+			switch understand(said, true, true).told(iptables.LoadOK).Load {
+			case iptables.LoadFails:
+				t.Errorf("%s: %+v", rules[i], said)
+			case iptables.LoadUnknown:
+				lacking++
+				t.Logf("not here: %s: %s", rules[i], oneLine(said.Stderr))
+			}
+		}
+		if lacking > len(loads)/2 {
+			t.Errorf("%s: this kernel lacks %d of %d", b, lacking, len(loads))
+		}
+	}
+}
