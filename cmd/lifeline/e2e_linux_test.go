@@ -68,11 +68,22 @@ func setStage(t *testing.T, o lab.Options, config string) *stage {
 // buildStage builds a lab with an administrator who is logged in.
 func buildStage(t *testing.T, o lab.Options) *stage {
 	t.Helper()
+	s := buildLab(t, o)
+	admin, err := s.lab.AdminSession(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { admin.Close() })
+	return s
+}
+
+// buildLab builds a lab in which nobody is logged in.
+func buildLab(t *testing.T, o lab.Options) *stage {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
 	}
-	ctx := t.Context()
-	l, err := lab.New(ctx, o)
+	l, err := lab.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +92,6 @@ func buildStage(t *testing.T, o lab.Options) *stage {
 			t.Errorf("lab: %v", err)
 		}
 	})
-	admin, err := l.AdminSession(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { admin.Close() })
 	s := &stage{T: t, lab: l}
 	s.before = s.dump()
 	return s
