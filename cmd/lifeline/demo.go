@@ -86,34 +86,36 @@ func (o demoOptions) run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	c := o.scene()
-	fmt.Fprintf(w, "%d rsyncs (%s, %s) over a 100 Mbit/s uplink with a 2 MB queue; an administrator pings.\n\n",
+	fmt.Fprintf(w, "%d rsyncs (%s, %s) over a 100 Mbit/s uplink with a 2 MB queue;\nan administrator pings.\n\n",
 		o.transfers, c.Transfers.Dir, c.Transfers.Via)
+	fmt.Fprintln(w, heading)
 	var before []scenario.Moment
-	fmt.Fprintln(w, "without Lifeline")
 	c.Live = func(m scenario.Moment) {
 		before = append(before, m)
-		fmt.Fprintf(w, "%s\n", moment(m))
+		fmt.Fprintln(w, row(m.At, m, nil))
 	}
 	without, err := scenario.Run(ctx, c)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	fmt.Fprintf(w, "\nwith Lifeline %s\n", strings.Repeat(" ", 38)+"(without)")
-	i := 0
-	c.Live = func(m scenario.Moment) {
-		line := moment(m)
-		if i < len(before) {
-			line += "   (" + brief(before[i]) + ")"
-		}
-		i++
-		fmt.Fprintln(w, line)
-	}
+	fmt.Fprintln(w)
+	c.Live = func(m scenario.Moment) { fmt.Fprintln(w, row(m.At, nearest(before, m.At), &m)) }
 	c.Daemon = &scenario.Daemon{Binary: self}
 	with, err := scenario.Run(ctx, c)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
 	return comparison(w, without, with)
+}
+
+// nearest is the moment of the first half that is closest to a time.
+func nearest(ms []scenario.Moment, at time.Duration) (best scenario.Moment) {
+	for _, m := range ms {
+		if best == (scenario.Moment{}) || (m.At-at).Abs() < (best.At-at).Abs() {
+			best = m
+		}
+	}
+	return best
 }
 
 // interrupted keeps Ctrl-C from looking like a failure; the lab is gone by now.
@@ -124,18 +126,36 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// moment is one line of the live picture: the RTT as a bar, and the goodput.
-func moment(m scenario.Moment) string {
-	const width = 32
-	n := 0
-	if m.RTT != lab.Never {
-		n = min(width, int(m.RTT/(5*time.Millisecond)))
+// heading stands above the live picture; no line of it is wider than 79.
+const heading = "               without Lifeline            with Lifeline  RTT, 10 ms a mark"
+
+// row is one line of the live picture: RTT and goodput without Lifeline and with
+// it, and both RTTs as one bar. With is nil in the first half.
+func row(at time.Duration, without scenario.Moment, with *scenario.Moment) string {
+	const width = 16
+	bar := make([]byte, width)
+	for i := range bar {
+		reached := func(d time.Duration) bool {
+			return d == lab.Never || d > time.Duration(i)*10*time.Millisecond+5*time.Millisecond
+		}
+		switch {
+		case with != nil && reached(with.RTT):
+			bar[i] = '#'
+		case reached(without.RTT):
+			bar[i] = '.'
+		default:
+			bar[i] = ' '
+		}
 	}
-	return fmt.Sprintf("%5.1f s  %s  |%-*s|  %5.1f Mbit/s", m.At.Seconds(), rtt(m.RTT), width, strings.Repeat("#", n), m.Goodput/1e6)
+	second := strings.Repeat(" ", len(brief(without)))
+	if with != nil {
+		second = brief(*with)
+	}
+	return fmt.Sprintf("%5.1f s  %s   %s  |%s|", at.Seconds(), brief(without), second, bar)
 }
 
 func brief(m scenario.Moment) string {
-	return fmt.Sprintf("%s, %5.1f Mbit/s", rtt(m.RTT), m.Goodput/1e6)
+	return fmt.Sprintf("%9s %5.1f Mbit/s", rtt(m.RTT), m.Goodput/1e6)
 }
 
 func rtt(d time.Duration) string {
@@ -148,20 +168,20 @@ func rtt(d time.Duration) string {
 // comparison is the table at the end.
 func comparison(w io.Writer, a, b scenario.Result) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
-	row := func(name string, f func(scenario.Result) string) {
+	line := func(name string, f func(scenario.Result) string) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t\n", name, f(a), f(b))
 	}
 	fmt.Fprintf(tw, "\n\twithout Lifeline\twith Lifeline\t\n")
-	row("administrator's RTT, median", func(r scenario.Result) string { return rtt(r.P50) })
-	row("99th percentile", func(r scenario.Result) string { return rtt(r.P99) })
-	row("highest, from the first second", func(r scenario.Result) string { return rtt(r.Peak) })
-	row("lost", func(r scenario.Result) string { return fmt.Sprintf("%.1f %%", 100*r.Loss) })
-	row("below 10 ms for good after", func(r scenario.Result) string {
+	line("administrator's RTT, median", func(r scenario.Result) string { return rtt(r.P50) })
+	line("99th percentile", func(r scenario.Result) string { return rtt(r.P99) })
+	line("highest, from the first second", func(r scenario.Result) string { return rtt(r.Peak) })
+	line("lost", func(r scenario.Result) string { return fmt.Sprintf("%.1f %%", 100*r.Loss) })
+	line("below 10 ms for good after", func(r scenario.Result) string {
 		if !r.Calmed {
 			return "never"
 		}
 		return fmt.Sprintf("%.1f s", r.Calm.Seconds())
 	})
-	row("goodput of the rsyncs", func(r scenario.Result) string { return fmt.Sprintf("%.1f Mbit/s", r.Goodput/1e6) })
+	line("goodput of the rsyncs", func(r scenario.Result) string { return fmt.Sprintf("%.1f Mbit/s", r.Goodput/1e6) })
 	return tw.Flush()
 }
