@@ -63,7 +63,8 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Alerts, error) {
 		}
 	}
 	a.life = newLifecycle(rules{
-		host: a.host, repeat: cfg.Repeat, flapCount: cfg.FlapCount, flapWindow: cfg.FlapWindow, flapQuiet: cfg.FlapQuiet, routes: routes,
+		host: a.host, repeat: cfg.Repeat, flapCount: cfg.FlapCount, flapWindow: cfg.FlapWindow, flapQuiet: cfg.FlapQuiet,
+		grace: graceAfterRestart, routes: routes,
 	})
 	a.spool = newSpool(filepath.Join(dir, File), cfg.SpoolMax, cfg.HistoryMax, names, log)
 	tables := a.newWorkers()

@@ -78,23 +78,18 @@ func TestReceiverAwayAndRestart(t *testing.T) {
 	}
 }
 
-// A receiver that hangs delays neither the others nor the caller.
+// A receiver that hangs delays no other. (Nor the caller: see
+// TestControlLoopNeverWaits.)
 func TestSlowReceiverDelaysNobody(t *testing.T) {
 	fine := newInbox(t)
 	hanging := newHanging(t)
 	a := start(t, t.TempDir(), quick("hangs", TypeJSON, hanging), quick("fine", TypeJSON, fine.URL))
-	var longest time.Duration
 	for i := range 100 {
-		began := time.Now()
 		a.pair(cond(watchdog.LinkDown, fmt.Sprintf("eth%d", i), watchdog.Critical))
-		longest = max(longest, time.Since(began))
 	}
 	eventually(t, "all at the other receiver", func() bool { return len(fine.got()) == 200 })
 	if a.receiver("hangs").Pending != 200 {
 		t.Errorf("%+v", a.receiver("hangs"))
-	}
-	if longest > 100*time.Millisecond {
-		t.Errorf("the caller waited %s", longest)
 	}
 }
 

@@ -268,7 +268,7 @@ func (c *client) tls() (*tls.Config, error) {
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file %s: holds no certificate", c.cfg.CAFile)
+			return nil, fmt.Errorf("%s: holds no certificate", c.cfg.CAFile)
 		}
 	}
 	if c.cfg.CertFile == "" {
@@ -284,7 +284,7 @@ func (c *client) tls() (*tls.Config, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("cert_file %s: %w", c.cfg.CertFile, err)
+		return nil, fmt.Errorf("%s: %w", c.cfg.CertFile, err)
 	}
 	t.Certificates = []tls.Certificate{pair}
 	return t, nil

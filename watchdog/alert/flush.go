@@ -22,7 +22,7 @@ func (s *spool) run(ctx context.Context) error {
 			return nil
 		case <-s.kick:
 		case <-s.soon:
-			if !sleep(ctx, settleDelay) {
+			if !s.linger(ctx) {
 				return nil
 			}
 		case <-timer.C:
@@ -42,6 +42,20 @@ func (s *spool) run(ctx context.Context) error {
 			poke(s.kick)
 		}
 	}
+}
+
+// linger waits for more to write, unless something is to be written at once. It
+// tells false when ctx ended.
+func (s *spool) linger(ctx context.Context) bool {
+	timer := time.NewTimer(settleDelay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.kick:
+	case <-timer.C:
+	}
+	return true
 }
 
 // batch is what one transaction writes.

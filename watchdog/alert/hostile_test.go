@@ -197,6 +197,22 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// Nothing that was to go over TLS goes without, and nothing from one port to
+// another.
+func TestRedirectOutOfTLS(t *testing.T) {
+	plain := newInbox(t)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, plain.URL, http.StatusTemporaryRedirect)
+	}))
+	defer srv.Close()
+	r := quick("r", TypeJSON, srv.URL)
+	r.SkipVerify = true
+	err := attempt(t, r)
+	if err == nil || !strings.Contains(err.Error(), "redirected elsewhere; not followed") || plain.requests() != 0 {
+		t.Errorf("%v, %d requests without TLS", err, plain.requests())
+	}
+}
+
 // Retry-After is honoured: no request before its time.
 func TestRetryAfterIsHonoured(t *testing.T) {
 	t.Parallel()

@@ -104,6 +104,12 @@ func startWith(t *testing.T, dir string, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, a)
+}
+
+// run runs an Alerts until the test ends, or stop.
+func run(t *testing.T, a *Alerts) *running {
+	t.Helper()
 	if db := a.spool.db.Load(); db != nil {
 		db.NoSync, db.NoGrowSync = true, true
 	}

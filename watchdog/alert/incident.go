@@ -141,6 +141,11 @@ func (i *incident) stands(n int, now, quiet time.Duration) bool {
 	return c.Ended.IsZero() || c.Flapping && now < i.marks[n].ended+quiet
 }
 
+// unsure tells whether a condition stands only because it did before a restart.
+func (i *incident) unsure() bool {
+	return slices.ContainsFunc(i.marks, func(m mark) bool { return m.restored })
+}
+
 // standing gives the conditions that count as standing.
 func (i *incident) standing(now, quiet time.Duration) []ConditionState {
 	var out []ConditionState

@@ -40,6 +40,7 @@ type rules struct {
 	flapCount  int
 	flapWindow time.Duration
 	flapQuiet  time.Duration
+	grace      time.Duration // for what stood before a restart
 	routes     []route
 }
 
@@ -50,7 +51,7 @@ type lifecycle struct {
 	open     []*incident                      // oldest first
 	raises   map[conditionKey][]time.Duration // within the flap window
 	silences []Silence
-	grace    time.Duration // restored conditions stand until then
+	until    time.Duration // restored conditions stand until then
 	first    moment        // of the first turn
 	seen     bool          // there was one
 	out      output
@@ -117,7 +118,7 @@ func (l *lifecycle) begin(at moment) {
 	if l.seen {
 		return
 	}
-	l.seen, l.first, l.grace = true, at, at.mono+graceAfterRestart
+	l.seen, l.first, l.until = true, at, at.mono+l.grace
 	for _, inc := range l.open {
 		inc.note(at.wall, "Lifeline runs again")
 	}
@@ -142,7 +143,7 @@ func (l *lifecycle) reconcile(at moment, standing []watchdog.Condition) {
 	for _, inc := range l.open {
 		for n, c := range inc.Conditions {
 			k := conditionKey{c.Condition, c.Subject}
-			if !c.Ended.IsZero() || now[k] || inc.marks[n].restored && at.mono < l.grace {
+			if !c.Ended.IsZero() || now[k] || inc.marks[n].restored && at.mono < l.until {
 				continue
 			}
 			ended := at
@@ -305,6 +306,9 @@ func (l *lifecycle) next(at moment) (time.Duration, bool) {
 		}
 	}
 	for _, inc := range l.open {
+		if at.mono < l.until && inc.unsure() {
+			consider(l.until)
+		}
 		if l.repeat > 0 {
 			consider(inc.lastEvent + l.repeat)
 		}

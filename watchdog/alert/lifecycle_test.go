@@ -32,7 +32,7 @@ func newSim(t *testing.T, routes ...route) *sim {
 		routes = []route{{name: "r", least: 1, minor: true, reminders: true, resolved: true}}
 	}
 	s := &sim{t: t, disk: map[string][]byte{}}
-	s.life = newLifecycle(rules{host: "h", repeat: time.Hour, flapCount: 4, flapWindow: 10 * time.Minute, flapQuiet: 5 * time.Minute, routes: routes})
+	s.life = newLifecycle(rules{host: "h", repeat: time.Hour, flapCount: 4, flapWindow: 10 * time.Minute, flapQuiet: 5 * time.Minute, grace: graceAfterRestart, routes: routes})
 	return s
 }
 

@@ -2,8 +2,10 @@ package alert
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/url"
 	"os"
@@ -81,10 +83,16 @@ const hiddenText = "[hidden]"
 // shortest is how long a part of a URL must be to count as secret by itself.
 const shortest = 8
 
-// hide adds a secret.
+// hide adds a secret, also as it is written in JSON, in URLs and in HTML.
 func (h *hidden) hide(s string) {
-	if s != "" && !slices.Contains(*h, s) {
-		*h = append(*h, s)
+	forms := []string{s, url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s)}
+	if quoted, err := json.Marshal(s); err == nil {
+		forms = append(forms, strings.Trim(string(quoted), `"`))
+	}
+	for _, f := range forms {
+		if f != "" && !slices.Contains(*h, f) {
+			*h = append(*h, f)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package alert
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -184,17 +183,5 @@ func poke(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
-	}
-}
-
-// sleep waits, and tells false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

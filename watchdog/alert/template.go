@@ -24,7 +24,7 @@ func templateFormat(r Receiver, v vault) (format, error) {
 	}
 	t, err := template.New(r.Name).Funcs(templateFuncs).Option("missingkey=error").Parse(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("template_file %s: %w", r.TemplateFile, err)
+		return nil, fmt.Errorf("%s: %w", r.TemplateFile, err)
 	}
 	f := func(ev Event) ([]byte, string, error) {
 		b, err := render(t, ev)
@@ -33,10 +33,10 @@ func templateFormat(r Receiver, v vault) (format, error) {
 	for _, ev := range samples() {
 		b, _, err := f(ev)
 		if err != nil {
-			return nil, fmt.Errorf("template_file %s: tried with a sample of kind %q: %w", r.TemplateFile, ev.Kind, err)
+			return nil, fmt.Errorf("%s: tried with a sample of kind %q: %w", r.TemplateFile, ev.Kind, err)
 		}
 		if b != nil && strings.HasPrefix(r.ContentType, jsonType) && !json.Valid(b) {
-			return nil, fmt.Errorf("template_file %s: tried with a sample of kind %q: it does not write JSON, as content_type says; write texts with {{json .Summary}}",
+			return nil, fmt.Errorf("%s: tried with a sample of kind %q: it does not write JSON, as content_type says; write texts with {{json .Summary}}",
 				r.TemplateFile, ev.Kind)
 		}
 	}
