@@ -37,9 +37,10 @@ type Alerts struct {
 	spool   *spool
 	workers []*worker
 
-	mu   sync.Mutex
-	life *lifecycle
-	told watchdog.Severity // the worst that stands, as dead-man's switches were told
+	mu     sync.Mutex
+	packer packer
+	life   *lifecycle
+	told   watchdog.Severity // the worst that stands, as dead-man's switches were told
 }
 
 // Open takes up the spool in the state directory dir, or begins one. It fails
@@ -237,7 +238,7 @@ func (a *Alerts) hand(out output) {
 	}
 	var entries []batchEntry
 	for _, o := range out.events {
-		entries = append(entries, batchEntry{incident: digest(o.event.incident()), raw: encode(o.event), to: o.to})
+		entries = append(entries, batchEntry{incident: digest(o.event.incident()), raw: a.packer.pack(encode(o.event)), to: o.to})
 	}
 	a.spool.append(entries, puts)
 	if len(entries) > 0 {

@@ -2,6 +2,7 @@ package alert
 
 import (
 	_ "embed"
+	"encoding/json"
 	"time"
 
 	"lifeline/watchdog"
@@ -114,6 +115,15 @@ const (
 	mostText       = 1024 // bytes of an evidence
 	mostName       = 200  // bytes of a name or subject
 )
+
+// decodeEvent reads an event as it is spooled.
+func decodeEvent(b []byte) (ev Event, err error) {
+	raw, err := unpack(b)
+	if err == nil {
+		err = json.Unmarshal(raw, &ev)
+	}
+	return ev, err
+}
 
 // stamp is t as it is written: UTC, milliseconds, no monotonic reading.
 func stamp(t time.Time) time.Time { return t.UTC().Round(0).Truncate(time.Millisecond) }

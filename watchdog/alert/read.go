@@ -146,8 +146,7 @@ func (s *spool) queued(receiver string, n int) (out []Delivery, err error) {
 				continue
 			}
 			d := Delivery{Receiver: receiver, Kind: r.kind, At: stamp(cameIn(r.seq))}
-			var ev Event
-			if json.Unmarshal(t.events.Get(seqKey(r.seq)), &ev) == nil { // else: listed without its event
+			if ev, err := decodeEvent(t.events.Get(seqKey(r.seq))); err == nil { // else: listed without its event
 				d.Event, d.Incident, d.Summary, d.At = ev.ID, ev.incident(), ev.Summary, ev.At
 			}
 			out = append(out, d)

@@ -2,7 +2,6 @@ package alert
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -211,14 +210,14 @@ func (w *worker) send(ctx context.Context, it item) {
 		w.inHand, w.attempts = it.seq, 0
 	}
 	w.attempts++
-	var ev Event
-	if err := json.Unmarshal(it.raw, &ev); err != nil {
+	ev, err := decodeEvent(it.raw)
+	if err != nil {
 		ev.ID = fmt.Sprintf("damaged-%d", it.seq)
 		w.refuse(it, ev, &failure{fate: refused, msg: "the spooled event cannot be read: " + err.Error()})
 		return
 	}
 	ev.Kind = it.kind
-	err := w.sender.deliver(ctx, ev)
+	err = w.sender.deliver(ctx, ev)
 	if ctx.Err() != nil && err != nil {
 		return // broken off by the end of the daemon: no judgement of the receiver
 	}
