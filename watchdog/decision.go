@@ -17,6 +17,7 @@ type LinkState struct {
 	Capacity  float64       `json:"capacity"`   // bytes/s, best estimate; 0 when unknown
 	Delay     control.Delay `json:"delay"`
 	Shaper    float64       `json:"shaper"` // bytes/s wanted of the shaper; 0 for none
+	Moving    bool          `json:"moving"` // the limits are on their way to what the link bears
 	Transfers int           `json:"transfers"`
 	Limited   int           `json:"limited"`
 	Paused    int           `json:"paused"`

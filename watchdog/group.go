@@ -175,6 +175,9 @@ func (e *Engine) flow(t Transfer, stands Outcome) control.Flow {
 	}
 	if t.TCP.Known {
 		f.RTT, f.MinRTT = t.TCP.RTT, t.TCP.MinRTT
+		if t.Direction == Tx {
+			f.Inflight = int64(t.TCP.Unacked) * int64(t.TCP.MSS)
+		}
 	}
 	return f
 }
@@ -212,7 +215,7 @@ func (j judged) state() LinkState {
 		Link: j.key.Link, Name: j.link.Name, Direction: j.key.Direction,
 		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,
 		Capacity: cmp.Or(j.out.Capacity, j.in.Capacity, j.in.Learnt),
-		Delay:    j.in.Delay, Shaper: j.out.Shaper,
+		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper,
 		Transfers: len(j.transfers), Why: j.out.Why,
 	}
 	if j.cut != nil {

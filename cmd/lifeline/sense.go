@@ -49,6 +49,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	note(errs)
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
+	s.watchClosely(&snap, last)
 	s.aim(mono, &snap, quiet(last, physical))
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
@@ -74,13 +75,21 @@ func quiet(last watchdog.Decision, physical func(int) int) func(link int) bool {
 	}
 }
 
-// aim tells the path probe whom to ask, how often, and which links are idle.
-func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, quiet func(link int) bool) {
-	mode := path.Idle
-	if len(snap.Transfers) > 0 {
-		mode = path.Fast
+// watchClosely tells the path probe how often to ask.
+func (s *senses) watchClosely(snap *watchdog.Snapshot, last watchdog.Decision) {
+	moving := slices.ContainsFunc(last.Links, func(l watchdog.LinkState) bool { return l.Moving })
+	switch {
+	case len(snap.Transfers) == 0:
+		s.path.SetMode(path.Idle)
+	case moving:
+		s.path.SetMode(path.Close)
+	default:
+		s.path.SetMode(path.Fast)
 	}
-	s.path.SetMode(mode)
+}
+
+// aim tells the path probe whom to ask, and which links are idle.
+func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, quiet func(link int) bool) {
 	var idle []int
 	for _, l := range snap.Links {
 		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]

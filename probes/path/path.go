@@ -21,10 +21,12 @@ import (
 // Mode is how closely paths are watched.
 type Mode uint8
 
-// Idle asks about once a second, Fast as often as the delay needs it.
+// Idle asks about once in two seconds, Fast as often as the delay needs it, and
+// Close as often as there is: limits move, and the next step rests on it.
 const (
 	Idle Mode = iota
 	Fast
+	Close
 )
 
 // mostFast is how many links are followed closely at once.
@@ -90,12 +92,12 @@ func (p *Probe) signal() {
 	}
 }
 
-// SetMode says whether transfers are active. The begin of Fast follows the
-// delay closely at once.
+// SetMode says whether transfers are active, and whether their limits move. The
+// begin of Fast and all of Close follow the delay closely.
 func (p *Probe) SetMode(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m == Fast && p.mode == Idle {
+	if m == Close || m == Fast && p.mode == Idle {
 		now := p.Clock()
 		for _, t := range p.targets {
 			t.sprint(now, true)
@@ -135,7 +137,7 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeErro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.targets {
-		t.update(now, p.mode == Fast)
+		t.update(now, p.mode != Idle)
 	}
 	primaries := p.primaries(now)
 	paths := make([]watchdog.Path, 0, len(p.targets))
@@ -184,7 +186,7 @@ func (p *Probe) errors() []watchdog.ProbeError {
 
 // ask sends what is due to t by its pace.
 func (p *Probe) ask(t *target, now time.Duration, confirm bool) {
-	t.pace = t.situation(now, p.mode == Fast, confirm).pace()
+	t.pace = t.situation(now, p.mode != Idle, confirm).pace()
 	if t.stream != nil && t.stream.pace != t.pace {
 		t.halt()
 	}

@@ -110,7 +110,7 @@ func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 // the delay can tell of it in time.
 func (c *Controller) ramp(in *Input, s *signal) {
 	b := &c.budget
-	if own := c.swelling(s); own > max(s.fresh, c.ramped()) {
+	if own := max(c.swelling(s), c.inFlight(s)); own > max(s.fresh, c.ramped()) {
 		s.fresh, s.loop = own, min(s.loop, hintLag/2+s.rtt+own)
 	}
 	end := c.ramped()
@@ -143,6 +143,9 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		return
 	}
 	b.rate *= math.Exp(c.gain(in, s) * s.dt)
+	if b.again == 0 && c.trusted(in) { // learnt since the ramp began
+		b.rate = max(b.rate, c.first(in, s))
+	}
 	if b.again > 0 {
 		b.again += s.dt
 	}
@@ -233,7 +236,11 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 		if c.budget.rate < 0.9*c.cap.most {
 			queue = 0.02
 		}
-		return min(most, 2*queue/(s.loop*s.loop))
+		loop := s.loop
+		if c.shaper.stands && s.rtt <= shortPath { // what is in flight says nothing then, and steps are seldom
+			loop += seconds(steadyTick)
+		}
+		return min(most, 2*queue/(loop*loop))
 	case c.trustsHints(in):
 		return min(most, 2*(0.01+s.rtt/2)/((hintLag+s.rtt)*(hintLag+s.rtt)))
 	}
@@ -258,6 +265,9 @@ func (c *Controller) bound(in *Input, s *signal) {
 		}
 	}
 	least := max(c.least(in), c.floors())
+	if c.tellsFlight(s) && s.now-c.newest < passesFor { // the burst of births drains, however long it is
+		least = max(least, 0.5*c.passes(s))
+	}
 	b.rate = clamp(b.rate, least, max(use, least))
 }
 

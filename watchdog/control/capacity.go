@@ -14,6 +14,8 @@ type capacity struct {
 	full bool    // a standing queue confirmed seen
 	most float64 // the largest that was confirmed, slowly forgotten
 
+	measured float64 // when it was measured while the link cannot have been idle
+
 	stood float64 // s for which a queue has stood
 }
 
@@ -49,6 +51,7 @@ func (c *Controller) learn(in *Input, s *signal) {
 	if !s.rateKnown {
 		return
 	}
+	c.learnFlight(s)
 	c.cap.most -= (c.cap.most - c.cap.seen) * blend(s.dt, 600)
 	if c.cap.seen > 0 && c.meter.mean > c.cap.seen && s.fresh < 0.2*c.target {
 		c.cap.seen = c.meter.mean
@@ -64,6 +67,13 @@ func (c *Controller) learn(in *Input, s *signal) {
 		c.note(s.rate)
 	}
 }
+
+// measureFor is for how many seconds a measurement outweighs what is concluded
+// from delays.
+const measureFor = 30.0
+
+// stands says that the capacity was measured lately, where a cut only guesses it.
+func (k *capacity) stands(s *signal) bool { return k.measured > 0 && s.now-k.measured < measureFor }
 
 // standsAfter is the time in seconds after which a queue is called standing.
 const standsAfter = 1.0

@@ -29,6 +29,7 @@ func (c *Controller) clean(in Input) Input {
 		f := &c.flows[i]
 		f.Rate, f.Pinned.Rate = rate(f.Rate), rate(f.Pinned.Rate)
 		f.RTT, f.MinRTT = min(max(f.RTT, 0), mostRTT), min(max(f.MinRTT, 0), mostRTT)
+		f.Inflight = min(max(f.Inflight, 0), 1<<40)
 		f.Floor = min(max(f.Floor, 2*1448), mostWindow-1)
 	}
 	in.Flows = c.flows

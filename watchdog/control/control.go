@@ -25,6 +25,7 @@ type Flow struct {
 	Rate      float64       // bytes/s, measured over about the last second
 	Bytes     uint64        // moved in this direction so far: acknowledged when sending, arrived when receiving
 	Remaining int64         // bytes left of the current file; -1 when unknown
+	Inflight  int64         // bytes sent and not yet acknowledged, when sending; 0 when unknown
 	Age       time.Duration // since the connection was first seen
 	Floor     int64         // bytes: the smallest window the kernel honours for it
 	RTT       time.Duration // the connection's own smoothed RTT; 0 when unknown
@@ -138,6 +139,7 @@ type Output struct {
 	AtFloor   bool          // every flow is at its floor and the delay still stands
 	NotOurs   bool          // the causality test said that the queue is not ours
 	Saturated bool          // the link is saturated: by delay or by utilisation
+	Moving    bool          // the limits are on their way to what the link bears: watch the delay closely
 	Tick      time.Duration // when the next step is wanted
 	Why       string        // one short clause for logs and status
 }

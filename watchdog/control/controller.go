@@ -31,6 +31,7 @@ type Controller struct {
 	meter   meter
 	delay   delay
 	history history
+	flight  flight
 	cap     capacity
 
 	mode   mode
@@ -89,7 +90,10 @@ func (c *Controller) Step(in Input) Output {
 	gap := c.advance(&in)
 	c.enrol(&in)
 	s := c.sense(&in)
+	c.history.look(s.now, c.meter.arrived)
+	c.watchFlight(&s)
 	if gap {
+		c.flight = flight{}
 		c.history.clear()
 		c.meter = meter{bytes: c.meter.bytes, arrived: c.meter.arrived, others: c.meter.others, peak: c.meter.peak}
 	} else {
@@ -123,6 +127,8 @@ func (c *Controller) rewind(by float64) {
 	c.delay.seen, c.delay.changed, c.delay.owned = c.delay.seen+by, c.delay.changed+by, c.delay.owned+by
 	c.newest += by
 	c.excuse += by
+	c.flight.shift(by)
+	c.cap.measured += by
 	c.budget.shift(by)
 	c.shaper.shift(by)
 	c.load.shift(by)

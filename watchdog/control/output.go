@@ -10,6 +10,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 		Saturated: c.load.saturated,
 		NotOurs:   c.cause.foreign,
 		Phase:     c.phase(in, s),
+		Moving:    c.moving(s),
 		Tick:      c.tick(s),
 	}
 	limiting := c.mode != idle && c.mode != lifted
@@ -126,6 +127,21 @@ func (c *Controller) phase(in *Input, s *signal) Phase {
 	return Probing
 }
 
+// moving says that the limits are what holds the transfers, and that they are
+// on their way to what the link bears.
+func (c *Controller) moving(s *signal) bool {
+	switch c.mode {
+	case ramping:
+		return s.busy
+	case draining:
+		return true
+	case cruising:
+		return c.shaper.wanted && !c.shaper.stands
+	case idle, lifted:
+	}
+	return false
+}
+
 // tick is how soon the next step is wanted: soon while the budget moves fast,
 // but not for long, because each step costs.
 func (c *Controller) tick(s *signal) time.Duration {
@@ -138,8 +154,11 @@ func (c *Controller) tick(s *signal) time.Duration {
 	case fast:
 		return time.Duration(clamp(s.rtt/4, 0.02, 0.1) * float64(time.Second))
 	}
-	return 100 * time.Millisecond
+	return steadyTick
 }
+
+// steadyTick is the time between two steps when nothing moves fast.
+const steadyTick = 100 * time.Millisecond
 
 // fastFor is for how many seconds a ramp is stepped fast.
 const fastFor = 3.0

@@ -21,6 +21,9 @@ func (c *Controller) tuning() tuning {
 	}
 	if !c.budget.sure { // the top may be too high by as much
 		t.head, t.period = min(t.head, 0.93), 4
+		if c.set.Direction == Tx && c.cap.measured == 0 && c.delay.base <= shortPath && !c.noisy() { // or too low
+			t.period = 2
+		}
 	}
 	if c.budget.top < 0.9*c.cap.most { // it bore more once
 		t.period = min(t.period, 3)
@@ -100,6 +103,12 @@ func (c *Controller) sink(s *signal, depth float64) {
 // cruising that may still have been the end of the last cut, so that what went
 // in since counts too.
 func (c *Controller) borne(s *signal) float64 {
+	if seen := c.flight.recent(s); seen > 0 {
+		return seen
+	}
+	if c.mode == ramping && c.flight.queue > 0 { // the queue of our own bytes, which no probe has met yet
+		return max(c.arrivedRate(s), c.passes(s))
+	}
 	ref := c.wentIn(s, s.now-s.loop)
 	if c.mode == cruising {
 		ref = max(ref, c.wentIn(s, s.now-s.loop/2))
@@ -125,18 +134,11 @@ const (
 // lately: that much the link bears, whatever was sent. 0 when it is not
 // counted.
 func (c *Controller) arrivedRate(s *signal) float64 {
-	best, over := 0.0, arrivedRamping
+	over := arrivedRamping
 	if c.mode == cruising {
 		over = arrivedCruising
 	}
-	for end := s.now; end > s.now-s.loop-over/2; end -= 0.05 {
-		b, _ := c.history.at(end)
-		a, _ := c.history.at(end - over)
-		if b.at-a.at > over/2 {
-			best = max(best, (b.arrived-a.arrived)/(b.at-a.at))
-		}
-	}
-	return best * wire
+	return c.history.arrivals(s.now-s.loop-over/2, over) * wire
 }
 
 // wentIn is the rate of ours at a time in bytes/s: what was allowed, or what was
@@ -230,7 +232,10 @@ func (c *Controller) conclude(s *signal) (real bool) {
 			b.noted = b.undo + s.others
 		}
 	}
-	if b.noted > 0 {
+	if b.noted > 0 && !c.cap.stands(s) {
+		if c.tellsFlight(s) {
+			b.noted = max(b.noted, c.passes(s)+s.others)
+		}
 		c.note(b.noted)
 	}
 	b.noted = 0

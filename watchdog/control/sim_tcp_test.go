@@ -243,7 +243,8 @@ func (t *transfer) flow(now float64) Flow {
 	}
 	return Flow{
 		ID: t.id, Rate: t.rate(), Bytes: uint64(t.delivered / wire), Remaining: left, Floor: t.floor,
-		Age: time.Duration((now - t.born) * 1e9), RTT: time.Duration(t.srtt * 1e9), MinRTT: time.Duration((t.rtt + t.shook) * 1e9),
+		Inflight: int64(max(0, t.sent-t.acked) / wire),
+		Age:      time.Duration((now - t.born) * 1e9), RTT: time.Duration(t.srtt * 1e9), MinRTT: time.Duration((t.rtt + t.shook) * 1e9),
 		Limitable: true, Pausable: true, Shaped: t.limit.Shape, Stopped: t.limit.Pause,
 	}
 }
