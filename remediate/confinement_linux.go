@@ -106,11 +106,27 @@ func containerKind() string {
 			return kind
 		}
 	}
-	b, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return ""
+	if b, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		if kind := containerOfCgroup(string(b)); kind != "" {
+			return kind
+		}
 	}
-	return containerOfCgroup(string(b))
+	return unnamedContainer()
+}
+
+// unnamedContainer knows the containers that say nothing of themselves, as
+// those of containerd with a control group namespace: another pid namespace than
+// the machine's, or, with the machine's, another file tree than that of its first
+// process. What cannot be told counts as one.
+func unnamedContainer() string {
+	var pids, ours, first unix.Stat_t
+	switch {
+	case unix.Stat("/proc/self/ns/pid", &pids) != nil || pids.Ino != initialPIDNamespace:
+		return "with a pid namespace of its own"
+	case unix.Stat("/", &ours) != nil || unix.Stat("/proc/1/root", &first) != nil || ours.Dev != first.Dev || ours.Ino != first.Ino:
+		return "with a file tree of its own"
+	}
+	return ""
 }
 
 func environValue(b []byte, name string) string {

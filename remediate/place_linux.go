@@ -25,13 +25,22 @@ const (
 // then the reason against pausing and shaping. Place, which may be nil, moves
 // a guard out of the daemon's control group.
 func Outlives() (place func(pid int) error, why string) {
-	if systemdRuns() {
+	kind := containerKind()
+	switch {
+	case systemdRuns() && (kind == "" || busAnswers()):
 		return placeInScope, ""
-	}
-	if kind := containerKind(); kind != "" {
+	case kind != "":
 		return nil, fmt.Sprintf("in a container (%s) without a guard outside of it: only limits that end with their connections", kind)
 	}
 	return nil, "" // a session of its own is enough: nobody kills by control group
+}
+
+// busAnswers says whether systemd could be asked to take the guard. An image
+// seldom has the tool for it, or the socket.
+func busAnswers() bool {
+	_, tool := exec.LookPath("busctl")
+	_, bus := os.Stat("/run/dbus/system_bus_socket")
+	return tool == nil && bus == nil
 }
 
 // GuardCapability is Outlives as start-up reports it.

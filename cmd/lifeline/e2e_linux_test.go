@@ -465,15 +465,7 @@ func (s *stage) stands(name watchdog.ConditionName) bool {
 func TestOperatorsQdiscStays(t *testing.T) {
 	s := setStage(t, lab.Options{Bottleneck: lab.AtServerLink}, "")
 	s.start(lab.Transfers{N: 4, Dir: lab.Pull})
-	s.until("transfers are limited", func() bool {
-		n := 0
-		for _, t := range s.ours() {
-			if t.InForce.Pacing > 0 {
-				n++
-			}
-		}
-		return n == 4
-	})
+	s.until("transfers are limited", func() bool { return s.paced() == 4 })
 	if d := s.dump(); d != s.before {
 		t.Errorf("before:\n%s\nnow:\n%s", s.before, d)
 	}
