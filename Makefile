@@ -86,6 +86,12 @@ soak-alerts: ## alerts with every default timing: a real Alertmanager, a dead pa
 	@configs/packaging/setup.sh test
 	@LIFELINE_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run Soak ./watchdog/alert ./cmd/lifeline
 
+MINUTES ?= 10
+
+.PHONY: soak-rules
+soak-rules: ## random rule files against the kernel for MINUTES, new ones each time (as root)
+	@LIFELINE_DIFFERENTIAL=$$((60 * $(MINUTES))) $(GO) test -count 1 -v -timeout $$(($(MINUTES) + 5))m -run '^TestDifferential$$' ./probes/preboot
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the layers
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }

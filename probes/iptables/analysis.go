@@ -195,7 +195,7 @@ func (a *analysis) start() []segment {
 func (a *analysis) view(st stage, c class) *view {
 	v := &view{
 		out: st.leg.out, proto: st.leg.proto, icmpType: st.leg.icmp, icmpCode: st.leg.code, flags: st.leg.flags,
-		states: c.states, tracked: a.tracked(st, c), peerHidden: c.hidden && st.leg.out,
+		states: c.states, tracked: a.tracked(st, c), onTemplate: c.onTemplate(st), peerHidden: c.hidden && st.leg.out,
 		mark: c.mark, markBlur: c.markBlur, ctmark: c.ctmark, ctmarkBlur: c.ctmarkBlur, hop: int(c.hop),
 		reverse: c.reverse, reverseLoose: c.reverseLoose, family: a.q.Family, sets: a.sets, listed: a.listed,
 		peerType: atUnicast,
@@ -245,8 +245,12 @@ func (a *analysis) conn(st stage, c class) *conn {
 	return n
 }
 
-// tracked tells whether a packet has a conntrack entry.
+// tracked tells whether a packet has a conntrack entry. A template that CT has
+// put on it looks like one.
 func (a *analysis) tracked(st stage, c class) tri {
+	if c.onTemplate(st) {
+		return maybe
+	}
 	if !st.conntracked || c.states&^(stUntracked|stInvalid) == 0 {
 		return no
 	}

@@ -77,7 +77,9 @@ type view struct {
 	flags      uint8
 	states     uint8 // the possible ones
 	// tracked tells whether a conntrack entry hangs on the packet.
-	tracked            tri
+	tracked tri
+	// onTemplate: what hangs on it is not the entry of its connection.
+	onTemplate         bool
 	conn               *conn
 	mark, markBlur     uint32 // blurred bits are not known
 	ctmark, ctmarkBlur uint32

@@ -171,7 +171,10 @@ type markCond struct {
 func (c markCond) eval(v *view) outcome {
 	m, blur := v.mark, v.markBlur
 	if c.conn {
-		if v.tracked == no {
+		switch {
+		case v.onTemplate:
+			return unsure("conntrack entry") // the mark is that of the template
+		case v.tracked == no:
 			return hitNone // without an entry it never matches, negated or not
 		}
 		m, blur = v.ctmark, v.ctmarkBlur

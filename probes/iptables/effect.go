@@ -87,10 +87,13 @@ func (p *pass) changed(r *Rule, c class) class {
 	case tgMark:
 		return c.applyMark(t.mark, false)
 	case tgConnmark:
-		switch p.an.tracked(p.stage, c) {
-		case no:
+		switch tracked := p.an.tracked(p.stage, c); {
+		case tracked == no, c.onTemplate(p.stage) && !t.mark.restore:
 			return c
-		case maybe:
+		case c.onTemplate(p.stage):
+			c.mark, c.markBlur = 0, 1<<32-1
+			return c
+		case tracked == maybe:
 			d, _ := c.blend(c.applyMark(t.mark, true))
 			return d
 		}

@@ -235,6 +235,7 @@ func (o *oracle) act(r *Rule, p *oraclePacket) oracleVerdict {
 	case tgZone:
 		if !p.template {
 			p.template, p.zone = true, t.zone
+			p.ct, p.state = &oracleConn{}, "NEW" // the template itself
 		}
 	case tgRedirect, tgDNAT:
 		p.ct.newDst = o.redir
@@ -270,6 +271,7 @@ func (o *oracle) pass(table, hook string, p *oraclePacket) bool {
 
 // track is conntrack: it finds or makes the entry of the packet.
 func (o *oracle) track(p *oraclePacket, ct *oracleConn, first bool) *oracleConn {
+	p.ct = nil
 	switch {
 	case p.untracked || p.proto == 58:
 		p.state = "UNTRACKED"

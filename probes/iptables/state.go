@@ -50,6 +50,13 @@ type template struct {
 	zone    int32 // -1 not known
 }
 
+// onTemplate reports whether what hangs on the packet is not the entry of its
+// connection but what CT in the raw table has put there: one object for all
+// packets of that rule, with a mark of its own.
+func (c class) onTemplate(st stage) bool {
+	return c.template.set && !c.template.notrack && !st.conntracked
+}
+
 // flow is the identity of a class beyond the moment: which destination of the
 // question it belongs to.
 func (c class) flow() class { return class{target: c.target} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"runtime"
@@ -128,24 +129,26 @@ func (d *differ) ask(job diffJob) diffReply {
 
 // one tries one file.
 func (d *differ) one(seed uint64) {
-	g := newRuleGen(seed, d.family, d.backend)
-	q := g.question()
-	text := g.file()
-	if seed%8 >= 4 { // every other file of each kind comes from the other generator
-		text = rulegen.Profile{Family: int(d.family), Iface: "eth0", Other: "eth1", Dst: q.Dst, Ports: q.Ports, Mgmt: q.Mgmt,
-			Uncertain: seed%3 == 0, Broken: seed%5 == 0}.File(g.r)
-	}
-	in := iptables.Inputs{Rules: []iptables.File{{Name: "rules", Text: []byte(text)}}, Names: d.names}
+	c := newDiffCase(seed, d.family, d.backend)
+	q, in := c.question, c.inputs(d.names)
 	bare := iptables.Analyse(q, in)
-	tries, sports := d.tries(g, q, bare)
+	tries, sports := d.tries(rand.New(rand.NewPCG(seed, 2)), q, bare)
 	tr := traffic{Listen: []uint16{22, 2022}, Timeout: 80 * time.Millisecond, Tries: tries}
-	reply := d.ask(diffJob{Loads: []load{clearing(d.backend, d.family), restore(d.backend, d.family, text)}, Traffic: tr})
-	if reply.Loads[0].Code != 0 {
-		d.t.Fatalf("clearing: %+v", reply.Loads[0])
+	reply := d.ask(diffJob{Loads: c.loads(), Traffic: tr})
+	last := len(reply.Loads) - 1
+	if c.other != "" && reply.Loads[last-1].Code != 0 { // refused as a whole
+		c.other, reply.Loads[last-1] = "", loaded{}
+		in = c.inputs(d.names)
+		bare = iptables.Analyse(q, in)
 	}
-	word := understand(reply.Loads[1], true, true)
+	for i, l := range reply.Loads[:last] {
+		if l.Code != 0 {
+			d.t.Fatalf("seed %d: load %d: %+v\n%s", seed, i, l, c)
+		}
+	}
+	word := understand(reply.Loads[last], true, true)
 	fail := func(format string, args ...any) {
-		d.t.Errorf("IPv%d %s seed %d: %s\nsources %s ports %d\n%s", d.family, d.backend, seed, fmt.Sprintf(format, args...), join(q.Mgmt), q.Ports, text)
+		d.t.Errorf("IPv%d %s seed %d: %s\nsources %s ports %d\n%s", d.family, d.backend, seed, fmt.Sprintf(format, args...), join(q.Mgmt), q.Ports, c)
 	}
 	if told := word.told(bare.Load).Load; bare.Load != told && bare.Load != iptables.LoadUnknown && told != iptables.LoadUnknown {
 		fail("the parser says the load %s, %q; the tool %s, %q", bare.Load, bare.LoadError, told, word.message)
@@ -156,16 +159,16 @@ func (d *differ) one(seed uint64) {
 	if in.Rules[0].Told.Load == iptables.LoadUnknown {
 		return // what is loaded now is not known
 	}
-	for i, c := range tries {
-		d.judge(q, in, whole, c, sports[i], reply.Results[i], func() Outcome {
-			return d.ask(diffJob{Traffic: traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []connection{c}}}).Results[0]
+	for i, try := range tries {
+		d.judge(q, in, whole, try, sports[i], reply.Results[i], func() Outcome {
+			return d.ask(diffJob{Traffic: traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []connection{try}}}).Results[0]
 		}, fail)
 	}
 }
 
 // tries are random connections of the question, and some that the analysis
 // proposes.
-func (d *differ) tries(g *ruleGen, q iptables.Question, r iptables.Result) (list []connection, expect []iptables.Verdict) {
+func (d *differ) tries(rnd *rand.Rand, q iptables.Question, r iptables.Result) (list []connection, expect []iptables.Verdict) {
 	seen := map[connection]bool{}
 	add := func(src netip.Addr, sport uint16, dst netip.Addr, port uint16, v iptables.Verdict) {
 		c := connection{Link: "eth0", Src: src, SPort: sport, Dst: dst, DPort: port}
@@ -179,12 +182,12 @@ func (d *differ) tries(g *ruleGen, q iptables.Question, r iptables.Result) (list
 		list, expect = append(list, c), append(expect, v)
 	}
 	for range 5 {
-		p := q.Mgmt[g.r.IntN(len(q.Mgmt))]
+		p := q.Mgmt[rnd.IntN(len(q.Mgmt))]
 		sport := uint16(0)
-		if g.chance(0.3) {
-			sport = []uint16{22, 80, 443, 1023, 1024, 2022, 40000}[g.r.IntN(7)]
+		if rnd.IntN(10) < 3 {
+			sport = []uint16{22, 80, 443, 1023, 1024, 2022, 40000}[rnd.IntN(7)]
 		}
-		add(rulegen.RandomIn(g.r, p), sport, q.Dst[0], q.Ports[g.r.IntN(len(q.Ports))], "")
+		add(rulegen.RandomIn(rnd, p), sport, q.Dst[0], q.Ports[rnd.IntN(len(q.Ports))], "")
 	}
 	for _, p := range r.Probes[:min(6, len(r.Probes))] {
 		add(p.Src, p.SPort, p.Dst, p.DPort, p.Expect)
@@ -257,7 +260,7 @@ func (n *diffTally) count(r iptables.Result) {
 }
 
 func TestDifferential(t *testing.T) {
-	needTool(t, "iptables-nft-restore", "iptables-legacy-restore", "nft")
+	needTool(t, "iptables-nft-restore", "iptables-legacy-restore", "nft", "ipset")
 	if os.Geteuid() != 0 {
 		t.Skip("rules may name user ids, which need root's user namespace")
 	}

@@ -17,7 +17,11 @@ type ruleGen struct {
 	family  iptables.Family
 	backend iptables.Backend
 	chains  []string
-	b       strings.Builder
+	// sets are the ipsets that rules may name.
+	sets []string
+	// edits: commands other than -A stand among the rules.
+	edits bool
+	b     strings.Builder
 }
 
 func newRuleGen(seed uint64, f iptables.Family, b iptables.Backend) *ruleGen {
@@ -66,6 +70,9 @@ func (g *ruleGen) file() string {
 			g.table(t.name)
 		}
 	}
+	if g.chance(0.08) {
+		g.table("filter") // a second time: the last one counts
+	}
 	return g.b.String()
 }
 
@@ -107,6 +114,9 @@ func (g *ruleGen) table(table string) {
 			continue
 		}
 		g.hook(table, hook)
+		if g.edits && g.chance(0.3) {
+			g.edit(table)
+		}
 	}
 	g.line("COMMIT")
 }
@@ -188,6 +198,9 @@ func (g *ruleGen) rule(table, chain, hook string) {
 	if g.chance(0.35) {
 		match += g.extension(table, tcp)
 	}
+	if len(g.sets) > 0 && g.chance(0.2) {
+		match += g.set()
+	}
 	g.line("-A %s %s%s", chain, match, g.target(table, hook, tcp))
 }
 
@@ -253,6 +266,9 @@ func (g *ruleGen) extension(table string, tcp bool) string {
 func (g *ruleGen) target(table, hook string, tcp bool) string {
 	if len(g.chains) > 0 && g.chance(0.25) {
 		return g.one("-j ", "-j ", "-g ") + g.one(g.chains...)
+	}
+	if len(g.sets) > 0 && g.chance(0.04) {
+		return "-j SET --add-set ips src --exist"
 	}
 	switch table {
 	case "raw":
