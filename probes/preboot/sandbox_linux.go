@@ -100,10 +100,21 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start in namespaces of its own: %w", err)
+		return nil, fmt.Errorf("start in namespaces of its own: %w%s", err, whyNoNamespaces(err))
 	}
 	p.stdin, p.enc, p.dec = stdin, json.NewEncoder(stdin), json.NewDecoder(stdout)
 	return p, nil
+}
+
+// whyNoNamespaces adds what the kernel means (clone(2), user_namespaces(7)).
+func whyNoNamespaces(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EUSERS):
+		return ": a limit on namespaces is reached (user.max_user_namespaces and its like)"
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return ": this kernel, container or security module lets only root make them"
+	}
+	return ""
 }
 
 func childAttr(how confinement) *syscall.SysProcAttr {

@@ -2,7 +2,9 @@ package preboot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -24,6 +26,9 @@ func (thisHost) sessions() ([]session, []uint16, error) {
 		return nil, nil, err
 	}
 	list, ports := peopleSessions(procs, socks)
+	if n := hidden(procs); n > 0 && len(list) == 0 {
+		return nil, nil, fmt.Errorf("the sockets of %d sshd processes are not ours to look at: ask as root", n)
+	}
 	return list, ports, nil
 }
 
@@ -71,6 +76,17 @@ func processes() ([]procInfo, error) {
 	return out, nil
 }
 
+// hidden counts the processes whose sockets could not be seen.
+func hidden(procs []procInfo) int {
+	n := 0
+	for _, p := range procs {
+		if p.hidden {
+			n++
+		}
+	}
+	return n
+}
+
 func readProcess(pid int) (procInfo, bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
@@ -86,7 +102,8 @@ func readProcess(pid int) (procInfo, bool) {
 	}
 	fds, err := os.ReadDir(dir + "/fd")
 	if err != nil {
-		return p, true // not ours to see: its sockets stay unknown
+		p.hidden = errors.Is(err, fs.ErrPermission)
+		return p, true
 	}
 	for _, fd := range fds {
 		target, err := os.Readlink(dir + "/fd/" + fd.Name())

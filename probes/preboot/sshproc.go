@@ -16,6 +16,8 @@ type procInfo struct {
 	title string
 	// sockets are the inodes of the sockets it holds; known of sshd only.
 	sockets []uint32
+	// hidden says that they could not be looked at.
+	hidden bool
 }
 
 // tcpSocket is a TCP socket of this host.
