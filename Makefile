@@ -62,8 +62,8 @@ bench-lab: build ## measure the incident in every combination, and write its sec
 	@$(GO) run ./cmd/benchlab $(ARGS)
 
 # Each of these writes one section of docs/benchmarks.md and leaves the others.
-.PHONY: bench bench-rules bench-alerts
-bench: bench-rules bench-alerts ## measure the code, and write the sections of docs/benchmarks.md
+.PHONY: bench bench-rules bench-alerts bench-preboot
+bench: bench-rules bench-alerts bench-preboot ## measure the code, and write the sections of docs/benchmarks.md
 
 bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rules
 	@$(GO) test -run '^$$' -bench . -benchtime 3x -count 5 ./probes/iptables | \
@@ -72,6 +72,10 @@ bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rul
 bench-alerts: ## measure a spool of 100,000 alerts: its size, a start with it, and the way to a receiver
 	@$(GO) test -run '^$$' -bench . -benchtime 1x -count 3 ./watchdog/alert | \
 		$(GO) run ./cmd/benchpage -section alerts -command 'make bench-alerts'
+
+bench-preboot: ## measure the whole answer before a reboot, with the rehearsal (as root)
+	@$(GO) test -run '^$$' -bench Check -benchtime 5x -count 5 ./probes/preboot | \
+		$(GO) run ./cmd/benchpage -section preboot -command 'make bench-preboot'
 
 # The controller's simulation is one long run of pure code: it skips under the
 # race detector and is run once more without it.

@@ -68,7 +68,7 @@ func newPrebootCommand() *cobra.Command {
 	fl.StringArrayVar(&f.rules4, "rules4", nil, "`FILE` that iptables-restore loads (default: the usual saved files)")
 	fl.StringArrayVar(&f.rules6, "rules6", nil, "`FILE` that ip6tables-restore loads (default: the usual saved files)")
 	fl.StringArrayVar(&f.link, "link", nil, "a link of the machine in question, as `NAME=ADDR/LEN[,ADDR/LEN]`; repeatable")
-	fl.StringVar(&f.host, "host", "", "JSON `FILE` that describes the machine in question; files that it names are relative to it")
+	fl.StringVar(&f.host, "host", "", "JSON `FILE` that describes the machine in question; files that it names are relative to it, and must come along")
 	fl.StringVar(&f.state, "state-dir", "/var/lib/lifeline", "`DIR` where sources of ssh sessions are remembered")
 	cmd.AddCommand(newRehearsalChildCommand())
 	return cmd

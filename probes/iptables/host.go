@@ -17,7 +17,7 @@ type Host struct {
 	// Routes is nil where nothing is known: then there is one default route
 	// through the question's link, and management sits behind a gateway.
 	// Not nil, even empty, it is the complete list.
-	Routes []Route `json:"routes,omitempty"`
+	Routes []Route `json:"routes,omitzero"`
 	// RPFilter is net.ipv4.conf.*.rp_filter of the management link: 0 off,
 	// 1 strict, 2 loose.
 	RPFilter int `json:"rp_filter,omitempty"`

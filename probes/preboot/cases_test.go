@@ -159,14 +159,3 @@ func TestThousandRules(t *testing.T) {
 		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
 }
-
-// BenchmarkCheck is a whole check of a thousand rules: load, analysis and
-// rehearsal. The aim is 300 ms.
-func BenchmarkCheck(b *testing.B) {
-	o := thousand(b)
-	for b.Loop() {
-		if r, err := Check(b.Context(), o); err != nil || r.Verdict != Safe {
-			b.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -196,6 +197,38 @@ func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
 	m.list = append(m.list, session{addrs("172.16.0.1")[0], addrs("192.0.2.10")[0]})
 	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.Notes) != 1 {
 		t.Errorf("a remembered source that is gone: %s: %s, %v", r.Verdict, r.Reason, err)
+	}
+}
+
+// replacingStage puts another file in the place of the one it is given.
+type replacingStage struct {
+	*fakeStage
+	path, text string
+}
+
+func (s replacingStage) Stage(sc scene) ([]loaded, error) {
+	_ = os.Remove(s.path)
+	if err := os.WriteFile(s.path, []byte(s.text), 0o644); err != nil {
+		return nil, err
+	}
+	return s.fakeStage.Stage(sc)
+}
+
+// TestBothEnginesSeeTheSameFile: it is read once, and what becomes of it
+// meanwhile is for the next check.
+func TestBothEnginesSeeTheSameFile(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	s := replacingStage{goodStage(), filepath.Join(root, "etc/iptables/rules.v4"), "*filter\n:INPUT DROP\nCOMMIT\n"}
+	c := fakeChecker(newFakeMachine(), nil, root)
+	c.stages = func(bool) []stageOpener {
+		return []stageOpener{{ids: true, open: func(context.Context) (stage, error) { return s, nil }}}
+	}
+	r, err := c.check(t.Context(), Options{})
+	if err != nil || r.Verdict != Safe || string(s.scenes[0].Loads[0].Input) != openRules4() {
+		t.Errorf("%s: %s, %v, %q", r.Verdict, r.Reason, err, s.scenes[0].Loads[0].Input)
+	}
+	if r, err = c.check(t.Context(), Options{}); err != nil || r.Checks[0].Verdict != iptables.Blocked {
+		t.Errorf("the next check: %s: %s, %v", r.Verdict, r.Reason, err)
 	}
 }
 
@@ -400,12 +433,18 @@ func TestDescribeHost(t *testing.T) {
 	if err != nil || h.IPSets != "/etc/iptables/ipsets" || !slices.Equal(h.NFT, []string{"/etc/nftables.conf"}) {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := iptables.DecodeHost("host.json", text); err != nil {
-		t.Errorf("a description that nobody can read: %v", err)
+	// A machine without a route is not one of which no route is known.
+	bare := h
+	bare.Routes = []iptables.Route{}
+	for _, h := range []iptables.Host{h, bare} {
+		text, err := json.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := iptables.DecodeHost("host.json", text)
+		if err != nil || !reflect.DeepEqual(again, h) {
+			t.Errorf("%s is read as %+v, %v", text, again, err)
+		}
 	}
 	if _, err := os.Stat("/proc/net/tcp"); err == nil {
 		if _, err := DescribeHost(); err != nil {

@@ -72,7 +72,26 @@ func (n schemaNode) check(root schemaNode, at string, v any) (bad []string) {
 	return bad
 }
 
-func TestSchema(t *testing.T) {
+// TestDocumentedAnswer: the example in the documentation is one.
+func TestDocumentedAnswer(t *testing.T) {
+	page, err := os.ReadFile("../../docs/preboot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	example, _, found := strings.Cut(rest, "```")
+	var v any
+	if err := json.Unmarshal([]byte(example), &v); err != nil || !found {
+		t.Fatalf("%v, %v", found, err)
+	}
+	schema := readSchema(t)
+	for _, bad := range schema.check(schema, "example", v) {
+		t.Error(bad)
+	}
+}
+
+func readSchema(t *testing.T) schemaNode {
+	t.Helper()
 	text, err := os.ReadFile("../../docs/preboot-schema.json")
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +100,11 @@ func TestSchema(t *testing.T) {
 	if err := json.Unmarshal(text, &schema); err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+func TestSchema(t *testing.T) {
+	schema := readSchema(t)
 	partly, refusing := goodStage(), goodStage()
 	partly.denied = prefixes("10.3.7.0/24")[0]
 	refusing.said = loaded{Tool: "iptables-nft-restore", Code: 2, Stderr: "Error occurred at line: 4\n"}

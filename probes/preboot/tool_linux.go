@@ -132,6 +132,9 @@ func loadPieces(path string, argv []string, text []byte, deadline time.Duration,
 				break
 			}
 		}
+		if said.Code < 0 && time.Now().After(end) {
+			said.Err = fmt.Sprintf("stopped after %v", deadline) // all pieces together
+		}
 		if !tooLong(said) {
 			return said
 		}
