@@ -214,6 +214,7 @@ func (a *analysis) view(st stage, c class) *view {
 		v.local = endpoint{addr: st.leg.local, addrKnown: true}
 		v.localType, v.peerType = st.leg.localType, st.leg.peerType
 		v.hop = int(c.hop)
+		v.conn = &conn{} // at most a template hangs on it, which says nothing
 		return v
 	}
 	e := a.ends[c.target]
