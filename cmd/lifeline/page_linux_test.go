@@ -135,6 +135,7 @@ func TestPrometheusScrapes(t *testing.T) {
 			t.Log(out.String())
 		}
 	})
+	queries := dashboard(t)
 	for query, want := range map[string]string{
 		`up{job="lifeline"}`:                        "1",
 		`lifeline_guard_up`:                         "1",
@@ -147,6 +148,37 @@ func TestPrometheusScrapes(t *testing.T) {
 			return err == nil && got == want
 		})
 	}
+	for _, query := range queries {
+		code, body, err := s.get("http://" + at + "/api/v1/query?query=" + url.QueryEscape(query))
+		if err != nil || code != http.StatusOK {
+			t.Errorf("the dashboard asks %s: %d, %v\n%s", query, code, err, body)
+		}
+	}
+}
+
+// dashboard gives the queries of the dashboard that we ship, as Grafana asks
+// them.
+func dashboard(t *testing.T) (queries []string) {
+	t.Helper()
+	b, err := os.ReadFile("../../configs/packaging/prometheus/lifeline.dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range d.Panels {
+		for _, q := range p.Targets {
+			queries = append(queries, strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(q.Expr))
+		}
+	}
+	if len(queries) < 10 {
+		t.Fatalf("only %d queries", len(queries))
+	}
+	return queries
 }
 
 // query asks Prometheus for the one value of an instant query.
