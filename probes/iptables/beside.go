@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,13 +10,14 @@ import (
 // files. They are not modelled; what they might drop is an assumption, and
 // what they certainly drop is shown.
 func (l *loading) beside(q Question, in Inputs, r *Result) {
-	flushed := false
-	for _, f := range in.NFT {
-		n := parseNFT(f)
-		flushed = flushed || n.flushes
+	n := parseNFT(in.NFT...)
+	if chain := n.reaches(q, slices.Concat(in.Rules, in.Other)); chain != "" && n.unread == "" {
+		n.unread = "chain " + chain
+	}
+	if len(in.NFT) > 0 {
 		l.besideOne(q, r, n.effect(q), n.where, "nftables")
 	}
-	if flushed && r.Verdict == Blocked && l.hasNFTRules() {
+	if n.flushes && r.Verdict == Blocked && l.hasNFTRules() {
 		*r = Result{Load: r.Load, LoadError: r.LoadError, Warnings: r.Warnings, Probes: r.Probes, Listen: r.Listen}
 		r.assume(Assumption{Name: "nftables",
 			Why: "\"flush ruleset\" in a native nftables file removes the rules of the nft back end if it is loaded after them"})

@@ -8,9 +8,10 @@ import (
 
 func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// nftFile is what is understood of a native nftables file: its chains and the
-// words of their rules.
+// nftFile is what is understood of native nftables files, loaded one after the
+// other: their chains and the words of the rules.
 type nftFile struct {
+	// name is that of the file being read.
 	name    string
 	chains  []*nftChain
 	flushes bool
@@ -24,8 +25,11 @@ type nftChain struct {
 	family, table, name string
 	hook, policy        string
 	device              string
+	file                string
 	line                int
 	rules               []nftRule
+	// declared says that these files make the chain, and do not only add to it.
+	declared bool
 }
 
 type nftRule struct {
@@ -88,11 +92,16 @@ type nftReader struct {
 	i    int
 }
 
-func parseNFT(f File) *nftFile {
-	n := &nftFile{name: f.Name}
-	r := &nftReader{f: n, toks: nftTokens(string(f.Text))}
-	for r.i < len(r.toks) {
-		r.statement()
+// parseNFT reads files in the order in which they load: what one makes, the
+// next may add to or take away.
+func parseNFT(files ...File) *nftFile {
+	n := &nftFile{}
+	for _, f := range files {
+		n.name = f.Name
+		r := &nftReader{f: n, toks: nftTokens(string(f.Text))}
+		for r.i < len(r.toks) {
+			r.statement()
+		}
 	}
 	return n
 }
@@ -163,6 +172,7 @@ func (r *nftReader) statement() {
 	case len(w) > 0 && w[0] == "chain" && len(w) >= 3:
 		fam, table, name := familyTableName(w[1:])
 		c := r.f.chain(fam, table, name)
+		c.declared = true
 		if open {
 			r.chain(c)
 		}
@@ -188,6 +198,9 @@ func (n *nftFile) takeAway(w []string) {
 		return
 	}
 	fam, table, name := familyTableName(w[2:])
+	if w[1] != "table" && isIPTablesTable(fam, table) && n.find(fam, table, name) == nil || w[0] == "flush" && isIPTablesTable(fam, table) {
+		n.unread = strings.Join(w, " ") // it is the rules' own that goes
+	}
 	for _, c := range n.chains {
 		if c.family != fam || c.table != table || w[1] == "chain" && c.name != name {
 			continue
@@ -272,7 +285,7 @@ func (r *nftReader) table(fam, name string) {
 			r.f.unread = strings.Join(w, " ")
 		case len(w) == 2 && w[0] == "chain" && open:
 			c := r.f.chain(fam, name, w[1])
-			c.line = line
+			c.file, c.line, c.declared = r.f.name, line, true
 			r.chain(c)
 		default:
 			r.skip(open)
@@ -324,7 +337,7 @@ func (n *nftFile) chain(fam, table, name string) *nftChain {
 	if c := n.find(fam, table, name); c != nil {
 		return c
 	}
-	c := &nftChain{family: fam, table: table, name: name}
+	c := &nftChain{family: fam, table: table, name: name, file: n.name}
 	n.chains = append(n.chains, c)
 	return c
 }

@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"bytes"
 	"strings"
 )
 
@@ -22,11 +23,35 @@ func (n *nftFile) effect(q Question) tri {
 		}
 		if t == yes && worst != yes || t == maybe && worst == no {
 			worst = t
-			n.where = TraceStep{File: n.name, Line: c.line, Leg: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
+			n.where = TraceStep{File: c.file, Line: c.line, Leg: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
 				Chain: c.name, Rule: "policy " + c.policy, Did: "drop"}
 		}
 	}
 	return worst
+}
+
+// isIPTablesTable reports whether the nft back end of iptables keeps its rules
+// in a table of this name (xtables-nft(8)).
+func isIPTablesTable(family, table string) bool {
+	return isOneOf(family, "ip ip6") && isOneOf(table, "filter nat mangle raw security")
+}
+
+// reaches names a chain through which the files change what the rules of
+// iptables do: one of a table that both use, without a hook of its own.
+func (n *nftFile) reaches(q Question, rules []File) string {
+	for _, c := range n.chains {
+		if c.hook != "" || (c.family == "ip") != (q.Family == IPv4) || !isIPTablesTable(c.family, c.table) || len(c.rules) == 0 && c.policy == "" {
+			continue
+		}
+		theirs := isOneOf(c.name, "PREROUTING INPUT FORWARD OUTPUT POSTROUTING") || !c.declared
+		for _, f := range rules {
+			theirs = theirs || bytes.Contains(f.Text, []byte(":"+c.name+" "))
+		}
+		if theirs {
+			return c.family + " " + c.table + " " + c.name
+		}
+	}
+	return ""
 }
 
 // meets reports whether a chain can see packets of the question.

@@ -96,6 +96,9 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 		defer i.stage.Close()
 	}
 	for _, q := range i.qs {
+		if ctx.Err() != nil {
+			return // nobody waits for the answer any more
+		}
 		i.answer(q)
 	}
 	for _, f := range i.files {

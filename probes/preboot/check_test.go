@@ -368,6 +368,17 @@ func TestCheckWhenTheMachineCannotBeSeen(t *testing.T) {
 	}
 }
 
+// TestCheckThatNobodyWaitsFor ends between two questions, not after all.
+func TestCheckThatNobodyWaitsFor(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(ctx, Options{})
+	if !errors.Is(err, context.Canceled) || len(r.Checks) != 0 || r.Verdict == Safe {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestCheckUsage(t *testing.T) {
 	dir := tree(t, map[string]string{"rules": openRules4(), "bad.json": "{", "link.json": `{"links":[{"name":"a/b"}]}`, "host.json": `{"ipsets":"none"}`, "d/x": ""})
 	rules := filepath.Join(dir, "rules")

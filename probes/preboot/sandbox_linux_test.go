@@ -336,3 +336,11 @@ func TestUnprivileged(t *testing.T) {
 		t.Errorf("only %s tests ran:\n%s", strconv.Itoa(n), out)
 	}
 }
+
+func TestWhyNoNamespaces(t *testing.T) {
+	for err, want := range map[error]string{unix.ENOSPC: "user.max_user_namespaces", unix.EPERM: "only root", unix.ENOENT: ""} {
+		if got := whyNoNamespaces(fmt.Errorf("fork: %w", err)); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%v: %q", err, got)
+		}
+	}
+}
