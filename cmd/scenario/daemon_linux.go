@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -171,21 +169,21 @@ func (r *Running) usage() (u usage, err error) {
 	return u, nil
 }
 
-// processUsage reads proc(5): utime and stime in ticks of 10 ms, rss in pages.
+// processUsage reads the CPU clock of a process (clock_getcpuclockid(3)), which
+// counts nanoseconds, and its resident pages (statm in proc(5)).
 func processUsage(pid int) (cpu time.Duration, rss int64, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	const scheduled = 2 // CPUCLOCK_SCHED of linux/posix-timers.h: user and system
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &ts); err != nil {
+		return 0, 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0, 0, err
 	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 22 {
-		return 0, 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(f))
+	var size, pages int64
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		return 0, 0, fmt.Errorf("/proc/%d/statm: %w", pid, err)
 	}
-	var n [3]int64
-	for i, at := range []int{11, 12, 21} {
-		if n[i], err = strconv.ParseInt(f[at], 10, 64); err != nil {
-			return 0, 0, err
-		}
-	}
-	return time.Duration(n[0]+n[1]) * 10 * time.Millisecond, n[2] * int64(os.Getpagesize()), nil
+	return time.Duration(ts.Nano()), pages * int64(os.Getpagesize()), nil
 }
