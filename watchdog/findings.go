@@ -113,7 +113,7 @@ func findManagement(s Snapshot) finding {
 	}
 	var silent []string
 	for _, p := range s.Paths {
-		if p.Why != TargetGateway && p.Silent > 0 {
+		if p.Silent > 0 { // a gateway too: then it is the path that is dead
 			silent = append(silent, fmt.Sprintf("%s (%s) silent for %s", p.Target, p.Why, p.Silent.Round(time.Second)))
 		}
 	}

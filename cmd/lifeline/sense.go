@@ -11,6 +11,7 @@ import (
 	"lifeline/probes/path"
 	"lifeline/probes/rsync"
 	"lifeline/watchdog"
+	"lifeline/watchdog/control"
 )
 
 // idleRate is the rate of a link below which the paths over it count as empty, so that base RTTs may be learnt.
@@ -33,6 +34,7 @@ type senses struct {
 	sessionsAt time.Duration
 	before     []watchdog.Transfer // of the sample before
 	beforeAt   time.Duration
+	doubted    map[int]bool // links whose queue was found not to be ours
 }
 
 // Sample takes one sample of everything.
@@ -54,8 +56,13 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
 	snap.Management = path.Reach(snap.Paths)
+	s.doubt(&snap, last, physical)
+	used := inUse(&snap, physical)
 	for i := range snap.Links {
 		l := &snap.Links[i]
+		if !used[l.Index] {
+			continue // nothing is known of its delay, and nobody would shape it
+		}
 		over := func(link int) bool { return link == l.Index || physical(link) == l.Index }
 		for _, d := range []watchdog.Direction{watchdog.Rx, watchdog.Tx} {
 			heard := path.Listen(over, d, snap.Transfers, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
@@ -65,6 +72,36 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	}
 	s.before, s.beforeAt = snap.Transfers, mono
 	return snap
+}
+
+// inUse are the links that transfers or probes go over, and the NICs beneath.
+func inUse(snap *watchdog.Snapshot, physical func(int) int) map[int]bool {
+	used := map[int]bool{}
+	for _, p := range snap.Paths {
+		used[p.Link], used[physical(p.Link)] = true, true
+	}
+	for _, t := range snap.Transfers {
+		used[t.Link], used[physical(t.Link)] = true, true
+	}
+	return used
+}
+
+// doubt takes a gateway's word no longer for a queue that was found not to be
+// ours: many answer when they please.
+func (s *senses) doubt(snap *watchdog.Snapshot, last watchdog.Decision, physical func(int) int) {
+	now := map[int]bool{}
+	for _, l := range last.Links {
+		if l.Phase == control.Backoff {
+			now[l.Link] = true
+		}
+	}
+	for _, p := range snap.Paths {
+		link := physical(p.Link)
+		if p.Why == watchdog.TargetGateway && p.Delay && now[link] && !s.doubted[link] {
+			s.path.Doubt(p.Target)
+		}
+	}
+	s.doubted = now
 }
 
 // quiet tells which links carry next to nothing because a sounding has cut all

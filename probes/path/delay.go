@@ -59,15 +59,3 @@ func Reach(paths []watchdog.Path) control.Reach {
 	}
 	return control.ReachUnknown
 }
-
-// SilentGateways are the gateways that answered before and do not now. With
-// carrier on their link that is a fault of the path, not saturation.
-func SilentGateways(paths []watchdog.Path) []watchdog.Path {
-	var silent []watchdog.Path
-	for _, p := range paths {
-		if p.Why == watchdog.TargetGateway && p.Answered && p.Silent > 0 {
-			silent = append(silent, p)
-		}
-	}
-	return silent
-}

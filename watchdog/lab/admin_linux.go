@@ -149,13 +149,6 @@ func (s *AdminSession) exchange(ctx context.Context, typed, answer string) (time
 	}
 }
 
-// Pid returns the process id of the ssh client.
-func (s *AdminSession) Pid() int { return s.cmd.Process.Pid }
-
-// Done is closed when the ssh client has ended, which it does not do by itself
-// while the connection lives.
-func (s *AdminSession) Done() <-chan struct{} { return s.done }
-
 // Close ends the session. Closing again does nothing.
 func (s *AdminSession) Close() {
 	s.closing.Do(func() { close(s.closed) })

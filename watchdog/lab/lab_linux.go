@@ -141,15 +141,6 @@ func free(dir string) uint64 {
 // sshd.log).
 func (l *Lab) Dir() string { return l.dir }
 
-// RsyncdPid returns the process id of the listening rsync daemon.
-func (l *Lab) RsyncdPid() int { return l.rsyncd.Process.Pid }
-
-// SSHDPid returns the process id of the listening sshd.
-func (l *Lab) SSHDPid() int { return l.sshd.Process.Pid }
-
-// Options returns the options of the lab with the defaults filled in.
-func (l *Lab) Options() Options { return l.opts }
-
 // spawn runs a goroutine that Close waits for; it must end with its context.
 func (l *Lab) spawn(f func(context.Context)) {
 	l.tasks.Go(func() { f(l.ctx) })

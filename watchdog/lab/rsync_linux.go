@@ -209,9 +209,6 @@ func (l *Lab) rsyncArgs(t Transfers, src, dest string) []string {
 	return append(args, src+"/", remoteDest)
 }
 
-// Pid returns the client's process id.
-func (t *Transfer) Pid() int { return t.cmd.Process.Pid }
-
 // Done is closed when the client has ended.
 func (t *Transfer) Done() <-chan struct{} { return t.done }
 
