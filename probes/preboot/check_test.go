@@ -357,6 +357,9 @@ func TestCheckRefusesPrograms(t *testing.T) {
 	if len(s.scenes) > 0 {
 		t.Error("a stage was opened")
 	}
+	if m := r.Checks[0].Mend; len(m) != 1 || !strings.Contains(m[0].Text, "rules.v4:4: the rule names a program") {
+		t.Errorf("mend: %+v", m)
+	}
 }
 
 func TestCheckWhenTheMachineCannotBeSeen(t *testing.T) {

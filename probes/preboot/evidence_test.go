@@ -70,8 +70,11 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if err := keep(filepath.Join(dir, "none"), want); err == nil {
-		t.Error("a missing directory is no error")
+	if err := keep(filepath.Join(dir, "not", "yet"), want); err != nil {
+		t.Errorf("a directory that nobody has made yet: %v", err)
+	}
+	if err := keep(filepath.Join(dir, memoryFile, "x"), want); err == nil {
+		t.Error("a file in the place of the directory is no error")
 	}
 	if recalled, err := recall(""); recalled != nil || err != nil || keep("", want) != nil {
 		t.Error("without a state directory there is nothing to do")

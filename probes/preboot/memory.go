@@ -61,6 +61,10 @@ func keep(dir string, list []sighting) error {
 	if err != nil {
 		return fmt.Errorf("remember sources: %w", err)
 	}
+	// Without a daemon nobody has made it yet.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("remember sources: %w", err)
+	}
 	f, err := os.CreateTemp(dir, memoryFile+".*")
 	if err != nil {
 		return fmt.Errorf("remember sources: %w", err)
