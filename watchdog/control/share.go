@@ -10,6 +10,10 @@ import (
 // than a timeout of rsync.
 const leastPacing = 8000
 
+// leastJudged is the share in bytes/s below which a second says nothing of what a
+// sender could use: two of the bursts of 64 KB that the kernel sends at once.
+const leastJudged = 2 * 64 << 10
+
 // divide shares the budget among the transfers that it reaches.
 func (c *Controller) divide(s *signal) {
 	left, weights := c.budget.rate, 0.0
@@ -42,13 +46,35 @@ func (c *Controller) divide(s *signal) {
 			break
 		}
 	}
+	spare := c.spare(left)
 	for i := range c.members {
 		m := &c.members[i]
 		if m.share < 0 {
 			m.share = left * weight(m.flow, ref) / weights
+		} else if m.state.demand > 0 && m.share == m.state.demand {
+			m.share += spare
 		}
 		c.record(s, m)
 	}
+}
+
+// spare is what each of the transfers that seem to want little gets on top, in
+// bytes/s, where nobody else is there to take what they leave: what a transfer that
+// is paced uses may be what its bursts let it use. Windows know no bursts.
+func (c *Controller) spare(left float64) float64 {
+	if c.set.Direction != Tx {
+		return 0
+	}
+	modest := 0
+	for i := range c.members {
+		switch m := &c.members[i]; {
+		case m.share < 0:
+			return 0
+		case m.state.demand > 0 && m.share == m.state.demand:
+			modest++
+		}
+	}
+	return left / float64(max(modest, 1))
 }
 
 // lift gives those their floor whose share would be less: they take that much
@@ -108,6 +134,8 @@ func (c *Controller) follow(s *signal, m *member) {
 		want := max(1.3*rate, 0.1*st.share)
 		if c.windowed() {
 			want = max(want, c.floorShare(m.flow))
+		} else if c.set.Direction == Tx {
+			want = max(want, leastJudged)
 		}
 		if st.demand == 0 {
 			st.demand = st.share

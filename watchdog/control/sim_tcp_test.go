@@ -31,10 +31,12 @@ type transfer struct {
 	size   float64 // bytes; 0 for endless
 	dies   float64 // s; 0 for never
 	floor  int64
+	burst  float64 // bytes that it sends at once however it is paced; 0 for a fluid
 	shook  float64 // s, queue that the handshake met: a receiver's own RTT never loses it
 
 	alive     bool
 	limit     FlowLimit
+	next      float64 // s, when the next burst may go
 	backlog   float64 // bytes that the application offered
 	sent      float64 // cumulative bytes, retransmissions not counted
 	acked     float64
@@ -93,7 +95,9 @@ func (t *transfer) offer(now, dt, most float64) float64 {
 		t.backlog = min(t.backlog+t.app*dt, 4<<20)
 		room = min(room, t.backlog)
 	}
-	if p := t.limit.Pacing; p > 0 {
+	if p := t.limit.Pacing; p > 0 && t.burst > 0 {
+		room = t.offerBurst(now, p*wire, room)
+	} else if p > 0 {
 		room = min(room, p*wire*dt)
 	}
 	if t.kind == bbr && t.bw > 0 {
@@ -102,6 +106,17 @@ func (t *transfer) offer(now, dt, most float64) float64 {
 	room = max(room, 0)
 	t.backlog -= room
 	t.sent += room
+	return room
+}
+
+// offerBurst sends up to a burst at once and then waits for as long as that takes
+// at the rate, as the kernel does on short paths.
+func (t *transfer) offerBurst(now, rate, room float64) float64 {
+	if now < t.next {
+		return 0
+	}
+	room = max(0, min(room, t.burst))
+	t.next = now + room/rate
 	return room
 }
 

@@ -171,3 +171,34 @@ func TestIdleApplications(t *testing.T) {
 		w.length, w.calmFrom = 40, 12
 	})
 }
+
+// TestPinsAreForgotten: an operator holds every sender at a crawl for a while and
+// lets it go. A crawl goes in bursts with long pauses, and what a transfer moves
+// in one second of it says nothing of what it could: the whole budget must be
+// given out again, and to each alike.
+func TestPinsAreForgotten(t *testing.T) {
+	w := lab(Tx).with(5, cubic)
+	for _, x := range w.transfers {
+		x.burst = 64 << 10
+	}
+	w.input = func(now float64, in *Input) {
+		for i := range in.Flows {
+			if now > 4 && now < 14 {
+				in.Flows[i].Pinned = Pin{Rate: 2e4}
+			}
+		}
+	}
+	given, least := 0.0, math.Inf(1)
+	w.each = func(now float64, o Output) {
+		given, least = 0, math.Inf(1)
+		for _, f := range o.Flows {
+			given += f.Pacing * wire
+			least = min(least, f.Pacing*wire)
+		}
+	}
+	w.length, w.calmFrom = 30, 22
+	w.run(t)
+	if rate := w.ctl.c.budget.rate; given < 0.9*rate || least < 0.1*rate {
+		t.Errorf("of %.1f Mbit/s %.1f are given out, %.2f to one", rate/mbit, given/mbit, least/mbit)
+	}
+}
