@@ -52,6 +52,7 @@ type ruleParser struct {
 	modprobe  bool
 	uncertain []string // why loading cannot be foretold
 	perhaps   string   // what about the rule depends on the tool's version
+	refusal   error    // why the kernel will not take the rule
 }
 
 func (p *ruleParser) reset(words []word) {

@@ -61,7 +61,7 @@ func (p *ruleParser) hosts(w word, c byte) ([]host, error) {
 			p.uncertain = append(p.uncertain, fmt.Sprintf("host name %q", h.name))
 		}
 		if h.mask == (word128{}) && p.isInverted(c) && p.backend == NFT {
-			return nil, p.errAt(w, "nf_tables refuses to match nothing")
+			p.refusal = p.errAt(w, "nf_tables refuses to match nothing")
 		}
 		out = append(out, h)
 	}

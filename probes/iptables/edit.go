@@ -70,6 +70,9 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 		return l.deleteSpec(p, c, rules)
 	}
 	for _, r := range rules {
+		if err := l.refusal(p, c, r); err != nil {
+			l.refused = append(l.refused, refusedRule{c, err})
+		}
 		if err := l.note(r, p.line, l.line); err != nil {
 			return err
 		}
@@ -79,6 +82,22 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 	}
 	if p.target != nil && (p.target.name == "IDLETIMER" || p.target.name == "LED") {
 		l.set.SideEffects = append(l.set.SideEffects, l.line)
+	}
+	return nil
+}
+
+// refusal is why nf_tables does not take a rule, if it stays or is deleted again:
+// the tool sends both. x_tables sees the finished table only.
+func (l *loader) refusal(p *ruleParser, c *Chain, r *Rule) error {
+	if l.opts.Backend == Legacy || p.refusal != nil || r.target.kind == tgJump || r.target.kind == tgGoto {
+		return p.refusal
+	}
+	hooks := hookMask(0)
+	if c.Builtin {
+		hooks = hookOf(c.Name)
+	}
+	if why := misplaced(r, l.cur.Name, hooks); why != "" {
+		return l.fail(why)
 	}
 	return nil
 }
@@ -182,8 +201,10 @@ func (l *loader) clearAll(cmd byte) error {
 	return nil
 }
 
+// flush empties a chain; what the kernel would have refused of it is never sent.
 func (l *loader) flush(c *Chain) {
 	c.Rules = nil
+	l.refused = slices.DeleteFunc(l.refused, func(r refusedRule) bool { return r.chain == c })
 }
 
 // remove deletes a chain that must be empty and not jumped to. A built-in one,

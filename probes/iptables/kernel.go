@@ -7,7 +7,7 @@ func (a *analysis) untranslated(st stage, set []segment) []segment {
 	if st.leg.first || st.leg.neighbour() || st.leg.states != 0 {
 		return set
 	}
-	return a.without(set, st, "the flow is translated, but this packet is not tracked and so is not", func(c class) tri {
+	return a.without(set, st, "conntrack state", "the flow is translated, but this packet is not tracked and so is not", func(c class) tri {
 		switch {
 		case c.cur == c.target && !c.hidden || c.states == stEstablished:
 			return no
@@ -46,7 +46,7 @@ func (a *analysis) hasRules(table, chain string) bool {
 // hopCheck drops neighbour discovery whose hop limit was changed (RFC 4861).
 func (a *analysis) hopCheck(l *leg, set []segment) []segment {
 	st := stage{leg: l, hook: "kernel"}
-	return a.without(set, st, "neighbour discovery with a hop limit other than 255 is ignored", func(c class) tri {
+	return a.without(set, st, "hl", "neighbour discovery with a hop limit other than 255 is ignored", func(c class) tri {
 		switch c.hop {
 		case 255:
 			return no
@@ -57,9 +57,16 @@ func (a *analysis) hopCheck(l *leg, set []segment) []segment {
 	})
 }
 
-// without drops the classes that the kernel drops by itself.
-func (a *analysis) without(set []segment, st stage, why string, gone func(class) tri) []segment {
-	return a.kernelDrop(set, &cause{stage: st, why: why}, gone)
+// without drops the classes that the kernel drops by itself, and notes those
+// that it perhaps drops under the name of an assumption.
+func (a *analysis) without(set []segment, st stage, name, why string, gone func(class) tri) []segment {
+	set = a.kernelDrop(set, &cause{stage: st, why: why}, func(c class) tri { return triOf(gone(c) == yes) })
+	return a.perhapsWithout(set, st, name, why, func(c class) tri {
+		if gone(c) == maybe {
+			return maybe
+		}
+		return no
+	})
 }
 
 // perhapsWithout notes the classes that perhaps get no further.
@@ -122,7 +129,7 @@ func (a *analysis) part(f *fiber, gone func(class) tri) parted {
 // elsewhere after a translation; and the reverse path check.
 func (a *analysis) routeIn(st stage, set []segment) []segment {
 	st.hook = "routing"
-	set = a.without(set, st, "the destination is translated to an address that is not this machine's", func(c class) tri {
+	set = a.without(set, st, "nat", "the destination is translated to an address that is not this machine's", func(c class) tri {
 		return a.ends[c.cur].local.not()
 	})
 	set = a.perhapsWithout(set, st, "nat", "the port that is translated to is picked at run time", func(c class) tri {
@@ -134,7 +141,7 @@ func (a *analysis) routeIn(st stage, set []segment) []segment {
 	if a.q.Family == IPv6 || a.q.Host.RPFilter == 0 {
 		return set
 	}
-	return a.without(set, st, "rp_filter: the route back to the source leaves by another link", func(c class) tri {
+	return a.without(set, st, "routes", "rp_filter: the route back to the source leaves by another link", func(c class) tri {
 		if a.q.Host.RPFilter == 1 {
 			return c.reverse.not()
 		}

@@ -192,7 +192,7 @@ func (a *analysis) inward(l *leg, set []segment) []segment {
 func (a *analysis) outward(l *leg, set []segment) []segment {
 	st := stage{leg: l, hook: "OUTPUT", translated: true}
 	if !l.neighbour() {
-		set = a.without(set, st, "there is no route back to the source", func(c class) tri { return triOf(c.link == 0) })
+		set = a.without(set, st, "routes", "there is no route back to the source", func(c class) tri { return triOf(c.link == 0) })
 	}
 	set = a.table(st, "raw", set)
 	set = a.conntrack(l, set)

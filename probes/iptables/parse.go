@@ -94,8 +94,16 @@ type loader struct {
 	uncertain []string
 	line      int
 	text      string
+	// refused are rules of the open table that the kernel will not take.
+	refused []refusedRule
 	// kept says that -F of the open table kept rules.
 	kept bool
+}
+
+// refusedRule is a rule that the tool reads and the kernel refuses.
+type refusedRule struct {
+	chain *Chain
+	err   error
 }
 
 // pendingJump is a rule whose -j or -g names a chain.
@@ -162,7 +170,7 @@ func (l *loader) begin(s string) error {
 		return l.fail(fmt.Sprintf("table name '%s' invalid", f[0]))
 	}
 	l.cur = &Table{Name: f[0], byName: map[string]*Chain{}}
-	l.jumps, l.kept = l.jumps[:0], false
+	l.jumps, l.refused, l.kept = l.jumps[:0], nil, false
 	old := l.tables[f[0]]
 	for _, c := range builtinChains(f[0]) {
 		n := l.add(c)
@@ -301,6 +309,9 @@ func (l *loader) command(s string) (stop bool, err error) {
 // commit resolves the jumps, checks what the kernel checks and keeps the
 // table.
 func (l *loader) commit() error {
+	if len(l.refused) > 0 {
+		return l.refused[0].err
+	}
 	if err := l.resolve(); err != nil {
 		return err
 	}

@@ -156,6 +156,9 @@ func (d *differ) one(seed uint64) {
 	in.Rules[0].Told = word.told(bare.Load)
 	whole := iptables.Analyse(q, in)
 	d.tally.count(whole)
+	if whole.Verdict == iptables.Conditional && len(whole.Assumptions) == 0 {
+		fail("it depends, but on nothing that is named")
+	}
 	if in.Rules[0].Told.Load == iptables.LoadUnknown {
 		return // what is loaded now is not known
 	}
