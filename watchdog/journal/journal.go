@@ -12,7 +12,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -29,6 +32,8 @@ const (
 	flushEvery = 2 * time.Second
 	trimSlack  = 256 // events over the bound before a trim is worth a transaction
 	maxValue   = 1 << 20
+	maxEvent   = 2 << 10 // bytes of an event on disk; a longer one loses its data, so that all take at most 40 MB
+	mostResets = 3       // a journal damaged more often is given up until the next start
 )
 
 var (
@@ -53,7 +58,9 @@ type Health struct {
 
 // Journal is an open journal.
 type Journal struct {
-	db *bbolt.DB
+	db     atomic.Pointer[bbolt.DB] // nil once it was damaged too often
+	path   string
+	resets int // by the task alone
 
 	mu     sync.Mutex
 	facts  map[string]json.RawMessage // waiting
@@ -74,14 +81,10 @@ func Open(dir string) (*Journal, error) {
 	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("journal %s: not a regular file (%s): move it away", path, st.Mode().Type())
 	}
-	j := &Journal{facts: map[string]json.RawMessage{}, kick: make(chan struct{}, 1)}
+	j := &Journal{path: path, facts: map[string]json.RawMessage{}, kick: make(chan struct{}, 1)}
 	db, err := openDB(path)
 	if broken(err) {
-		j.aside = fmt.Sprintf("%s.broken-%d", path, time.Now().Unix())
-		if err := os.Rename(path, j.aside); err != nil {
-			return nil, fmt.Errorf("journal %s: put aside: %w", path, err)
-		}
-		db, err = openDB(path)
+		db, err = j.anew()
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("journal %s: in use by another process", path)
@@ -89,8 +92,19 @@ func Open(dir string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	j.db = db
+	j.db.Store(db)
 	return j, nil
+}
+
+// anew puts the damaged file aside, in place of an earlier one, and begins a new
+// one. The old one is neither closed nor unlocked: a store that panicked may
+// hold its own locks for ever.
+func (j *Journal) anew() (*bbolt.DB, error) {
+	j.aside = j.path + ".broken"
+	if err := os.Rename(j.path, j.aside); err != nil {
+		return nil, fmt.Errorf("put aside: %w", err)
+	}
+	return openDB(j.path)
 }
 
 // errPanic is a panic of the store on a damaged page.
@@ -124,8 +138,10 @@ func openDB(path string) (db *bbolt.DB, err error) {
 }
 
 // contain turns a panic of the store, which it answers damage with, into an
-// error: a bad disk must not end the daemon.
+// error, and so the fault of a mapped page that the disk does not give: a bad
+// disk must not end the daemon.
 func contain(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", errPanic, r)
@@ -141,11 +157,9 @@ func (j *Journal) PutAside() string { return j.aside }
 // Get reads the fact of that name into v and tells whether there was one.
 func (j *Journal) Get(name string, v any) (bool, error) {
 	var raw []byte
-	err := contain(func() error {
-		return j.db.View(func(tx *bbolt.Tx) error {
-			raw = append(raw, tx.Bucket(factsBucket).Get([]byte(name))...)
-			return nil
-		})
+	err := j.view(func(tx *bbolt.Tx) error {
+		raw = append(raw, tx.Bucket(factsBucket).Get([]byte(name))...)
+		return nil
 	})
 	if err != nil || len(raw) == 0 {
 		return false, err
@@ -154,6 +168,20 @@ func (j *Journal) Get(name string, v any) (bool, error) {
 		return false, fmt.Errorf("journal: fact %q: %w", name, err)
 	}
 	return true, nil
+}
+
+var errGivenUp = errors.New("damaged too often: nothing is remembered until the next start")
+
+func (j *Journal) view(f func(*bbolt.Tx) error) error {
+	db := j.db.Load()
+	if db == nil {
+		return errGivenUp
+	}
+	err := contain(func() error { return db.View(f) })
+	if broken(err) {
+		j.db.CompareAndSwap(db, nil) // its locks may be held for ever: the task begins anew
+	}
+	return err
 }
 
 // Put remembers a fact; the latest of a name wins. It does not wait.
@@ -206,7 +234,10 @@ func (j *Journal) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			j.flush()
-			return j.db.Close()
+			if db := j.db.Load(); db != nil {
+				return contain(db.Close)
+			}
+			return nil
 		case <-t.C:
 		case <-j.kick:
 		}
@@ -223,7 +254,13 @@ func (j *Journal) flush() {
 	if len(facts) == 0 && len(events) == 0 {
 		return
 	}
-	err := contain(func() error { return j.write(facts, events) })
+	err := j.usable()
+	if err == nil {
+		err = j.write(facts, events)
+	}
+	if broken(err) {
+		j.db.Store(nil)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err == nil {
@@ -241,16 +278,49 @@ func (j *Journal) flush() {
 	j.events = append(events[max(0, len(events)-room):], j.events...)
 }
 
+// usable begins a damaged journal anew; what is to be written waits for that.
+func (j *Journal) usable() error {
+	if j.db.Load() != nil {
+		return nil
+	}
+	if j.resets++; j.resets > mostResets {
+		return errGivenUp
+	}
+	db, err := j.anew()
+	if err != nil {
+		return fmt.Errorf("journal %s: %w", j.path, err)
+	}
+	j.db.Store(db)
+	return nil
+}
+
 func (j *Journal) write(facts map[string]json.RawMessage, events []Event) error {
-	return j.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(factsBucket)
-		for k, v := range facts {
-			if err := b.Put([]byte(k), v); err != nil {
-				return err
+	db := j.db.Load()
+	if db == nil {
+		return errGivenUp
+	}
+	return contain(func() error {
+		return db.Update(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(factsBucket)
+			for k, v := range facts {
+				if err := b.Put([]byte(k), v); err != nil {
+					return err
+				}
 			}
-		}
-		return appendEvents(tx.Bucket(eventsBucket), events)
+			return appendEvents(tx.Bucket(eventsBucket), events)
+		})
 	})
+}
+
+// encode writes an event, within its bound.
+func encode(e Event) ([]byte, error) {
+	raw, err := json.Marshal(e)
+	if err != nil || len(raw) <= maxEvent {
+		return raw, err
+	}
+	e.Data = nil
+	e.Text = strings.ToValidUTF8(e.Text[:min(len(e.Text), maxEvent/8)], "") // JSON may write a byte as six
+	return json.Marshal(e)
 }
 
 // appendEvents adds events under rising numbers and drops the oldest over the
@@ -261,7 +331,7 @@ func appendEvents(b *bbolt.Bucket, events []Event) error {
 		if err != nil {
 			return err
 		}
-		raw, err := json.Marshal(e)
+		raw, err := encode(e)
 		if err != nil {
 			return err
 		}
@@ -286,18 +356,16 @@ func appendEvents(b *bbolt.Bucket, events []Event) error {
 // Events gives the last n events, oldest first.
 func (j *Journal) Events(n int) ([]Event, error) {
 	var out []Event
-	err := contain(func() error {
-		return j.db.View(func(tx *bbolt.Tx) error {
-			c := tx.Bucket(eventsBucket).Cursor()
-			for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
-				var e Event
-				if err := json.Unmarshal(v, &e); err != nil {
-					return fmt.Errorf("journal: event %x: %w", k, err)
-				}
-				out = append(out, e)
+	err := j.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(eventsBucket).Cursor()
+		for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
+			var e Event
+			if err := json.Unmarshal(v, &e); err != nil {
+				return fmt.Errorf("journal: event %x: %w", k, err)
 			}
-			return nil
-		})
+			out = append(out, e)
+		}
+		return nil
 	})
 	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
 		out[i], out[k] = out[k], out[i]

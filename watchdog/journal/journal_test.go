@@ -3,9 +3,11 @@ package journal
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,7 +60,7 @@ func TestEventsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.db.Close()
+	defer j.db.Load().Close()
 	batch := make([]Event, 1000)
 	for range (maxEvents + 3*len(batch)) / len(batch) {
 		if err := j.write(nil, batch); err != nil {
@@ -126,7 +128,7 @@ func TestAddNeverWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.db.Close()
+	defer j.db.Load().Close()
 	for range maxPending + 10 {
 		j.Add(Event{})
 	}
@@ -140,7 +142,7 @@ func TestFailedWriteIsKeptAndTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.db.Close(); err != nil { // every write fails from here on
+	if err := j.db.Load().Close(); err != nil { // every write fails from here on
 		t.Fatal(err)
 	}
 	j.Add(Event{Text: "kept"})
@@ -150,5 +152,65 @@ func TestFailedWriteIsKeptAndTold(t *testing.T) {
 	j.flush()
 	if j.Health().Err == "" || len(j.events) != 1 || len(j.facts) != 1 {
 		t.Errorf("after a failed write: %+v, %d events, %d facts", j.Health(), len(j.events), len(j.facts))
+	}
+}
+
+// A journal whose file shrinks under the running daemon is begun anew: what is
+// put afterwards is remembered, and nothing ends or hangs.
+func TestFileShrinksWhileRunning(t *testing.T) {
+	dir := t.TempDir()
+	j, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.write(nil, make([]Event, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range mostResets {
+		if err := os.Truncate(filepath.Join(dir, File), 4096); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.Events(10); err == nil {
+			t.Error("pages that are gone were read")
+		}
+		if err := j.Put("fact", n); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the first finds the damage
+			j.flush()
+		}
+		var got int
+		if ok, err := j.Get("fact", &got); !ok || err != nil || got != n || j.Health().Err != "" {
+			t.Fatalf("after damage %d: %v, %v, %d; %+v", n, ok, err, got, j.Health())
+		}
+		if err := j.write(nil, make([]Event, 5000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(filepath.Join(dir, File), 4096); err != nil {
+		t.Fatal(err)
+	}
+	j.Add(Event{})
+	j.flush()
+	j.flush()
+	if !strings.Contains(j.Health().Err, "damaged too often") {
+		t.Errorf("%+v", j.Health())
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) > 2 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
+func TestEventsAreShort(t *testing.T) {
+	for _, e := range []Event{
+		{Text: strings.Repeat("\x00", 1<<20)},
+		{Text: "short", Data: map[string]any{"evidence": strings.Repeat("é", 1<<20)}},
+		{Text: strings.Repeat("é", 1<<20)},
+	} {
+		raw, err := encode(e)
+		var back Event
+		if err != nil || len(raw) > maxEvent || json.Unmarshal(raw, &back) != nil || back.Text == "" {
+			t.Errorf("%d bytes, %v", len(raw), err)
+		}
 	}
 }
