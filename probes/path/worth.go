@@ -40,7 +40,9 @@ func (w *worth) see(queue time.Duration, idle bool) {
 	if w.idle < idleTrials {
 		need = strongProofs
 	}
-	if w.inARow >= need && w.idleLate <= steady*max(w.idle, idleTrials) {
+	// One late answer that counts as idle may be the first of a load that the
+	// counters have not shown yet.
+	if w.inARow >= need && w.idleLate <= max(1, steady*w.idle) {
 		w.proven = true
 	}
 }
