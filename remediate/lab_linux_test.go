@@ -39,7 +39,7 @@ func newSite(t *testing.T, o lab.Options) *site {
 			t.Error(err)
 		}
 	})
-	p, err := rsync.New(rsync.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	p, err := rsync.New(rsync.Options{ForeignNetns: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

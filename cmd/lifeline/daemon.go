@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -24,13 +23,6 @@ import (
 	"lifeline/watchdog/journal"
 	"lifeline/watchdog/metrics"
 	"lifeline/watchdog/web"
-)
-
-// Memory settings: the live heap is a few MB, and a backup server's memory
-// belongs to its page cache.
-const (
-	gcPercent   = 50
-	memoryLimit = 48 << 20
 )
 
 // task is something long-lived; all of them run in one errgroup.
@@ -58,8 +50,7 @@ type daemon struct {
 
 // newDaemon wires the parts. What it opened is closed again when it fails.
 func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*daemon, error) {
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	beFrugal(log)
 	acts, err := newActing(ctx, cfg, log, dryRun)
 	if err != nil {
 		return nil, err
@@ -118,7 +109,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("links: %w", err)
 	}
-	transfers, err := rsync.New(rsync.Options{Log: d.log})
+	transfers, err := rsync.New(rsync.Options{Log: d.log, ForeignNetns: d.cfg.ForeignNetns})
 	if err != nil {
 		return nil, err
 	}

@@ -207,7 +207,9 @@ func (d *discovery) pass(now time.Time) {
 		fresh, settled := d.publish(f, now)
 		wake = wake || fresh
 		for _, p := range f.others {
-			d.scan.expire(p, now.Add(sharedFor))
+			if !d.distant(f) {
+				d.scan.expire(p, now.Add(sharedFor))
+			}
 		}
 		if !settled {
 			for _, p := range f.members {

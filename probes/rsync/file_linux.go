@@ -31,8 +31,12 @@ const neither = unix.O_DIRECTORY | unix.O_APPEND | unix.O_PATH
 // transferring says whether an open file may be one that a transfer reads or
 // writes, by its flags alone: a log is appended to, a directory is opened as
 // one. Nothing here asks a file system, which may hang.
-func transferring(f fd, info fdInfo) bool {
-	return info.Flags&neither == 0 && !strings.HasPrefix(f.Path, "/dev/") && !strings.HasPrefix(f.Path, "/proc/")
+func transferring(f fd, info fdInfo) bool { return info.Flags&neither == 0 && !special(f.Path) }
+
+// special says whether a path leads to no files that are copied. Below /dev,
+// only /dev/shm holds such.
+func special(path string) bool {
+	return strings.HasPrefix(path, "/proc/") || strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
 }
 
 // firstFD is the first descriptor that may be a file of a transfer. Below it

@@ -23,8 +23,11 @@ type Options struct {
 	// Poll is how often, without the proc connector, new processes are looked
 	// for beside every call of Sample; 200 ms when 0.
 	Poll        time.Duration
-	NoConnector bool         // do not use the proc connector
-	Log         *slog.Logger // slog.Default when nil
+	NoConnector bool // do not use the proc connector
+	// ForeignNetns says that transfers of other network namespaces are limited
+	// too: they are measured as closely as ours, else about once a second.
+	ForeignNetns bool
+	Log          *slog.Logger // slog.Default when nil
 }
 
 // Probe follows the rsync transfers of this host. Its methods may be called

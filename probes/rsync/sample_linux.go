@@ -15,14 +15,17 @@ import (
 // Bounds on what one Sample does beside measuring, so that it always takes
 // about as long: the rest has its turn in the next ones.
 const (
-	statesPerSample = 4  // or one in statesPart
-	statesPart      = 16 // of the transfers
+	statesPerSample = 4               // or one in statesPart
+	statesPart      = 16              // of the transfers
+	stateEvery      = 2 * time.Second // while bytes move: a stopped receiver fills its buffer first
 	filesPerSample  = 8
 	fileEvery       = 2 * time.Second
 	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
 	measuredYoung   = 5 * time.Second        // measured with every sample
 	measureEvery    = 150 * time.Millisecond // later: every other sample, all in the same ones
-	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
+	distantEvery    = time.Second            // those that are only counted
+	distantFile     = 10 * time.Second
+	stalledAfter    = 5 * time.Second // without a sign of life from discovery
 )
 
 // Sample measures all transfers, the oldest first. now is the monotonic time
@@ -32,7 +35,7 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 	defer p.mu.Unlock()
 	up := uptime()
 	p.lookForNew()
-	p.readStates()
+	p.readStates(now)
 	out := make([]watchdog.Transfer, 0, len(p.transfers))
 	for _, t := range p.transfers {
 		if p.sample(t, now, up) {
@@ -73,7 +76,7 @@ func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
 	if t.Socket.Inode == 0 {
 		return t.visible
 	}
-	if t.TCP.Known && t.Age > measuredYoung && now-t.metered < measureEvery {
+	if t.TCP.Known && now-t.metered < p.rest(t) {
 		return t.visible // as it was: each look costs several system calls
 	}
 	t.metered = now
@@ -84,12 +87,28 @@ func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
 	if !t.sure {
 		t.judge()
 	}
+	before := t.Bytes
 	t.Bytes = t.TCP.BytesReceived
 	if t.Direction == watchdog.Tx {
 		t.Bytes = t.TCP.BytesAcked
 	}
+	t.moves = t.Bytes > before
 	t.Rate = t.meter.add(now, t.Bytes)
 	return t.visible
+}
+
+// distant says whether a transfer is only counted, and never touched.
+func (p *Probe) distant(t *transfer) bool { return t.Foreign && !p.opts.ForeignNetns }
+
+// rest is how long after a measurement the next one is due.
+func (p *Probe) rest(t *transfer) time.Duration {
+	switch {
+	case p.distant(t):
+		return distantEvery
+	case t.Age > measuredYoung:
+		return measureEvery
+	}
+	return 0
 }
 
 // ticks is USER_HZ, the unit of start times, which is 100 on all
@@ -104,8 +123,8 @@ func sinceBoot(id watchdog.ProcID) time.Duration {
 // runs says whether any process of a transfer still runs.
 func (p *Probe) runs(t *transfer) bool {
 	return slices.ContainsFunc(t.Procs, func(id watchdog.ProcID) bool {
-		st, err := p.proc.stat(id.PID)
-		return err == nil && st.ID == id && st.State != 'Z' && st.State != 'X'
+		st, err := p.sockets.stat(id)
+		return err == nil && st.State != 'Z' && st.State != 'X'
 	})
 }
 
@@ -128,9 +147,11 @@ func (p *Probe) look(pid int) {
 }
 
 // readStates reads of some transfers whether a process of them is stopped, in
-// turns: /proc/PID/stat is the dearest of all that is read regularly.
-func (p *Probe) readStates() {
-	for range min(len(p.transfers), max(statesPerSample, len(p.transfers)/statesPart)) {
+// turns: /proc/PID/stat is the dearest of all that is read regularly. Those
+// whose bytes move have their turn less often.
+func (p *Probe) readStates(now time.Duration) {
+	left := max(statesPerSample, len(p.transfers)/statesPart)
+	for range len(p.transfers) {
 		if len(p.turns) == 0 {
 			for id := range p.transfers {
 				p.turns = append(p.turns, id)
@@ -139,8 +160,13 @@ func (p *Probe) readStates() {
 		last := len(p.turns) - 1
 		t := p.transfers[p.turns[last]]
 		p.turns = p.turns[:last]
-		if t != nil {
-			p.readState(t)
+		if t == nil || t.moves && now-t.stated < stateEvery/time.Duration(len(t.Procs)) {
+			continue
+		}
+		t.stated = now
+		p.readState(t)
+		if left--; left == 0 {
+			return
 		}
 	}
 }
@@ -151,8 +177,8 @@ func (p *Probe) readState(t *transfer) {
 	}
 	t.turn = (t.turn + 1) % len(t.Procs)
 	id := t.Procs[t.turn]
-	st, err := p.proc.stat(id.PID)
-	t.stopped[t.turn] = err == nil && st.ID == id && st.State == 'T'
+	st, err := p.sockets.stat(id)
+	t.stopped[t.turn] = err == nil && st.State == 'T'
 	t.Stopped = slices.Contains(t.stopped, true)
 }
 
@@ -228,7 +254,11 @@ func (p *Probe) askForFiles(now time.Time) {
 	}
 	var due []*transfer
 	for _, t := range p.transfers {
-		if t.visible && now.Sub(t.looked) >= fileEvery && now.Sub(t.since) >= fileAfter {
+		every := fileEvery
+		if p.distant(t) {
+			every = distantFile
+		}
+		if t.visible && now.Sub(t.looked) >= every && now.Sub(t.since) >= fileAfter {
 			due = append(due, t)
 		}
 	}
@@ -289,10 +319,7 @@ func (p *Probe) fileOf(r fileRequest) opened {
 		file = p.proc.openFile(pids, r.first, p.proc.fileSize)
 	}
 	for _, id := range r.procs {
-		if id.PID != file.pid {
-			continue
-		}
-		if st, err := p.proc.stat(id.PID); err != nil || st.ID != id {
+		if id.PID == file.pid && !p.sockets.lives(id) {
 			return nothing
 		}
 	}

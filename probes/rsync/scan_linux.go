@@ -16,7 +16,8 @@ import (
 // How long what was read of a process is taken as still true, when no event
 // says otherwise. A connection that is not understood yet is looked at often.
 const (
-	settledFor = 10 * time.Second // with events
+	rsyncFor   = 30 * time.Second // an rsync, with events
+	settledFor = 10 * time.Second // others, with events
 	polledFor  = 4 * time.Second  // without
 	sharedFor  = time.Second      // an sshd or ssh: a new forward makes no event
 )
@@ -57,6 +58,7 @@ type scanner struct {
 	procs   map[int]*cached
 	known   map[uint64]socketInfo // by inode
 	kids    map[int][]int         // of this pass
+	handed  map[int][]fd          // of this pass: what a parent holds
 	parents map[int][]int         // of this pass, when the kernel lists no children
 	trouble error                 // of this pass: a process that lives could not be read
 }
@@ -83,7 +85,7 @@ func vanished(err error) bool {
 // begin starts a pass.
 func (s *scanner) begin(now time.Time) {
 	s.now, s.trouble = now, nil
-	s.kids, s.parents = map[int][]int{}, nil
+	s.kids, s.handed, s.parents = map[int][]int{}, map[int][]fd{}, nil
 }
 
 // running reads all rsyncs that are known, and drops those that have ended.
@@ -117,7 +119,7 @@ func (s *scanner) process(pid int) *process {
 		delete(s.procs, pid)
 		return nil
 	}
-	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime())}
+	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime(p))}
 	if old != nil && old.id() == p.id() {
 		c.since = old.since
 	}
@@ -129,11 +131,14 @@ func (s *scanner) process(pid int) *process {
 }
 
 // lifetime is how long a process is trusted at first.
-func (s *scanner) lifetime() time.Duration {
-	if s.events {
-		return settledFor
+func (s *scanner) lifetime(p *process) time.Duration {
+	switch {
+	case !s.events:
+		return polledFor
+	case p.rsync():
+		return rsyncFor
 	}
-	return polledFor
+	return settledFor
 }
 
 // expire makes the next pass that begins at t or later read a process again.
@@ -235,8 +240,12 @@ func (s *scanner) holding(p *process) *holding {
 // inherited implements world. It looks at none of the parent's sockets: those
 // of whoever started an rsync are nobody's business.
 func (s *scanner) inherited(p *process, inode uint64) bool {
-	fds, err := s.proc.fds(p.PPID)
-	return err == nil && slices.ContainsFunc(fds, func(f fd) bool { return f.Kind == fdSocket && f.Inode == inode })
+	fds, ok := s.handed[p.PPID]
+	if !ok {
+		fds, _ = s.proc.fds(p.PPID) // one that may not be looked at shares nothing that is known
+		s.handed[p.PPID] = fds
+	}
+	return slices.ContainsFunc(fds, func(f fd) bool { return f.Kind == fdSocket && f.Inode == inode })
 }
 
 // socket looks at one socket, once: what it is does not change after it is

@@ -26,7 +26,7 @@ func (h *host) remove(pid int) {
 }
 
 func TestScannerTrustsForAWhile(t *testing.T) {
-	for events, trusted := range map[bool]time.Duration{true: settledFor, false: polledFor} {
+	for events, trusted := range map[bool]time.Duration{true: rsyncFor, false: polledFor} {
 		h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: rsyncd, fds: "5=socket:[200]"})
 		h.conn(200, "10.0.0.1:873", "10.0.0.9:40000")
 		s := h.scanner(events)

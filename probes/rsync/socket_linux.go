@@ -13,48 +13,98 @@ import (
 	"lifeline/watchdog"
 )
 
-// duplicator takes duplicates of other processes' sockets. It holds a pidfd
+// duplicator takes duplicates of other processes' sockets. It holds a handle
 // per process, which says for certain whether the process is still the same,
 // and never a duplicate: that would keep a dead connection open.
 type duplicator struct {
 	proc procFS
 
-	using sync.RWMutex // held for reading while a pidfd is in use
+	using sync.RWMutex // held for reading while a handle is in use
 	mu    sync.Mutex
-	held  map[watchdog.ProcID]int
+	held  map[watchdog.ProcID]handle
 }
 
-// pidfd gives the process's pidfd, opened once and checked by start time after
-// it was opened.
-func (d *duplicator) pidfd(id watchdog.ProcID) (int, error) {
+// handle means one process for its whole life, as both of its descriptors do.
+type handle struct {
+	pidfd int
+	stat  int // /proc/PID/stat; reading it anew costs a third of opening it anew
+}
+
+func (h handle) close() {
+	unix.Close(h.pidfd)
+	unix.Close(h.stat)
+}
+
+// handle gives the process's handle, opened once and checked by start time
+// after it was opened.
+func (d *duplicator) handle(id watchdog.ProcID) (handle, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if fd, ok := d.held[id]; ok {
-		return fd, nil
+	if h, ok := d.held[id]; ok {
+		return h, nil
 	}
-	fd, err := unix.PidfdOpen(id.PID, 0)
-	if err != nil {
-		return -1, gone(fmt.Errorf("pid %v: pidfd_open: %w", id, err))
+	var h handle
+	var err error
+	if h.pidfd, err = unix.PidfdOpen(id.PID, 0); err != nil {
+		return h, gone(fmt.Errorf("pid %v: pidfd_open: %w", id, err))
 	}
-	st, err := d.proc.stat(id.PID)
-	if err != nil || st.ID != id {
-		unix.Close(fd)
-		return -1, fmt.Errorf("pid %v: %w", id, errGone)
+	if h.stat, err = openProc(d.proc.path(id.PID, "stat"), 0); err != nil {
+		unix.Close(h.pidfd)
+		return h, fmt.Errorf("pid %v: %w", id, errGone)
+	}
+	if st, err := h.read(); err != nil || st.ID != id {
+		h.close()
+		return h, fmt.Errorf("pid %v: %w", id, errGone)
 	}
 	if d.held == nil {
-		d.held = map[watchdog.ProcID]int{}
+		d.held = map[watchdog.ProcID]handle{}
 	}
-	d.held[id] = fd
-	return fd, nil
+	d.held[id] = h
+	return h, nil
 }
 
-// keep closes the pidfds of all processes that are not wanted any more.
+// read reads /proc/PID/stat again.
+func (h handle) read() (stat, error) {
+	var buf [1024]byte
+	n, err := unix.Pread(h.stat, buf[:], 0)
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(buf[:n])
+}
+
+// stat is what /proc/PID/stat says of exactly this process now.
+func (d *duplicator) stat(id watchdog.ProcID) (stat, error) {
+	d.using.RLock()
+	defer d.using.RUnlock()
+	h, err := d.handle(id)
+	switch {
+	case err == nil:
+		return h.read()
+	case errors.Is(err, errGone):
+		return stat{}, err
+	}
+	st, err := d.proc.stat(id.PID) // no pidfd to be had (before Linux 5.3)
+	if err == nil && st.ID != id {
+		err = fmt.Errorf("pid %v: %w", id, errGone)
+	}
+	return st, err
+}
+
+// lives says whether exactly this process is still there: then what was just
+// read by its pid was of it.
+func (d *duplicator) lives(id watchdog.ProcID) bool {
+	_, err := d.stat(id)
+	return err == nil
+}
+
+// keep closes the handles of all processes that are not wanted any more.
 func (d *duplicator) keep(wanted func(watchdog.ProcID) bool) {
 	d.using.Lock()
 	defer d.using.Unlock()
-	for id, fd := range d.held {
+	for id, h := range d.held {
 		if !wanted(id) {
-			unix.Close(fd)
+			h.close()
 			delete(d.held, id)
 		}
 	}
@@ -66,11 +116,11 @@ func (d *duplicator) keep(wanted func(watchdog.ProcID) bool) {
 func (d *duplicator) with(ref watchdog.FDRef, inode uint64, use func(sock int) error) error {
 	d.using.RLock()
 	defer d.using.RUnlock()
-	pidfd, err := d.pidfd(ref.Proc)
+	h, err := d.handle(ref.Proc)
 	if err != nil {
 		return err
 	}
-	sock, err := unix.PidfdGetfd(pidfd, ref.FD, 0)
+	sock, err := unix.PidfdGetfd(h.pidfd, ref.FD, 0)
 	if err != nil {
 		return gone(fmt.Errorf("pid %v fd %d: pidfd_getfd: %w", ref.Proc, ref.FD, err))
 	}

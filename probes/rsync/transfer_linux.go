@@ -18,7 +18,9 @@ type transfer struct {
 	studied time.Time // last study
 	meter   meter
 	metered time.Duration // monotonic, when it was last measured; 0 before
+	moves   bool          // between the last two measurements
 	turn    int           // whose state is read next
+	stated  time.Duration // monotonic, when a state was last read
 	stopped []bool        // by Procs
 	looked  time.Time     // for its file
 	file    opened
@@ -109,10 +111,18 @@ func (d *discovery) describe(f *found, t *watchdog.Transfer) {
 	t.ID, t.Via, t.Socket = f.id, f.via, f.socket
 	t.Procs, t.Parents = ids(f.members), ids(f.parents)
 	t.Control, t.Why = f.control()
-	t.Foreign = f.socket.Netns != 0 && f.socket.Netns != d.probe.netns
+	t.Foreign = d.foreign(f)
 	if f.tcp {
 		t.Link = d.probe.routes.link(f.socket.Remote.Addr(), t.Foreign)
 	}
+}
+
+// distant says whether a transfer is only counted, and never touched.
+func (d *discovery) distant(f *found) bool { return d.foreign(f) && !d.probe.opts.ForeignNetns }
+
+// foreign says whether a transfer belongs to another network namespace.
+func (d *discovery) foreign(f *found) bool {
+	return f.socket.Netns != 0 && f.socket.Netns != d.probe.netns
 }
 
 func ids(procs []*process) []watchdog.ProcID {
