@@ -39,7 +39,7 @@ func RunGuard(dir string, lease time.Duration, u Undoer, log *slog.Logger) error
 	conn := os.NewFile(guardSocket, "daemon")
 	defer conn.Close()
 	if err := settleIn(); err != nil {
-		say(conn, sayOdd+strings.ReplaceAll(err.Error(), "\n", "; "))
+		say(sayOdd + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	w := &watch{lease: lease}
 	if attend(w, conn, terms) == leave {
@@ -88,11 +88,11 @@ func attend(w *watch, conn *os.File, terms <-chan os.Signal) verdict {
 			}
 			var answer string
 			if answer, v = w.hear(line, time.Now()); answer != "" {
-				say(conn, answer)
+				say(answer)
 			}
 		case <-terms:
 			w.parting = time.Now()
-			say(conn, sayLeaving)
+			say(sayLeaving)
 		case <-timer.C:
 			v = w.look(time.Now())
 		}
@@ -106,9 +106,8 @@ func attend(w *watch, conn *os.File, terms <-chan os.Signal) verdict {
 // say answers the daemon. If it does not take the answer, it is dead, which
 // the end of its lines will tell, or it will miss the answer and start
 // another guard.
-func say(conn *os.File, what string) {
-	_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	_, _ = conn.WriteString(what + "\n")
+func say(what string) {
+	_, _ = unix.SendmsgN(guardSocket, []byte(what+"\n"), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // undoFor ends the daemon and undoes what memory and file say.

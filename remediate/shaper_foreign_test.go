@@ -1,8 +1,10 @@
 package remediate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeline/watchdog"
 )
@@ -138,6 +140,37 @@ func TestReplacedShaperIsNotTouched(t *testing.T) {
 				if strings.Contains(after, "lifeln") || !strings.HasPrefix(before, after) {
 					t.Errorf("%s: before:\n%s\nafter:\n%s", how, before, after)
 				}
+			}
+		})
+	}
+}
+
+// TestBetweenLooks changes a shaper just after it was looked at: packets must not
+// be led into a link that is down for a moment longer, the rest has a second.
+func TestBetweenLooks(t *testing.T) {
+	for name, c := range map[string]struct {
+		d      watchdog.Direction
+		cmd    string
+		within time.Duration
+	}{
+		"ifb down":         {watchdog.Rx, "ip link set lifeln%x down", 0},
+		"ifb gone":         {watchdog.Rx, "ip link del lifeln%x", 0},
+		"root by another":  {watchdog.Tx, "tc qdisc replace dev eth0 root handle 2: pfifo", healthEvery},
+		"filters are gone": {watchdog.Rx, "tc filter del dev eth0 ingress", healthEvery},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, _ := newPair(t)
+			s := newTestShaper(t, srv, testLedger(t))
+			want := rates{srv.key(c.d): 1e6}
+			apply(t, s, want, nil)
+			apply(t, s, want, nil)
+			srv.run(strings.Fields(strings.ReplaceAll(c.cmd, "%x", fmt.Sprintf("%x", srv.link)))...)
+			time.Sleep(c.within)
+			if in, fails := s.Apply(want, nil); len(in) != 0 || len(fails) != 1 {
+				t.Errorf("in place %v, failures %v", in, fails)
+			}
+			if left := srv.run("ip", "link", "show", "type", "ifb"); left != "" {
+				t.Errorf("left:\n%s", left)
 			}
 		})
 	}

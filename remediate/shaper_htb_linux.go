@@ -95,6 +95,17 @@ func (t *tc) linkNamed(name string) (int, linkState, error) {
 	return l.Attrs().Index, s, nil
 }
 
+// flags are the flags of a link (netdevice(7)), by two system calls that cost
+// next to nothing; ok is false when no link has that name and index.
+func (t *tc) flags(name string, index int) (flags uint16, ok bool) {
+	r, err := unix.NewIfreq(name)
+	if err != nil || unix.IoctlIfreq(t.ask, unix.SIOCGIFINDEX, r) != nil || r.Uint32() != uint32(index) {
+		return 0, false
+	}
+	err = unix.IoctlIfreq(t.ask, unix.SIOCGIFFLAGS, r)
+	return r.Uint16(), err == nil
+}
+
 // keepQueueLen sets the link's queue length to what it was. The kernel raises
 // one of 0 to its default with the first qdisc that is made on the link
 // (qdisc_create in net/sched/sch_api.c), and nothing takes that back.

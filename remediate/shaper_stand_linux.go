@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
 
 const (
-	healthEvery = time.Second     // between looks at management's class
+	healthEvery = time.Second     // between looks at what a shaper is made of
 	hitsEvery   = 5 * time.Second // between counts of the filters' packets
 	strainLimit = 3               // looks with a backlog in a row
 )
@@ -21,18 +23,23 @@ const (
 type egressStand struct {
 	egress
 	link   int
-	mtu    int // that it was built for
+	name   string // of the link
+	mtu    int    // that it was built for
 	in     map[watchdog.TransferID]ledger.Entry
 	looked time.Time
 	drops  uint32
 	strain int
 }
 
-// check also watches management's class: a queue there means that the shaper,
-// or what it is built on, does the opposite of what it is for.
+// check asks every time whether the link is there, and from time to time for
+// the rest. It also watches management's class: a queue there means that the
+// shaper, or what it is built on, does the opposite of what it is for.
 func (e *egressStand) check(now time.Time) error {
+	if _, ok := e.t.flags(e.name, e.link); ok && now.Sub(e.looked) < healthEvery {
+		return nil
+	}
 	s, err := e.t.classStats(e.link, classMgmt)
-	if err != nil || now.Sub(e.looked) < healthEvery {
+	if err != nil {
 		return err
 	}
 	e.looked = now
@@ -60,7 +67,11 @@ func (e *egressStand) judge(s classStats) error {
 }
 
 func (e *egressStand) setRate(s shaping) error {
-	return e.t.setClass(e.link, rsyncClass(classLine, s))
+	err := e.t.setClass(e.link, rsyncClass(classLine, s))
+	if err != nil {
+		e.looked = time.Time{}
+	}
+	return err
 }
 
 // hold puts the members' sockets into the rsync class. Applications overwrite
@@ -125,6 +136,7 @@ type ingressStand struct {
 	ingress
 	link, ifb int
 	entrance  uint32 // handle of a filter that leads into a table
+	looked    time.Time
 	flows     map[flow]*flowFilter
 	used      map[uint32]bool // handles in use
 	counted   time.Time
@@ -138,9 +150,14 @@ type flowFilter struct {
 	passes bool   // the transfer moves and the filter sees none of it
 }
 
-// check asks every time whether the ifb is there and up: packets that are led
-// to one that is not are lost.
-func (g *ingressStand) check(time.Time) error {
+// check asks every time whether the ifb is there and up, as packets that are
+// led to one that is not are lost, and from time to time for the rest.
+func (g *ingressStand) check(now time.Time) error {
+	flags, ok := g.t.flags(ifbName(g.link), g.ifb)
+	if ok && flags&unix.IFF_UP != 0 && now.Sub(g.looked) < healthEvery {
+		return nil
+	}
+	g.looked = now
 	switch ok, err := g.t.hasFilter(g.link, tcObject{handle: g.entrance, parent: ingressHandle, info: filterInfo(flowTables[0])}); {
 	case err != nil:
 		return err
@@ -161,7 +178,11 @@ func (g *ingressStand) check(time.Time) error {
 }
 
 func (g *ingressStand) setRate(s shaping) error {
-	return g.t.setClass(g.ifb, rsyncClass(shaperRoot, s))
+	err := g.t.setClass(g.ifb, rsyncClass(shaperRoot, s))
+	if err != nil {
+		g.looked = time.Time{}
+	}
+	return err
 }
 
 // hold makes the filters those of the members' connections.

@@ -28,6 +28,7 @@ const ingressHandle = 0xffff0000 // of ingress and clsact; there is one per link
 type tc struct {
 	h   *netlink.Handle
 	raw map[int]*nl.SocketHandle // for requests that netlink.Handle cannot express
+	ask int                      // a socket for netdevice(7) requests
 }
 
 func openTC() (*tc, error) {
@@ -40,7 +41,12 @@ func openTC() (*tc, error) {
 		h.Close()
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
-	t := &tc{h, map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}
+	t := &tc{h: h, raw: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}
+	if t.ask, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		h.Close()
+		s.Close()
+		return nil, fmt.Errorf("open a socket for netdevice requests: %w", err)
+	}
 	tv := unix.NsecToTimeval(tcTimeout.Nanoseconds())
 	err = errors.Join(h.SetSocketTimeout(tcTimeout), s.SetSendTimeout(&tv), s.SetReceiveTimeout(&tv))
 	// Without it the kernel's own words are missing from errors, no more.
@@ -54,6 +60,7 @@ func openTC() (*tc, error) {
 
 func (t *tc) close() {
 	t.h.Close()
+	unix.Close(t.ask)
 	for _, s := range t.raw {
 		s.Close()
 	}
