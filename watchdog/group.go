@@ -47,7 +47,7 @@ type group struct {
 	shaperOK  bool      // a shaper can be had or stands there
 	upper     string    // name of that link
 	oneRoute  bool      // all of them leave by shapeOn
-	transfers []Transfer
+	transfers []*Transfer
 }
 
 // groups sorts the transfers that may be touched, or whose link is known at
@@ -55,7 +55,8 @@ type group struct {
 // it lets go.
 func (e *Engine) groups(s Snapshot, links linkIndex) []group {
 	by := map[ShaperKey]*group{}
-	for _, t := range s.Transfers {
+	for i := range s.Transfers {
+		t := &s.Transfers[i]
 		if t.Foreign && !e.settings.ForeignNetns || t.Link == 0 && t.Control == ControlNone {
 			continue
 		}
@@ -63,6 +64,7 @@ func (e *Engine) groups(s Snapshot, links linkIndex) []group {
 		g := by[k]
 		if g == nil {
 			g = &group{key: k, link: links[k.Link], shapeOn: ShaperKey{t.Link, t.Direction}, oneRoute: true}
+			g.transfers = make([]*Transfer, 0, len(s.Transfers))
 			by[k] = g
 		}
 		g.oneRoute = g.oneRoute && t.Link == g.shapeOn.Link && !t.Foreign
@@ -159,7 +161,7 @@ func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Setting
 }
 
 // flow is a transfer as the controller sees it.
-func (e *Engine) flow(t Transfer, stands Outcome) control.Flow {
+func (e *Engine) flow(t *Transfer, stands Outcome) control.Flow {
 	remaining := int64(-1)
 	if t.File.Size >= 0 && t.File.Pos >= 0 {
 		remaining = max(0, t.File.Size-t.File.Pos)

@@ -30,7 +30,7 @@ const (
 
 // sound begins, follows and ends the soundings of all links.
 func (e *Engine) sound(s Snapshot, groups []group, links linkIndex, stands Outcome) {
-	flows := map[int][]Transfer{}
+	flows := map[int][]*Transfer{}
 	for _, g := range groups {
 		if e.settingsOf(g).Mode[g.key.Direction] == ModeOff {
 			continue
@@ -77,12 +77,12 @@ func doubtful(link int, paths []Path, links linkIndex) bool {
 }
 
 // silenced tells whether a sounding limits a transfer.
-func silenced(t Transfer) bool {
+func silenced(t *Transfer) bool {
 	return t.Control == ControlFull || t.Control == ControlLimitOnly
 }
 
 // allLimited tells whether all of ts are limited now.
-func allLimited(ts []Transfer, stands Outcome) bool {
+func allLimited(ts []*Transfer, stands Outcome) bool {
 	for _, t := range ts {
 		l := stands.Limits[t.ID]
 		if l.Window == 0 && l.Pacing == 0 && !l.Pause {
