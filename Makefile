@@ -62,8 +62,12 @@ bench-lab: build ## measure the incident in every combination, and write its sec
 	@$(GO) run ./cmd/benchlab $(ARGS)
 
 # Each of these writes one section of docs/benchmarks.md and leaves the others.
-.PHONY: bench bench-rules bench-alerts bench-preboot
+.PHONY: bench bench-rules bench-alerts bench-preboot bench-idle
 bench: bench-rules bench-alerts bench-preboot ## measure the code, and write the sections of docs/benchmarks.md
+
+bench-idle: ## measure what the daemon takes while nothing is transferred (as root; five minutes)
+	@$(GO) test -run '^$$' -bench Idle -benchtime 1x -count 3 ./cmd/lifeline | \
+		$(GO) run ./cmd/benchpage -section idle -command 'make bench-idle'
 
 bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rules
 	@$(GO) test -run '^$$' -bench . -benchtime 3x -count 5 ./probes/iptables | \

@@ -148,6 +148,19 @@ func (u usage) since(before usage) Usage {
 	return Usage{CPU: float64(u.cpu-before.cpu) / float64(u.at.Sub(before.at)), RSS: u.rss}
 }
 
+// Usage measures the daemon and its guard for as long as span.
+func (r *Running) Usage(ctx context.Context, span time.Duration) (Usage, error) {
+	before, err := r.usage()
+	if err != nil {
+		return Usage{}, err
+	}
+	if err := sleep(ctx, span); err != nil {
+		return Usage{}, err
+	}
+	after, err := r.usage()
+	return after.since(before), err
+}
+
 // usage reads what both processes have used so far; it is zero without them.
 func (r *Running) usage() (u usage, err error) {
 	if r == nil {
