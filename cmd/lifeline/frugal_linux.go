@@ -25,13 +25,16 @@ const (
 // daemon uses.
 const timerSlack = time.Millisecond
 
-// beFrugal sets the runtime up for a program that sleeps most of the time. One
-// processor is enough for what it does: each more is a thread that is woken in
-// vain whenever two things are to be done, and a worker of the garbage collector.
+// processors is how many threads run at once. Each more is one that is woken in
+// vain whenever two things are to be done, and a worker of the garbage collector;
+// with one alone, a call that the kernel keeps waiting would hold up the lease.
+const processors = 2
+
+// beFrugal sets the runtime up for a program that sleeps most of the time.
 func beFrugal(log *slog.Logger) {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
-	runtime.GOMAXPROCS(1)
+	runtime.GOMAXPROCS(min(processors, runtime.NumCPU()))
 	if err := slacken(timerSlack); err != nil {
 		log.Debug("timers stay precise, which costs some CPU time", "error", err)
 	}
