@@ -65,8 +65,8 @@ bench-lab: build ## measure the incident in every combination, and write its sec
 .PHONY: bench bench-rules bench-alerts bench-preboot bench-idle
 bench: bench-rules bench-alerts bench-preboot ## measure the code, and write the sections of docs/benchmarks.md
 
-bench-idle: ## measure what the daemon takes while nothing is transferred (as root; five minutes)
-	@$(GO) test -run '^$$' -bench Idle -benchtime 1x -count 3 ./cmd/lifeline | \
+bench-idle: ## measure what the daemon takes while nothing is transferred (as root; two minutes)
+	@$(GO) test -run '^$$' -bench Idle -benchtime 1x -count 1 ./cmd/lifeline | \
 		$(GO) run ./cmd/benchpage -section idle -command 'make bench-idle'
 
 bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rules
