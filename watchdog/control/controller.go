@@ -98,7 +98,7 @@ func (c *Controller) Step(in Input) Output {
 		c.meter = meter{bytes: c.meter.bytes, arrived: c.meter.arrived, others: c.meter.others, peak: c.meter.peak}
 	} else {
 		c.decide(&in, &s)
-		c.history.add(moment{s.now, c.meter.bytes, c.meter.arrived, s.ours, c.budget.rate, s.fresh})
+		c.history.add(moment{s.now, c.meter.bytes, s.ours, c.budget.rate, s.fresh})
 	}
 	return c.output(&in, &s)
 }

@@ -9,7 +9,7 @@ type meter struct {
 }
 
 // moment is one step's record.
-type moment struct{ at, bytes, arrived, ours, budget, fresh float64 }
+type moment struct{ at, bytes, ours, budget, fresh float64 }
 
 // look is what had arrived when the transfers were last measured.
 type look struct{ at, arrived float64 }
@@ -27,7 +27,7 @@ func (h *history) add(m moment) {
 	h.n++
 }
 
-func (h *history) clear() { *h = history{ring: h.ring, looks: h.looks} }
+func (h *history) clear() { h.n, h.looked = 0, 0 }
 
 // look notes what has arrived by now, when the transfers were measured: that
 // may be more seldom than every step, and a step without it is no news.
