@@ -22,6 +22,7 @@ func (c *Config) check() (errs []*Error) {
 	c.checkPlaces(bad)
 	c.checkControl(bad)
 	c.checkPath(bad)
+	c.Budget.check(bad)
 	c.checkAlerts(bad)
 	if d := c.Preboot.Every.Duration; d != 0 && (d < 30*time.Second || d > 24*time.Hour) {
 		bad("preboot.every", `%s is out of range: between "30s" and "24h", or "0s" for never`, d)
@@ -99,6 +100,23 @@ func (c *Config) checkPath(bad report) {
 		if t.IsUnspecified() || t.IsMulticast() || t.IsLoopback() {
 			bad("path.targets", "%s is no host that could be asked: name the address of a management host", t)
 		}
+	}
+}
+
+func (b Budget) check(bad report) {
+	for _, k := range []struct {
+		name string
+		n    int
+	}{{"pauses", b.Pauses}, {"shapers", b.Shapers}} {
+		if k.n < 1 || k.n > 10000 {
+			bad("budget."+k.name, "%d is out of range: from 1 to 10000 within an hour", k.n)
+		}
+	}
+	if h := b.PauseHold.Duration; h < 10*time.Second || h > 24*time.Hour {
+		bad("budget.pause_hold", `%s is out of range: between "10s" and "24h"`, h)
+	}
+	if h := b.LimitHold.Duration; h < time.Minute || h > 24*time.Hour {
+		bad("budget.limit_hold", `%s is out of range: between "1m" and "24h"`, h)
 	}
 }
 

@@ -33,6 +33,7 @@ type Config struct {
 	Control      Control         `toml:"control"`
 	Path         Path            `toml:"path"`
 	Guard        Guard           `toml:"guard"`
+	Budget       Budget          `toml:"budget"`
 	Link         map[string]Link `toml:"link"`
 	Preboot      Preboot         `toml:"preboot"`
 	Web          Web             `toml:"web"`
@@ -64,6 +65,14 @@ type Path struct {
 // Guard is the table [guard].
 type Guard struct {
 	Lease Duration `toml:"lease"`
+}
+
+// Budget is the table [budget]: the bounds of each remedy.
+type Budget struct {
+	Pauses    int      `toml:"pauses"`
+	PauseHold Duration `toml:"pause_hold"`
+	Shapers   int      `toml:"shapers"`
+	LimitHold Duration `toml:"limit_hold"`
 }
 
 // Preboot is the table [preboot].
@@ -98,7 +107,11 @@ func Default() Config {
 		},
 		Path:  Path{Targets: []netip.Addr{}, Remember: true},
 		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
-		Link:  map[string]Link{"default": defaultLink},
+		Budget: Budget{
+			Pauses: 30, PauseHold: Duration{15 * time.Minute},
+			Shapers: 120, LimitHold: Duration{10 * time.Minute},
+		},
+		Link: map[string]Link{"default": defaultLink},
 
 		Preboot: Preboot{Every: Duration{5 * time.Minute}},
 		Web:     Web{Listen: "127.0.0.1:9731"},
@@ -127,6 +140,7 @@ func (c Config) Engine() watchdog.Settings {
 		Pause:        c.Control.Pause,
 		ForeignNetns: c.ForeignNetns,
 		IdleTick:     time.Second,
+		LimitHold:    c.Budget.LimitHold.Duration,
 	}
 }
 

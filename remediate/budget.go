@@ -5,8 +5,8 @@ import "time"
 // Budget bounds a remedy, so that a wrong decision made again and again does
 // bounded harm.
 type Budget struct {
-	PausesPerHour int           // of one transfer; pulses do not count
-	MaxHold       time.Duration // longest pause of one transfer, with its pulses
+	PausesPerHour int           // of one transfer; pulses do not count; 0 is 30
+	MaxHold       time.Duration // longest pause of one transfer, with its pulses; 0 is 15 minutes
 }
 
 // orDefault fills in what is not configured.
@@ -26,12 +26,12 @@ func (b Budget) rest() time.Duration { return max(10*time.Second, b.MaxHold/10) 
 // spending counts the uses of the last hour.
 type spending struct{ at []time.Time }
 
-// left says whether one more use is within n an hour.
-func (s *spending) left(now time.Time, n int) bool {
+// count is how many there were.
+func (s *spending) count(now time.Time) int {
 	for len(s.at) > 0 && now.Sub(s.at[0]) >= time.Hour {
 		s.at = s.at[1:]
 	}
-	return len(s.at) < n
+	return len(s.at)
 }
 
 func (s *spending) use(now time.Time) { s.at = append(s.at, now) }

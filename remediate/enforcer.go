@@ -78,7 +78,7 @@ func (e *Enforcer) Apply(ctx context.Context, want watchdog.Desired, transfers [
 	}
 	shapers := e.shape(want, subjects)
 	e.settle(subjects)
-	return e.outcome(shapers)
+	return e.outcome(shapers, now)
 }
 
 func (e *Enforcer) fail(remedy, target string, err error) {
@@ -124,7 +124,7 @@ func (e *Enforcer) mayPause(s *subject, now time.Time) bool {
 		return false
 	case now.Before(s.rest):
 		return false
-	case s.pause.phase == running && !s.spent.left(now, b.PausesPerHour):
+	case s.pause.phase == running && s.spent.count(now) >= b.PausesPerHour:
 		e.fail(remedyPause, target, fmt.Errorf("budget of %d pauses an hour is spent", b.PausesPerHour))
 		return false
 	case s.pause.phase != running && now.Sub(s.pause.began) >= b.MaxHold:
@@ -273,7 +273,7 @@ func (e *Enforcer) holds() func(watchdog.ProcID) bool {
 	return func(p watchdog.ProcID) bool { return m[p] }
 }
 
-func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64) watchdog.Outcome {
+func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64, now time.Time) watchdog.Outcome {
 	o := watchdog.Outcome{
 		Limits:  map[watchdog.TransferID]watchdog.Limit{},
 		Stopped: map[watchdog.TransferID]bool{},
@@ -282,6 +282,9 @@ func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64) watchdog.Outc
 	}
 	if o.Shapers == nil {
 		o.Shapers = map[watchdog.ShaperKey]float64{}
+	}
+	if e.shaper != nil {
+		o.Spent = e.shaper.Spent()
 	}
 	for id, s := range e.subjects {
 		l := s.inForce()
@@ -292,6 +295,9 @@ func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64) watchdog.Outc
 		}
 		if s.pause.phase == held {
 			o.Stopped[id] = true
+		}
+		if n := s.spent.count(now); n > 0 {
+			o.Spent = append(o.Spent, watchdog.Spent{Remedy: remedyPause, Target: string(id), Used: n, PerHour: e.settings.Budget.PausesPerHour})
 		}
 	}
 	return o

@@ -149,6 +149,8 @@ func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[wat
 	return rates, nil
 }
 
+func (f *fakeShaper) Spent() []watchdog.Spent { return nil }
+
 // bench is an Enforcer on a fake system.
 type bench struct {
 	t      *testing.T

@@ -245,6 +245,10 @@ func TestPauseBudget(t *testing.T) {
 		if n := b.proc(1, 1).stops; n != 3 {
 			t.Errorf("%d pauses, want 3", n)
 		}
+		spent := []watchdog.Spent{{Remedy: "pause", Target: "t1", Used: 3, PerHour: 3}}
+		if o := b.tick(); !slices.Equal(o.Spent, spent) {
+			t.Errorf("spent %+v, want %+v", o.Spent, spent)
+		}
 		b.limit(1, watchdog.Limit{})
 		b.tick()
 		time.Sleep(time.Hour)

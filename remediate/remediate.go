@@ -14,6 +14,8 @@ type Shaper interface {
 	// Apply makes the shapers those of rates (bytes/s), with members as their
 	// transfers, and removes all others. Applying twice is applying once.
 	Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (inPlace map[watchdog.ShaperKey]float64, fails []watchdog.Failure)
+	// Spent tells what is used of the budgets of the shapers.
+	Spent() []watchdog.Spent
 }
 
 // The names of remedies, as failures and capabilities carry them.

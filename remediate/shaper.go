@@ -76,6 +76,8 @@ type LinkShaper struct {
 	lacks    [2]error      // by Direction: what the kernel cannot do
 	now      func() time.Time
 	hz       float64 // of the packet scheduler's clock
+	perHour  int     // times that one may be put up
+	spent    map[watchdog.ShaperKey]*account
 	stands   map[watchdog.ShaperKey]stand
 	setbacks map[watchdog.ShaperKey]setback
 	looks    map[watchdog.ShaperKey]setback
@@ -83,7 +85,8 @@ type LinkShaper struct {
 
 func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time, hz float64) *LinkShaper {
 	return &LinkShaper{
-		ledger: l, hooks: hooks, now: now, hz: hz,
+		ledger: l, hooks: hooks, now: now, hz: hz, perHour: buildsPerHour,
+		spent:    map[watchdog.ShaperKey]*account{},
 		stands:   map[watchdog.ShaperKey]stand{},
 		setbacks: map[watchdog.ShaperKey]setback{},
 		looks:    map[watchdog.ShaperKey]setback{},
@@ -112,7 +115,7 @@ func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[wat
 	for k, st := range s.stands {
 		inPlace[k] = st.rate
 	}
-	return inPlace, fails
+	return inPlace, append(fails, s.overdrawn()...)
 }
 
 func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
@@ -129,6 +132,9 @@ func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog
 		return append(fails, s.refuse(k, err, nil))
 	}
 	if _, ok := s.stands[k]; !ok {
+		if s.overdraws(k) != nil {
+			return fails // Apply tells
+		}
 		if b, ok := s.setbacks[k]; ok && s.now().Before(b.until) {
 			if len(fails) == 0 && b.entry == nil { // else it was told already
 				fails = append(fails, b.failure())
@@ -187,6 +193,7 @@ func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) (*
 	if err := s.ledger.Append(e); err != nil {
 		return nil, fmt.Errorf("not built: %w", err)
 	}
+	s.spend(k, e)
 	standing, err := hook.install(k.Link, shape)
 	if err != nil {
 		if rest := hook.remove(k.Link, true); rest != nil {
@@ -273,7 +280,7 @@ func (s *LinkShaper) Can(k watchdog.ShaperKey) (bool, string) {
 	if _, ok := s.stands[k]; ok {
 		return true, ""
 	}
-	err := s.lacks[k.Direction]
+	err := cmp.Or(s.lacks[k.Direction], s.overdraws(k))
 	if b, ok := s.setbacks[k]; err == nil && ok && s.now().Before(b.until) {
 		err = b.err
 	}

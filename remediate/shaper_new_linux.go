@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // ShaperOptions are what a LinkShaper needs to know of the host.
 type ShaperOptions struct {
 	SSHPorts []uint16 // of the ssh servers of this host; nil is 22
+	PerHour  int      // times that one may be put up on a link and direction; 0 is 120
 	Untried  bool     // do not try what the kernel can: that may load modules. Only Can is of use then
 }
 
@@ -35,6 +37,7 @@ func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.C
 		watchdog.Rx: ingress{t},
 		watchdog.Tx: egress{t, prio, o.SSHPorts},
 	}, time.Now, netlink.Hz())
+	s.perHour = cmp.Or(o.PerHour, buildsPerHour)
 	if o.Untried {
 		return s, nil, nil
 	}

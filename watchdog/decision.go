@@ -24,6 +24,7 @@ type LinkState struct {
 	Sounding  bool          `json:"sounding,omitempty"` // everything is cut for a moment, to find the RTT of the empty path
 	Quiet     bool          `json:"quiet,omitempty"`    // and that has lasted: what is measured now is of an empty path
 	Why       string        `json:"why,omitempty"`
+	Needless  time.Duration `json:"needless,omitempty"` // limits hold without a sign that the link needs them; the controller begins anew at [budget] limit_hold
 }
 
 // Decision is the answer to one Snapshot.

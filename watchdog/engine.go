@@ -16,6 +16,7 @@ type Settings struct {
 	Pause        bool          // pausing is allowed
 	ForeignNetns bool          // also limit transfers of other network namespaces
 	IdleTick     time.Duration // between Snapshots while no transfer runs
+	LimitHold    time.Duration // longest hold of limits without a sign that the link needs them; 0 for no bound
 }
 
 // LinkSettings are the operator's choices for one link.
@@ -44,6 +45,7 @@ type Engine struct {
 	learnt      map[LearntKey]float64
 	pins        map[TransferID]control.Pin
 	conditions  conditions
+	tenures     map[ShaperKey]*tenure
 	soundings   map[int]*sounding // by ifindex of the physical link
 	errors      map[string]*errorWindow
 	carriers    map[string]bool // links that were seen with a carrier
@@ -66,6 +68,7 @@ func NewEngine(s Settings, learnt map[LearntKey]float64) *Engine {
 		learnt:      map[LearntKey]float64{},
 		pins:        map[TransferID]control.Pin{},
 		conditions:  conditions{},
+		tenures:     map[ShaperKey]*tenure{},
 		soundings:   map[int]*sounding{},
 		errors:      map[string]*errorWindow{},
 		carriers:    map[string]bool{},

@@ -153,19 +153,30 @@ func (e *Engine) findUnprotected(s Snapshot) finding {
 	return finding{Unprotected, "host", truth(len(parts) > 0), Warning, strings.Join(parts, "; ")}
 }
 
-// findFailed reports the remedies that did not take.
+// findFailed reports the remedies that did not take. It is no more than a warning
+// where another does their work.
 func findFailed(o Outcome) []finding {
-	by := map[string][]string{}
+	by := map[string][]Failure{}
 	for _, f := range o.Failed {
-		by[f.Remedy] = append(by[f.Remedy], f.Target+": "+f.Err)
+		by[f.Remedy] = append(by[f.Remedy], f)
 	}
 	var fs []finding
-	for remedy, errs := range by {
-		ev := errs[0]
-		if n := len(errs) - 1; n > 0 {
+	for remedy, failed := range by {
+		first, severity := failed[0], Warning
+		for _, f := range failed {
+			if f.Instead == "" {
+				first, severity = f, Critical
+				break
+			}
+		}
+		ev := first.Target + ": " + first.Err
+		if first.Instead != "" {
+			ev += "; meanwhile " + first.Instead
+		}
+		if n := len(failed) - 1; n > 0 {
 			ev += fmt.Sprintf(" (and %d more)", n)
 		}
-		fs = append(fs, finding{RemedyFailed, remedy, True, Critical, ev})
+		fs = append(fs, finding{RemedyFailed, remedy, True, severity, ev})
 	}
 	return fs
 }

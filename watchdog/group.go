@@ -3,6 +3,7 @@ package watchdog
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"lifeline/watchdog/control"
 )
@@ -94,7 +95,8 @@ type judged struct {
 	out control.Output
 	cut *sounding // nil unless the link is being sounded
 
-	doubtful bool // a target answers, and the RTT of its empty path is in doubt
+	doubtful bool          // a target answers, and the RTT of its empty path is in doubt
+	needless time.Duration // limits hold without a sign that the link needs them
 }
 
 // judge steps the controller of one group.
@@ -125,14 +127,15 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	for _, t := range g.transfers {
 		in.Flows = append(in.Flows, e.flow(t, stands))
 	}
-	out := c.Step(in)
+	out, needless := e.justify(g.key, ls, in, c.Step(in))
 	if out.Capacity > 0 && g.link.Name != "" {
 		e.learnt[lk] = out.Capacity
 	}
 	if len(g.transfers) == 0 && out.Phase == control.Free {
 		delete(e.controllers, g.key)
+		delete(e.tenures, g.key)
 	}
-	j := judged{group: g, in: in, out: out}
+	j := judged{group: g, in: in, out: out, needless: needless}
 	if c := e.soundings[g.key.Link]; c != nil && ls.Mode[dir] != ModeOff {
 		j.doubtful = true
 		if c.on {
@@ -218,7 +221,7 @@ func (j judged) state() LinkState {
 		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,
 		Capacity: cmp.Or(j.out.Capacity, j.in.Capacity, j.in.Learnt),
 		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper,
-		Transfers: len(j.transfers), Why: j.out.Why,
+		Transfers: len(j.transfers), Why: j.out.Why, Needless: j.needless,
 	}
 	if j.cut != nil {
 		st.Sounding, st.Quiet = true, j.cut.quiet

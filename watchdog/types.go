@@ -286,6 +286,7 @@ type Outcome struct {
 	Stopped map[TransferID]bool   // stopped at this moment (a pulse lets a paused one run)
 	Shapers map[ShaperKey]float64 // in place
 	Failed  []Failure
+	Spent   []Spent // budgets of which anything is used
 }
 
 // Failure is one remedy that could not be applied or undone.
@@ -293,6 +294,16 @@ type Failure struct {
 	Remedy string `json:"remedy"` // window, pacing, shaper, pause
 	Target string `json:"target"` // transfer or link
 	Err    string `json:"error"`
+	// Instead is what does its work meanwhile; empty: nothing does.
+	Instead string `json:"instead,omitempty"`
+}
+
+// Spent is what was used of a remedy's budget within the last hour.
+type Spent struct {
+	Remedy  string `json:"remedy"`
+	Target  string `json:"target"` // transfer or link
+	Used    int    `json:"used"`
+	PerHour int    `json:"per_hour"`
 }
 
 // Capability is one mechanism that was tried at start-up.

@@ -70,7 +70,7 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	}
 	trials := remediate.Try(ctx, []string{self, trialCommand})
 	var shaperCaps []watchdog.Capability
-	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{}); err != nil {
+	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{PerHour: cfg.Budget.Shapers}); err != nil {
 		return fmt.Errorf("shaper: %w", err)
 	}
 	a.capabilities = append(trials.Capabilities, shaperCaps...)
@@ -80,7 +80,10 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
-	settings := remediate.Settings{FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone}
+	settings := remediate.Settings{
+		FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone,
+		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
+	}
 	if alone == "" && !remediate.Available(a.capabilities, "pause") {
 		settings.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
 	}

@@ -33,6 +33,7 @@ type Status struct {
 	Transfers    []Transfer            `json:"transfers"`
 	Conditions   []watchdog.Condition  `json:"conditions"`
 	Failures     []watchdog.Failure    `json:"failures"`
+	Spent        []watchdog.Spent      `json:"spent"` // of the budgets of remedies, within the last hour
 	ProbeErrors  []watchdog.ProbeError `json:"probe_errors"`
 	Journal      journal.Health        `json:"journal"`
 	Page         PageStatus            `json:"page"`
@@ -63,7 +64,7 @@ func (st *Status) Fill(r watchdog.Report) {
 	st.Reboot = r.Snapshot.Reboot
 	st.Links, st.Paths = r.Snapshot.Links, r.Snapshot.Paths
 	st.Control, st.Conditions = r.Decision.Links, r.Decision.Conditions
-	st.Failures, st.ProbeErrors = r.Outcome.Failed, r.Snapshot.Errors
+	st.Failures, st.ProbeErrors, st.Spent = r.Outcome.Failed, r.Snapshot.Errors, r.Outcome.Spent
 	names := map[int]string{}
 	for _, l := range r.Snapshot.Links {
 		names[l.Index] = l.Name

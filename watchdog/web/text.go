@@ -3,6 +3,8 @@ package web
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -40,6 +42,7 @@ func (st Status) Text(w io.Writer) error {
 	st.links(p)
 	st.paths(p)
 	st.transfers(p)
+	st.budgets(p)
 	st.capabilities(p)
 	return tw.Flush()
 }
@@ -93,6 +96,39 @@ func (st Status) transfers(p printer) {
 	}
 	if len(st.Transfers) == 0 {
 		p("none\n")
+	}
+}
+
+// budgets shows for each remedy whoever has used most of his budget.
+func (st Status) budgets(p printer) {
+	most, others := map[string]watchdog.Spent{}, map[string]int{}
+	for _, s := range st.Spent {
+		m, ok := most[s.Remedy]
+		if ok {
+			others[s.Remedy]++
+		}
+		if s.Used > m.Used {
+			most[s.Remedy] = s
+		}
+	}
+	lines := 0
+	line := func(format string, args ...any) {
+		if lines++; lines == 1 {
+			p("\nBUDGET\tOF\tUSED\n")
+		}
+		p(format, args...)
+	}
+	for _, remedy := range slices.Sorted(maps.Keys(most)) {
+		s, more := most[remedy], ""
+		if n := others[remedy]; n > 0 {
+			more = fmt.Sprintf(" (%d others less)", n)
+		}
+		line("%s\t%s\t%d of %d within an hour%s\n", remedy, s.Target, s.Used, s.PerHour, more)
+	}
+	for _, c := range st.Control {
+		if c.Needless >= time.Minute {
+			line("limits\t%s %s\t%s without a sign of need\n", c.Name, c.Direction, c.Needless.Round(time.Second))
+		}
 	}
 }
 
