@@ -25,6 +25,7 @@ type board struct {
 	acts    *acting
 	senses  *senses
 	page    *web.Page // nil when switched off
+	absence absence
 	started time.Time
 	first   chan struct{} // closed by the first turn
 
@@ -32,6 +33,7 @@ type board struct {
 	last   watchdog.Report
 	guard  int
 	flaw   string     // of the guard
+	absent []string   // settings for links that are not there
 	would  *web.Would // nil unless in a dry run
 	phases map[watchdog.ShaperKey]stance
 	saved  time.Time
@@ -53,6 +55,7 @@ func (b *board) tell(r watchdog.Report) {
 		defer close(b.first)
 	}
 	b.last, b.guard, b.flaw = r, b.acts.guardPID(), b.acts.guardFlaw()
+	b.absent = b.absence.look(r.Snapshot)
 	if d := b.acts.dry; d != nil {
 		b.would = &web.Would{Limits: d.Limits, Pauses: d.Pauses, Shapers: d.Shapers}
 	}
@@ -134,7 +137,7 @@ func (b *board) status() web.Status {
 	st := web.Status{
 		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dry != nil, Would: b.would,
 		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
-		Capabilities: b.capabilities(),
+		Capabilities: b.capabilities(), Absent: b.absent,
 	}
 	if b.page != nil {
 		st.Page = b.page.Status()

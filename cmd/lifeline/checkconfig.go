@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -46,8 +47,35 @@ func checkConfig(out io.Writer, file string) error {
 			return err
 		}
 	}
+	if err := warnAbsent(out, file); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(out, "%s: good\n", file)
 	return err
+}
+
+// warnAbsent tells of settings for links that this host does not have. A file
+// may be checked on another host than its own, so that is no mistake.
+func warnAbsent(out io.Writer, file string) error {
+	links, err := net.Interfaces()
+	if err != nil {
+		_, err = fmt.Fprintf(out, "%s: not tried: whether its links are there: %v\n", file, err)
+		return err
+	}
+	there := make([]string, len(links))
+	for i, l := range links {
+		there[i] = l.Name
+	}
+	warnings, err := configs.WarnAbsent(file, there)
+	if err != nil {
+		return usage(err)
+	}
+	for _, w := range warnings {
+		if _, err := fmt.Fprintln(out, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadConfig reads the named file, else the usual one, else the defaults. It

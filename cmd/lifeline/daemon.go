@@ -76,6 +76,7 @@ func (d *daemon) wire() error {
 		return err
 	}
 	d.board = newBoard(d.log, d.journal, d.alerts, d.acts, s)
+	d.board.absence = absence{cfg: d.cfg, log: d.log}
 	pins := make(chan watchdog.Pinning, 16)
 	d.loop = &watchdog.Loop{
 		Engine: watchdog.NewEngine(d.cfg.Engine(), d.learnt()),

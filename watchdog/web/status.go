@@ -28,6 +28,7 @@ type Status struct {
 	Management   string                `json:"management"` // reachable, unreachable or unknown
 	Reboot       watchdog.Reboot       `json:"reboot"`
 	Links        []watchdog.Link       `json:"links"`
+	Absent       []string              `json:"absent,omitempty"` // settings for links that are not there, and the mend
 	Paths        []watchdog.Path       `json:"paths"`
 	Control      []watchdog.LinkState  `json:"control"`
 	Transfers    []Transfer            `json:"transfers"`

@@ -69,6 +69,9 @@ func (st Status) links(p printer) {
 		}
 		p("%s\t%s\t%s\t%s\t%s\n", l.Name, rate(l.Rates[watchdog.Rx]), rate(l.Rates[watchdog.Tx]), delay(l), carrier)
 	}
+	for _, a := range st.Absent {
+		p("%s\n", a)
+	}
 	for _, c := range st.Control {
 		p("%s %s\t%s\t%d transfers\t%s\t%s\n", c.Name, c.Direction, c.Phase, c.Transfers, capacity(c), c.Why)
 	}

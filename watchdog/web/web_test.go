@@ -89,6 +89,7 @@ func sample() Status {
 			Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: "eth0 rx", Severity: watchdog.Warning, Since: time.Unix(1050, 0), Evidence: "much"}},
 		},
 	})
+	st.Absent = []string{"this host has no link \"eht0\""}
 	st.Spent = []watchdog.Spent{{Remedy: "pause", Target: "t7", Used: 1, PerHour: 30}, {Remedy: "pause", Target: "t8", Used: 4, PerHour: 30},
 		{Remedy: "shaper", Target: "link eth0 tx", Used: 120, PerHour: 120}}
 	st.Control[0].Needless = 3 * time.Minute
@@ -104,6 +105,7 @@ func TestText(t *testing.T) {
 	}
 	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
 		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", `\x1b`,
+		"\nthis host has no link \"eht0\"\n",
 		"pause   t8            4 of 30 within an hour (1 others less)", "shaper  link eth0 tx  120 of 120 within an hour\n", "limits  eth0 rx       3m0s without a sign of need",
 		"no: no ifb; left: window", "192.0.2.77"} {
 		if !strings.Contains(b.String(), want) {
