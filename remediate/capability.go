@@ -67,6 +67,7 @@ var leftWithout = map[string]string{
 	remedyPacing:   "outgoing transfers: fewer running at a time",
 	remedyPriority: "outgoing transfers: pacing; no shaper for them",
 	remedyPause:    "limits only",
+	remedyBursts:   "pacing with bursts of up to 64 KB on short paths",
 	remedyGuard:    "socket limits only: they end with their connections",
 }
 

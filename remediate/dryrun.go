@@ -33,6 +33,9 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 	for k := range want.Shapers {
 		next[fmt.Sprintf("link %d %v", k.Link, k.Direction)] = remedyShaper
 	}
+	if want.SmallBursts {
+		next["host"] = remedyBursts
+	}
 	for _, target := range slices.Sorted(maps.Keys(next)) {
 		if what := next[target]; d.last[target] != what {
 			d.count(d.last[target], what)
@@ -54,6 +57,7 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 
 func (d *DryRun) count(was, is string) {
 	switch {
+	case is == remedyBursts: // goes with limits, which are counted
 	case is == remedyShaper:
 		d.Shapers++
 	case strings.Contains(is, remedyPause) && !strings.Contains(was, remedyPause):

@@ -41,6 +41,7 @@ type Settings struct {
 	NoPause   string // why nothing may be paused; "" when it may
 	NoShaper  string // why no shaper may be made; "" when it may
 	FullClamp bool   // the kernel was seen to bear a clamp on a full receiver
+	Bursts    bool   // the kernel's bursts may be made small
 }
 
 // Enforcer makes the kernel match what is desired. It is used by one goroutine.
@@ -50,6 +51,7 @@ type Enforcer struct {
 	kernel   kernel
 	lease    Lease
 	shaper   Shaper
+	bursts   *bursts // nil when they are left as they are
 	subjects map[watchdog.TransferID]*subject
 	last     time.Time
 	turns    int
@@ -72,13 +74,29 @@ func (e *Enforcer) Apply(ctx context.Context, want watchdog.Desired, transfers [
 	e.see(transfers, want, now)
 	subjects := e.sorted()
 	e.record(subjects)
+	small := e.shorten(want.SmallBursts, now)
 	for _, s := range subjects {
 		e.tune(s, now)
 		e.turn(s, now, tick)
 	}
 	shapers := e.shape(want, subjects)
 	e.settle(subjects)
-	return e.outcome(shapers, now)
+	o := e.outcome(shapers, now)
+	o.SmallBursts = small
+	return o
+}
+
+// shorten makes the kernel's bursts small, or as they were, and says whether we
+// hold them small.
+func (e *Enforcer) shorten(want bool, now time.Time) bool {
+	if e.bursts == nil {
+		return false
+	}
+	small, err := e.bursts.apply(want, now)
+	if err != nil {
+		e.fail(remedyBursts, "host", err)
+	}
+	return small
 }
 
 func (e *Enforcer) fail(remedy, target string, err error) {

@@ -17,11 +17,9 @@ func Self() (ledger.Identity, error) {
 	if boot == "" {
 		return ledger.Identity{}, errors.New("read boot id: is /proc mounted?")
 	}
-	var ns unix.Stat_t
-	// Not /proc/self: that is the main thread, and one that was lent out to
-	// another namespace may be parked there.
-	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
-		return ledger.Identity{}, fmt.Errorf("network namespace: %w", err)
+	netns, err := netnsInode()
+	if err != nil {
+		return ledger.Identity{}, err
 	}
 	st, err := readStat(os.Getpid())
 	if err != nil {
@@ -29,7 +27,18 @@ func Self() (ledger.Identity, error) {
 	}
 	return ledger.Identity{
 		Boot:   boot,
-		Netns:  ns.Ino,
+		Netns:  netns,
 		Daemon: watchdog.ProcID{PID: os.Getpid(), Start: st.start},
 	}, nil
+}
+
+// netnsInode names this process's network namespace.
+func netnsInode() (uint64, error) {
+	var ns unix.Stat_t
+	// Not /proc/self: that is the main thread, and one that was lent out to
+	// another namespace may be parked there.
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
+		return 0, fmt.Errorf("network namespace: %w", err)
+	}
+	return ns.Ino, nil
 }

@@ -13,7 +13,7 @@ import (
 // shapers to shaper, which may be nil.
 func New(l *ledger.Ledger, lease Lease, shaper Shaper, s Settings) *Enforcer {
 	s.Budget = s.Budget.orDefault()
-	return &Enforcer{
+	e := &Enforcer{
 		settings: s,
 		ledger:   l,
 		kernel:   newKernel(&Handles{}),
@@ -21,6 +21,10 @@ func New(l *ledger.Ledger, lease Lease, shaper Shaper, s Settings) *Enforcer {
 		shaper:   shaper,
 		subjects: map[watchdog.TransferID]*subject{},
 	}
+	if s.Bursts {
+		e.bursts = &bursts{knob: burstSetting, ledger: l, netns: l.Identity().Netns}
+	}
+	return e
 }
 
 // releaseTime is how long undoing may wait for receivers that are full.
@@ -37,6 +41,9 @@ func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
 	defer cancel()
 	err := settleUndo(e.ledger, u.Undo(ctx, e.ledger.Live()))
 	e.subjects = map[watchdog.TransferID]*subject{}
+	if e.bursts != nil {
+		e.bursts.entry, e.bursts.wanted = nil, false
+	}
 	e.kernel.keep(func(watchdog.ProcID) bool { return false })
 	return err
 }

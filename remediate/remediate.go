@@ -1,7 +1,7 @@
 // Package remediate makes the kernel match the limits that were decided:
-// receive windows, pacing, shapers, and stopped processes. Every change is
-// written to the ledger before it is made, and every change has an undo that a
-// guard process performs when the daemon cannot.
+// receive windows, pacing, shapers, TCP's bursts, and stopped processes. Every
+// change is written to the ledger before it is made, and every change has an
+// undo that a guard process performs when the daemon cannot.
 package remediate
 
 import (
@@ -25,6 +25,7 @@ const (
 	remedyPriority = "priority"
 	remedyPause    = "pause"
 	remedyShaper   = "shaper"
+	remedyBursts   = "small-bursts"
 	remedyLedger   = "ledger"
 	remedyGuard    = "guard"
 )

@@ -46,14 +46,14 @@ func daemonRole() error {
 	}
 	defer l.Close()
 	g := &Guardian{Argv: play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	e := New(l, g, nil, Settings{})
+	e := New(l, g, nil, Settings{Bursts: true})
 	for {
 		transfers, want, err := orders(dir)
 		if err != nil {
 			return err
 		}
 		o := e.Apply(ctx, want, transfers)
-		fmt.Println("limits", len(o.Limits), "stopped", len(o.Stopped), "guard", g.PID(), "failed", o.Failed)
+		fmt.Println("limits", len(o.Limits), "stopped", len(o.Stopped), "guard", g.PID(), "small", o.SmallBursts, "failed", o.Failed)
 		select {
 		case <-ctx.Done():
 			err := e.ReleaseAll(context.Background(), Undoer{})
@@ -63,6 +63,9 @@ func daemonRole() error {
 		}
 	}
 }
+
+// wantSmall is the file in a daemon's directory that asks for small bursts.
+const wantSmall = "small"
 
 // order is a transfer and what is wanted for it.
 type order struct {
@@ -76,12 +79,14 @@ func orders(dir string) ([]watchdog.Transfer, watchdog.Desired, error) {
 	if err != nil {
 		return nil, want, err
 	}
-	var os []order
-	if err := json.Unmarshal(b, &os); err != nil {
+	var given []order
+	if err := json.Unmarshal(b, &given); err != nil {
 		return nil, want, err
 	}
+	_, err = os.Stat(filepath.Join(dir, wantSmall))
+	want.SmallBursts = err == nil
 	var ts []watchdog.Transfer
-	for _, o := range os {
+	for _, o := range given {
 		ts = append(ts, o.Transfer)
 		want.Limits[o.Transfer.ID] = o.Limit
 	}

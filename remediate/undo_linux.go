@@ -38,7 +38,7 @@ const (
 )
 
 // Undo takes back all changes of entries: processes run again first, then
-// queues go, last added first, then socket limits. One failure never stops
+// queues and settings go, last added first, then socket limits. One failure never stops
 // the others. A receiver that is full is waited for until ctx ends, as a
 // clamp changed then can wedge the connection on some kernels. The
 // results are in the order of entries.
@@ -65,6 +65,8 @@ func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Undone {
 		switch e.Kind {
 		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB:
 			out[i].Err = u.removeTC(e)
+		case ledger.Bursts:
+			out[i].Err = restoreBursts(e)
 		}
 	}
 	u.freeSockets(ctx, out, sockets)

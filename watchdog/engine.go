@@ -47,6 +47,7 @@ type Engine struct {
 	conditions  conditions
 	tenures     map[ShaperKey]*tenure
 	soundings   map[int]*sounding // by ifindex of the physical link
+	bursts      bursts
 	errors      map[string]*errorWindow
 	carriers    map[string]bool // links that were seen with a carrier
 	used        map[string]bool // links that are hardware, or that transfers or probes went over
@@ -110,6 +111,7 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 		d.Tick = min(d.Tick, j.out.Tick)
 		outs = append(outs, j)
 	}
+	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
 	d.Conditions, d.Changes = e.conditions.step(s, e.findings(s, links, outs, stands))
 	return d
 }

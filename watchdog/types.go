@@ -278,6 +278,8 @@ type ShaperKey struct {
 type Desired struct {
 	Limits  map[TransferID]Limit
 	Shapers map[ShaperKey]float64 // bytes/s for all transfers of that link and direction
+	// SmallBursts asks that TCP hands down no more at once the shorter a path is.
+	SmallBursts bool
 }
 
 // Outcome is what stands after Desired was applied.
@@ -287,12 +289,14 @@ type Outcome struct {
 	Shapers map[ShaperKey]float64 // in place
 	Failed  []Failure
 	Spent   []Spent // budgets of which anything is used
+	// SmallBursts says that we hold the kernel's bursts small.
+	SmallBursts bool
 }
 
 // Failure is one remedy that could not be applied or undone.
 type Failure struct {
-	Remedy string `json:"remedy"` // window, pacing, shaper, pause
-	Target string `json:"target"` // transfer or link
+	Remedy string `json:"remedy"` // window, pacing, shaper, pause, small-bursts
+	Target string `json:"target"` // transfer, link or host
 	Err    string `json:"error"`
 	// Instead is what does its work meanwhile; empty: nothing does.
 	Instead string `json:"instead,omitempty"`
@@ -308,7 +312,7 @@ type Spent struct {
 
 // Capability is one mechanism that was tried at start-up.
 type Capability struct {
-	Name      string `json:"name"` // window, pacing, priority, pause, shaper-egress, shaper-ingress, proc-connector, icmp
+	Name      string `json:"name"` // window, pacing, priority, pause, shaper-egress, shaper-ingress, small-bursts, proc-connector, icmp
 	Available bool   `json:"available"`
 	Why       string `json:"why,omitempty"`  // the likely cause when it is not
 	Left      string `json:"left,omitempty"` // what is used in its place

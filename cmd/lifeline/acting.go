@@ -52,7 +52,8 @@ func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
 		a.Actor = a.dry
-		a.capabilities = remediate.Try(ctx, []string{self, trialCommand}).Capabilities
+		_, alone := remediate.Outlives()
+		a.capabilities = append(remediate.Try(ctx, []string{self, trialCommand}).Capabilities, remediate.BurstCapability(alone))
 		var err error
 		a.shaper, _, err = remediate.NewLinkShaper(nil, remediate.ShaperOptions{Untried: true})
 		return a, err
@@ -75,13 +76,14 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	}
 	a.capabilities = append(trials.Capabilities, shaperCaps...)
 	place, alone := remediate.Outlives()
-	a.capabilities = append(a.capabilities, remediate.GuardCapability(alone))
+	bursts := remediate.BurstCapability(alone)
+	a.capabilities = append(a.capabilities, bursts, remediate.GuardCapability(alone))
 	a.guard = &remediate.Guardian{
 		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
 	settings := remediate.Settings{
-		FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone,
+		FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone, Bursts: bursts.Available,
 		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
 	}
 	if alone == "" && !remediate.Available(a.capabilities, "pause") {

@@ -36,6 +36,7 @@ type board struct {
 	absent []string   // settings for links that are not there
 	would  *web.Would // nil unless in a dry run
 	phases map[watchdog.ShaperKey]stance
+	small  bool // the kernel's bursts
 	saved  time.Time
 }
 
@@ -67,6 +68,10 @@ func (b *board) tell(r watchdog.Report) {
 	}
 	for _, l := range r.Decision.Links {
 		b.phase(r.Snapshot.Wall, l)
+	}
+	if small := r.Outcome.SmallBursts; small != b.small {
+		b.small = small
+		b.log.Info("bursts of TCP", "small", small, "setting", "net.ipv4.tcp_tso_rtt_log")
 	}
 	if b.journal != nil && r.Snapshot.Wall.Sub(b.saved) > saveEvery && len(r.Learnt) > 0 {
 		b.saved = r.Snapshot.Wall

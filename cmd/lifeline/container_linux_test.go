@@ -74,9 +74,9 @@ func TestContainerWithoutGuard(t *testing.T) {
 			if !c.Available {
 				t.Errorf("%s: %s", c.Name, c.Why)
 			}
-		case "guard":
+		case "guard", "small-bursts":
 			if c.Available || !strings.Contains(c.Why, "without a guard outside") || c.Left == "" {
-				t.Errorf("guard: %+v", c)
+				t.Errorf("%s: %+v", c.Name, c)
 			}
 		}
 	}

@@ -198,7 +198,7 @@ func TestServiceUnderSystemd(t *testing.T) {
 	m.until("the status line is told", func() bool { return strings.HasPrefix(m.show("StatusText"), "management ") })
 	m.until("every mechanism works in the unit", func() bool {
 		status := strings.Join(strings.Fields(m.run("lifeline", "status")), " ")
-		for _, name := range []string{"window", "pacing", "priority", "pause", "shaper-egress", "shaper-ingress", "guard"} {
+		for _, name := range []string{"window", "pacing", "priority", "pause", "shaper-egress", "shaper-ingress", "small-bursts", "guard"} {
 			if !strings.Contains(status, " "+name+" yes") {
 				return false
 			}

@@ -20,6 +20,7 @@ const (
 	Class    Kind = "class"    // a class of a qdisc
 	Filter   Kind = "filter"   // a filter on a qdisc
 	IFB      Kind = "ifb"      // a link of kind ifb
+	Bursts   Kind = "bursts"   // net.ipv4.tcp_tso_rtt_log of a network namespace
 )
 
 // TC names one traffic-control object or link of ours: enough to find it again,
@@ -40,8 +41,9 @@ type Entry struct {
 	Kind     Kind                `json:"kind"`
 	Transfer watchdog.TransferID `json:"transfer,omitempty"`
 	Socket   watchdog.Socket     `json:"socket,omitzero"` // Window, Pacing, Priority, Buffer
-	Was      int                 `json:"was,omitempty"`   // Priority: the application's last value; Buffer: bytes
-	Set      int                 `json:"set,omitempty"`   // Priority: ours; undone only while it stands
+	Was      int                 `json:"was,omitempty"`   // Priority: the application's last value; Buffer: bytes; Bursts: the setting
+	Set      int                 `json:"set,omitempty"`   // Priority, Bursts: ours; undone only while it stands
+	Netns    uint64              `json:"netns,omitempty"` // Bursts: inode of the network namespace
 	Proc     watchdog.ProcID     `json:"proc,omitzero"`   // Pause
 	Parents  []watchdog.ProcID   `json:"parents,omitempty"`
 	TC       TC                  `json:"tc,omitzero"` // Qdisc, Class, Filter, IFB
@@ -55,6 +57,8 @@ func (e Entry) Key() string {
 		return fmt.Sprintf("%s:%d:%d", e.Kind, e.Socket.Netns, e.Socket.Inode)
 	case Pause:
 		return fmt.Sprintf("%s:%s", e.Kind, e.Proc)
+	case Bursts:
+		return fmt.Sprintf("%s:%d", e.Kind, e.Netns)
 	default:
 		t := e.TC
 		return fmt.Sprintf("%s:%d:%s:%s:%x:%x:%d:%d", e.Kind, t.Link, t.Name, t.Kind, t.Handle, t.Parent, t.Prio, t.Proto)
@@ -68,6 +72,8 @@ func (e Entry) String() string {
 		return fmt.Sprintf("%s of transfer %s (%s -> %s)", e.Kind, e.Transfer, e.Socket.Local, e.Socket.Remote)
 	case Pause:
 		return fmt.Sprintf("pause of process %d of transfer %s", e.Proc.PID, e.Transfer)
+	case Bursts:
+		return fmt.Sprintf("net.ipv4.tcp_tso_rtt_log (%d, before %d)", e.Set, e.Was)
 	case IFB:
 		return fmt.Sprintf("link %s (ifb)", e.TC.Name)
 	default:

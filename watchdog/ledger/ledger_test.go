@@ -96,6 +96,25 @@ func TestLaterEntryWithTheSameKeyReplaces(t *testing.T) {
 	wantLive(t, dir, []Entry{b, window(2)})
 }
 
+func TestUndoneAndMadeAgainIsOneChange(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, here)
+	bursts := Entry{Kind: Bursts, Netns: 7, Was: 9}
+	mustAppend(t, l, window(1))
+	for range 3 {
+		mustAppend(t, l, bursts)
+		if err := l.Done(bursts.Key()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustAppend(t, l, bursts)
+	want := []Entry{window(1), bursts}
+	wantLive(t, dir, want)
+	if d := cmp.Diff(want, l.Live(), addrs); d != "" {
+		t.Errorf("in memory (-want +got):\n%s", d)
+	}
+}
+
 func TestNextDaemonKeepsWhatTheDeadOneLeft(t *testing.T) {
 	dir := t.TempDir()
 	mustAppend(t, open(t, dir, here), window(1), paused(3))

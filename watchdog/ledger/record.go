@@ -81,11 +81,10 @@ type State struct {
 
 // Live lists the changes that are not undone, oldest first.
 func (s *State) Live() []Entry {
+	s.prune() // a change that was undone and made again is one change
 	out := make([]Entry, 0, len(s.live))
 	for _, k := range s.order {
-		if e, ok := s.live[k]; ok {
-			out = append(out, e)
-		}
+		out = append(out, s.live[k])
 	}
 	return out
 }

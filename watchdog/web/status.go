@@ -31,6 +31,7 @@ type Status struct {
 	Absent       []string              `json:"absent,omitempty"` // settings for links that are not there, and the mend
 	Paths        []watchdog.Path       `json:"paths"`
 	Control      []watchdog.LinkState  `json:"control"`
+	SmallBursts  bool                  `json:"small_bursts"` // TCP's bursts are held small (net.ipv4.tcp_tso_rtt_log)
 	Transfers    []Transfer            `json:"transfers"`
 	Conditions   []watchdog.Condition  `json:"conditions"`
 	Failures     []watchdog.Failure    `json:"failures"`
@@ -65,6 +66,7 @@ func (st *Status) Fill(r watchdog.Report) {
 	st.Reboot = r.Snapshot.Reboot
 	st.Links, st.Paths = r.Snapshot.Links, r.Snapshot.Paths
 	st.Control, st.Conditions = r.Decision.Links, r.Decision.Conditions
+	st.SmallBursts = r.Outcome.SmallBursts
 	st.Failures, st.ProbeErrors, st.Spent = r.Outcome.Failed, r.Snapshot.Errors, r.Outcome.Spent
 	names := map[int]string{}
 	for _, l := range r.Snapshot.Links {

@@ -75,6 +75,9 @@ func (st Status) links(p printer) {
 	for _, c := range st.Control {
 		p("%s %s\t%s\t%d transfers\t%s\t%s\n", c.Name, c.Direction, c.Phase, c.Transfers, capacity(c), c.Why)
 	}
+	if st.SmallBursts {
+		p("TCP's bursts are held small: net.ipv4.tcp_tso_rtt_log is 0 for now\n")
+	}
 }
 
 func (st Status) paths(p printer) {

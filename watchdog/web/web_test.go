@@ -83,6 +83,7 @@ func sample() Status {
 				Socket: watchdog.Socket{Remote: netip.MustParseAddrPort("192.0.2.77:4000")},
 				File:   watchdog.File{Name: "evil\x1b[2Jname", Pos: 50, Size: 100}}},
 		},
+		Outcome: watchdog.Outcome{SmallBursts: true},
 		Decision: watchdog.Decision{
 			Desired:    watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": {Window: 4096}}},
 			Links:      []watchdog.LinkState{{Link: 2, Name: "eth0", Phase: control.Engaged, Capacity: 12.5e6, Transfers: 1}},
@@ -104,7 +105,7 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
-		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", `\x1b`,
+		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", "bursts are held small", `\x1b`,
 		"\nthis host has no link \"eht0\"\n",
 		"pause   t8            4 of 30 within an hour (1 others less)", "shaper  link eth0 tx  120 of 120 within an hour\n", "limits  eth0 rx       3m0s without a sign of need",
 		"no: no ifb; left: window", "192.0.2.77"} {
