@@ -110,17 +110,18 @@ func (e *Engine) findCarrier(l Link) finding {
 // findVanished reports a link that is gone. Virtual links come and go with
 // containers: their end is nobody's alarm unless it was used.
 func (e *Engine) findVanished(s Snapshot, seen map[string]bool) []finding {
-	if len(s.Links) == 0 {
-		return nil // nothing could be read: unknown
-	}
 	e.noteUse(s)
 	var fs []finding
+	gone := True
+	if s.Blind("nic") {
+		gone = Unknown
+	}
 	for name := range e.carriers {
 		switch {
 		case seen[name]:
 		case e.used[name]:
-			fs = append(fs, finding{LinkDown, name, True, Critical, "the link is gone"})
-		default:
+			fs = append(fs, finding{LinkDown, name, gone, Critical, "the link is gone"})
+		case gone == True:
 			delete(e.carriers, name)
 		}
 	}

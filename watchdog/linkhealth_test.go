@@ -90,7 +90,11 @@ func TestLinkDown(t *testing.T) {
 	if got := truthOf(see(spare), LinkDown, "veth1"); got == True {
 		t.Error("a container's link that ended is an alarm")
 	}
-	if got := truthOf(see(), LinkDown, "eth0"); got != Unknown {
+	if got := truthOf(see(), LinkDown, "eth0"); got != True {
+		t.Errorf("the last link vanished: %v", got)
+	}
+	blind := Snapshot{Errors: []ProbeError{{"nic", "no permission"}}}
+	if got := truthOf(e.findLinks(blind), LinkDown, "eth0"); got != Unknown {
 		t.Errorf("no link could be read: %v, want unknown", got)
 	}
 }

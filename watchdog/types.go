@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lifeline/watchdog/control"
@@ -257,6 +258,11 @@ type Snapshot struct {
 	// Management is what the probes of management hosts say together.
 	Management control.Reach `json:"management"`
 	Errors     []ProbeError  `json:"errors,omitempty"`
+}
+
+// Blind tells whether that probe could not look.
+func (s *Snapshot) Blind(probe string) bool {
+	return slices.ContainsFunc(s.Errors, func(e ProbeError) bool { return e.Probe == probe })
 }
 
 // Limit is what is wanted for one transfer. The zero value is freedom.

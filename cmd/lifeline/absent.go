@@ -19,8 +19,7 @@ type absence struct {
 // look takes one turn and gives what is to be said in the status. The log gets
 // what changed. Where links could not be seen, nothing is.
 func (a *absence) look(s watchdog.Snapshot) []string {
-	blind := slices.ContainsFunc(s.Errors, func(e watchdog.ProbeError) bool { return e.Probe == "nic" })
-	if blind || len(a.cfg.Link) < 2 { // there is always the default's table
+	if s.Blind("nic") || len(a.cfg.Link) < 2 { // there is always the default's table
 		return nil
 	}
 	names := make([]string, len(s.Links))
