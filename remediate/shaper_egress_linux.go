@@ -25,7 +25,7 @@ func (e foreignError) Error() string {
 type egress struct {
 	t     *tc
 	prio  *priorities
-	ports []uint16 // of the ssh servers of this host
+	ports func() []uint16 // by which people get in over ssh; may be nil
 }
 
 // free says why no shaper may be put there; nil when it may.
@@ -129,7 +129,7 @@ func (e egress) fill(link int, s shaping, state linkState) error {
 	if err := e.addRsyncLeaf(link, s, state); err != nil {
 		return fmt.Errorf("queue of rsync's class: %w", err)
 	}
-	for _, f := range mgmtFilters(link, e.ports) {
+	for _, f := range mgmtFilters(link, e.sshPorts()) {
 		if err := e.t.h.FilterAdd(f); err != nil {
 			return fmt.Errorf("filter for management: %w", err)
 		}
@@ -146,6 +146,23 @@ func (e egress) addRsyncLeaf(link int, s shaping, state linkState) error {
 		}
 	}
 	return e.t.addLeaf(link, "pfifo", leafRsync, classRsync, queueLen(state))
+}
+
+// mostPorts is how many ports have room among the nodes of our filters, beside
+// the two of ping.
+const mostPorts = (maxLinkNodes - 2) / 2
+
+// sshPorts are the ports whose packets are management's; the first ones where
+// there are very many.
+func (e egress) sshPorts() []uint16 {
+	var ports []uint16
+	if e.ports != nil {
+		ports = e.ports()
+	}
+	if len(ports) == 0 {
+		return []uint16{22}
+	}
+	return ports[:min(len(ports), mostPorts)]
 }
 
 // mgmtFilters send ping and the answers of the ssh servers to their class.

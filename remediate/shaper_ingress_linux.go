@@ -94,6 +94,9 @@ func (g ingress) entrance(link int) (uint32, error) {
 }
 
 func (g ingress) addIFB(link int, s shaping) (int, error) {
+	if err := ifbLoaded(system{}); err != nil {
+		return 0, err
+	}
 	name, hw := ifbName(link), ifbAddr(link)
 	dev := &netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: hw[:], TxQLen: ifbQueue}}
 	if err := g.t.h.LinkAdd(dev); err != nil {

@@ -13,21 +13,17 @@ import (
 
 // ShaperOptions are what a LinkShaper needs to know of the host.
 type ShaperOptions struct {
-	SSHPorts []uint16 // of the ssh servers of this host; nil is 22
-	PerHour  int      // times that one may be put up on a link and direction; 0 is 120
-	Untried  bool     // do not try what the kernel can: that may load modules. Only Can is of use then
+	// SSHPorts gives the ports by which people get in over ssh, when a shaper is
+	// put up; none, or nil, is 22.
+	SSHPorts func() []uint16
+	PerHour  int  // times that one may be put up on a link and direction; 0 is 120
+	Untried  bool // do not try what the kernel can: that may load modules. Only Can is of use then
 }
 
 // NewLinkShaper makes a shaper for the links of the calling thread's network
 // namespace. It tries in a scratch namespace what the kernel can do, and says
 // so; where it can do nothing the LinkShaper refuses everything.
 func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.Capability, error) {
-	if len(o.SSHPorts) == 0 {
-		o.SSHPorts = []uint16{22}
-	}
-	if len(o.SSHPorts) > (maxLinkNodes-2)/2 {
-		return nil, nil, fmt.Errorf("%d ssh ports are too many", len(o.SSHPorts))
-	}
 	t, err := openTC()
 	if err != nil {
 		return nil, nil, err

@@ -24,14 +24,16 @@ var capDirection = map[string]watchdog.Direction{capEgress: watchdog.Tx, capIngr
 
 // ProbeShaper tries in a network namespace of its own whether packets can be
 // shaped: going out by SO_PRIORITY, coming in through an ifb. The kernel may
-// load modules for it (sch_htb, ifb, act_mirred and so on), which stay.
+// load modules for it (sch_htb, act_mirred and so on), which stay; the one whose
+// loading would make links, ifb, is loaded so that it makes none.
 func ProbeShaper() []watchdog.Capability {
-	out := []watchdog.Capability{
-		{Name: capEgress, Left: "pacing of each socket"},
-		{Name: capIngress, Left: "receive window of each socket"},
-	}
+	out := NoShaperCapabilities("")
+	noIFB := loadIFB(system{})
 	for i, try := range []func(*tc, int, int) error{tryEgress, tryIngress} {
 		err := inScratch(try)
+		if out[i].Name == capIngress && noIFB != nil {
+			err = noIFB // says more
+		}
 		out[i].Available = err == nil
 		if err != nil {
 			out[i].Why = err.Error()
@@ -40,6 +42,14 @@ func ProbeShaper() []watchdog.Capability {
 		}
 	}
 	return out
+}
+
+// NoShaperCapabilities are the shaper's capabilities where none may be made.
+func NoShaperCapabilities(why string) []watchdog.Capability {
+	return []watchdog.Capability{
+		{Name: capEgress, Why: why, Left: "pacing of each socket"},
+		{Name: capIngress, Why: why, Left: "receive window of each socket"},
+	}
 }
 
 // inScratch runs f in a new network namespace with a pair of links.
@@ -106,7 +116,7 @@ var scratchFlow = flow{netip.MustParseAddrPort("192.0.2.1:873"), netip.MustParse
 
 // tryEgress sends a packet with our SO_PRIORITY and looks for it in the class.
 func tryEgress(t *tc, near, _ int) error {
-	e := egress{t: t, ports: []uint16{22}}
+	e := egress{t: t}
 	if _, err := e.install(near, shaping{1e6, 10000}); err != nil {
 		return missing(err)
 	}

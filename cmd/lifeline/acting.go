@@ -36,7 +36,8 @@ type acting struct {
 	reached      bool // a real transfer's socket was tried
 
 	enforcer *remediate.Enforcer
-	shaper   *remediate.LinkShaper
+	shaper   *remediate.LinkShaper // nil where none may be made
+	ports    func() []uint16       // by which people get in over ssh; set before anything runs
 	guard    *remediate.Guardian
 	ledger   *ledger.Ledger
 	lock     *remediate.Lock
@@ -70,14 +71,13 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 		return err
 	}
 	trials := remediate.Try(ctx, []string{self, trialCommand})
-	var shaperCaps []watchdog.Capability
-	if a.shaper, shaperCaps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{PerHour: cfg.Budget.Shapers}); err != nil {
+	place, alone := remediate.Outlives()
+	shaperCaps, err := a.makeShaper(cfg, alone)
+	if err != nil {
 		return fmt.Errorf("shaper: %w", err)
 	}
-	a.capabilities = append(trials.Capabilities, shaperCaps...)
-	place, alone := remediate.Outlives()
 	bursts := remediate.BurstCapability(alone)
-	a.capabilities = append(a.capabilities, bursts, remediate.GuardCapability(alone))
+	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{bursts, remediate.GuardCapability(alone)})
 	a.guard = &remediate.Guardian{
 		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
@@ -89,9 +89,29 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if alone == "" && !remediate.Available(a.capabilities, "pause") {
 		settings.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
 	}
-	a.enforcer = remediate.New(a.ledger, a.guard, a.shaper, settings)
+	var shaper remediate.Shaper // nil, not a nil of a type
+	if a.shaper != nil {
+		shaper = a.shaper
+	}
+	a.enforcer = remediate.New(a.ledger, a.guard, shaper, settings)
 	a.Actor = a.enforcer
 	return nil
+}
+
+// makeShaper tries what the kernel can do, which may load modules; where no
+// shaper may be made, for the reason given, nothing is tried.
+func (a *acting) makeShaper(cfg configs.Config, forbidden string) (caps []watchdog.Capability, err error) {
+	if forbidden != "" {
+		return remediate.NoShaperCapabilities(forbidden), nil
+	}
+	ports := func() []uint16 {
+		if a.ports == nil {
+			return nil
+		}
+		return a.ports()
+	}
+	a.shaper, caps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{PerHour: cfg.Budget.Shapers, SSHPorts: ports})
+	return caps, err
 }
 
 // takeLedger locks the run directory and undoes what its ledger lists.

@@ -114,6 +114,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.acts.ports = transfers.SSHPorts
 	softnet, err := host.NewSoftnet("/proc")
 	if err != nil {
 		return nil, err

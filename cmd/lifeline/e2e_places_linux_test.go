@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,19 +92,23 @@ func TestShapedLinkVanishes(t *testing.T) {
 		name string
 		do   []string // NETNS is another namespace
 		gone bool
+		dir  lab.Direction
 	}{
-		{"renamed", []string{"link", "set", "eth0", "name", "lan9"}, false},
-		{"deleted", []string{"link", "del", "eth0"}, true},
-		{"moved", []string{"link", "set", "eth0", "netns", "NETNS", "name", "lan9"}, true},
+		{"renamed", []string{"link", "set", "eth0", "name", "lan9"}, false, lab.Push},
+		{"deleted", []string{"link", "del", "eth0"}, true, lab.Push},
+		{"moved", []string{"link", "set", "eth0", "netns", "NETNS", "name", "lan9"}, true, lab.Pull},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := setStage(t, lab.Options{}, "")
-			s.start(lab.Transfers{N: 4, Dir: lab.Push})
+			s := setStage(t, lab.Options{SSHPort: sshPort}, "[link.default]\ncapacity_rx = \"100Mbit\"\ncapacity_tx = \"100Mbit\"")
+			s.start(lab.Transfers{N: 4, Dir: c.dir})
 			s.until("a shaper stands", func() bool {
 				return len(s.ours()) == 4 && s.each(func(x web.Transfer) bool { return x.InForce.Shape })
 			})
 			if !showsShaper(s.dump()) {
 				t.Fatal("no shaper is seen where one stands: the test shows nothing")
+			}
+			if c.dir == lab.Pull {
+				s.managementHasItsClass()
 			}
 			_, other := s.lab.Mgmt.Netns()
 			args := strings.Split(strings.Replace(strings.Join(c.do, " "), "NETNS", filepath.Base(other), 1), " ")
@@ -134,6 +139,34 @@ func TestShapedLinkVanishes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sshPort is where the sshd of some labs listens.
+const sshPort = 2222
+
+// managementHasItsClass checks that what leaves the port of sshd goes before
+// everything else, though it is not the usual one: the administrator's answers
+// are counted in that class.
+func (s *stage) managementHasItsClass() {
+	s.Helper()
+	filter := s.tc("filter", "show", "dev", "eth0")
+	if want := fmt.Sprintf("match %04x0000/ffff0000 at 20", sshPort); !strings.Contains(filter, want) {
+		s.Errorf("no %q among the filters:\n%s", want, filter)
+	}
+	s.until("management's packets are in their class", func() bool {
+		_, class, found := strings.Cut(s.tc("-s", "class", "show", "dev", "eth0"), "class htb 4c46:10 ")
+		return found && !strings.Contains(strings.SplitN(class, "class ", 2)[0], "Sent 0 bytes")
+	})
+}
+
+// tc runs tc(8) on the server.
+func (s *stage) tc(args ...string) string {
+	s.Helper()
+	out, err := s.lab.Srv.Command(s.Context(), "tc", args...).CombinedOutput()
+	if err != nil {
+		s.Fatalf("tc %v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // showsShaper tells whether a dump shows a shaper.

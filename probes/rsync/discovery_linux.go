@@ -260,6 +260,7 @@ func (d *discovery) listSessions(now time.Time) {
 			Peer: s.Remote.Addr(), Local: s.Local, Since: now.Add(-age), Authenticated: true,
 		})
 	}
+	d.probe.sshPorts = sshPortsOf(d.scan, sshds, d.probe.netns, d.probe.sessions)
 }
 
 // again has a process that is not understood yet read soon.

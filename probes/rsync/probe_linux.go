@@ -48,6 +48,7 @@ type Probe struct {
 	capability watchdog.Capability
 	failures   []watchdog.ProbeError // of discovery
 	sessions   []Session
+	sshPorts   []uint16              // as SSHPorts gives them
 	turns      []watchdog.TransferID // whose state is read next
 	alive      time.Time             // of discovery: its last sign of life
 	lastPID    int                   // that discovery has looked at
