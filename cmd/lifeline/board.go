@@ -20,8 +20,8 @@ import (
 // and the journal. It never waits.
 type board struct {
 	log     *slog.Logger
-	journal *journal.Journal // may be nil
-	alerts  *alert.Alerts    // may be nil
+	journal *journal.Journal
+	alerts  *alert.Alerts // may be nil
 	acts    *acting
 	senses  *senses
 	page    *web.Page // nil when switched off
@@ -73,7 +73,7 @@ func (b *board) tell(r watchdog.Report) {
 		b.small = small
 		b.log.Info("bursts of TCP", "small", small, "setting", "net.ipv4.tcp_tso_rtt_log")
 	}
-	if b.journal != nil && r.Snapshot.Wall.Sub(b.saved) > saveEvery && len(r.Learnt) > 0 {
+	if r.Snapshot.Wall.Sub(b.saved) > saveEvery && len(r.Learnt) > 0 {
 		b.saved = r.Snapshot.Wall
 		if err := b.journal.Put(learntFact, writeLearnt(r.Learnt)); err != nil {
 			b.log.Warn("capacities are not remembered", "error", err)
@@ -125,9 +125,7 @@ func capacity(bytesPerSecond float64) string {
 }
 
 func (b *board) note(at time.Time, kind, text string, data map[string]any) {
-	if b.journal != nil {
-		b.journal.Add(journal.Event{At: at, Kind: kind, Text: text, Data: data})
-	}
+	b.journal.Add(journal.Event{At: at, Kind: kind, Text: text, Data: data})
 }
 
 // capabilities are what was found out about this host.
@@ -142,7 +140,7 @@ func (b *board) status() web.Status {
 	st := web.Status{
 		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dry != nil, Would: b.would,
 		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
-		Capabilities: b.capabilities(), Absent: b.absent,
+		Capabilities: b.capabilities(), Absent: b.absent, Journal: b.journal.Health(),
 	}
 	if b.page != nil {
 		st.Page = b.page.Status()
@@ -155,11 +153,6 @@ func (b *board) status() web.Status {
 		if b.flaw != "" {
 			st.Guard += " (less safe than it should be: " + b.flaw + ")"
 		}
-	}
-	if b.journal != nil {
-		st.Journal = b.journal.Health()
-	} else {
-		st.Journal.Err = "not open: nothing is remembered"
 	}
 	st.Fill(b.last)
 	return st

@@ -36,7 +36,7 @@ type daemon struct {
 	cfg     configs.Config
 	log     *slog.Logger
 	acts    *acting
-	journal *journal.Journal // nil when it could not be opened
+	journal *journal.Journal
 	alerts  *alert.Alerts
 	metrics *metrics.Metrics
 	health  *web.Health
@@ -90,18 +90,26 @@ func (d *daemon) wire() error {
 	return d.listen(pins)
 }
 
-// openJournal opens what is kept on disk. Without it control goes on.
+// openJournal opens what is kept on disk. Without it control goes on, and it is
+// tried again.
 func (d *daemon) openJournal() {
 	j, err := journal.Open(d.cfg.StateDir)
 	if err != nil {
-		d.log.Warn("nothing will be remembered", "error", err)
-		return
-	}
-	if p := j.PutAside(); p != "" {
-		d.log.Warn("the journal was damaged; it is put aside and a new one begun", "old", p)
+		d.log.Warn("nothing is remembered until the journal can be opened, which is tried again", "error", err)
+		j = journal.OpenLater(d.cfg.StateDir, err, journal.Late{Join: joinFacts, Opened: func() {
+			d.log.Info("the journal is open; what earlier runs learnt is used from the next start on")
+			d.tellPutAside()
+		}})
 	}
 	d.journal = j
+	d.tellPutAside()
 	d.tasks = append(d.tasks, j)
+}
+
+func (d *daemon) tellPutAside() {
+	if p := d.journal.PutAside(); p != "" {
+		d.log.Warn("the journal was damaged; it is put aside and a new one begun", "old", p)
+	}
 }
 
 // newSenses makes the probes and their tasks.

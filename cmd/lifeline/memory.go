@@ -1,7 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"lifeline/probes/path"
@@ -25,10 +29,10 @@ type memory struct {
 // Load gives what an earlier daemon knew.
 func (m memory) Load() (path.Memory, error) {
 	var v path.Memory
-	if m.journal == nil {
-		return v, nil
-	}
 	_, err := m.journal.Get(pathsFact, &v)
+	if errors.Is(err, journal.ErrNotOpen) {
+		return v, nil // told already, and joined with it later
+	}
 	if !m.remember {
 		v.Peers = nil
 	}
@@ -37,9 +41,6 @@ func (m memory) Load() (path.Memory, error) {
 
 // Save writes it, without waiting.
 func (m memory) Save(v path.Memory) {
-	if m.journal == nil {
-		return
-	}
 	if !m.remember {
 		v.Peers = nil
 	}
@@ -50,11 +51,8 @@ func (m memory) Save(v path.Memory) {
 
 // learnt gives the capacities of earlier runs.
 func (d *daemon) learnt() map[watchdog.LearntKey]float64 {
-	if d.journal == nil {
-		return nil
-	}
 	var raw map[string]float64
-	if _, err := d.journal.Get(learntFact, &raw); err != nil {
+	if _, err := d.journal.Get(learntFact, &raw); err != nil && !errors.Is(err, journal.ErrNotOpen) {
 		d.log.Warn("earlier capacities are lost", "error", err)
 	}
 	return readLearnt(raw)
@@ -82,4 +80,49 @@ func readLearnt(raw map[string]float64) map[watchdog.LearntKey]float64 {
 		}
 	}
 	return out
+}
+
+// joinFacts joins what an earlier run knew with what this one does, where the
+// journal was opened only when this one had begun to learn. What cannot be read
+// is as good as not there.
+func joinFacts(name string, before, now json.RawMessage) json.RawMessage {
+	join := joinCapacities
+	if name == pathsFact {
+		join = joinPaths
+	}
+	v, err := join(before, now)
+	if err != nil {
+		return now
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return now
+	}
+	return raw
+}
+
+func joinCapacities(before, now json.RawMessage) (any, error) {
+	var old, v map[string]float64
+	err := errors.Join(json.Unmarshal(before, &old), json.Unmarshal(now, &v))
+	if err != nil || old == nil {
+		return v, err
+	}
+	maps.Copy(old, v)
+	return old, nil
+}
+
+func joinPaths(before, now json.RawMessage) (any, error) {
+	var old, v path.Memory
+	err := errors.Join(json.Unmarshal(before, &old), json.Unmarshal(now, &v))
+	for _, b := range old.Bases {
+		if !slices.ContainsFunc(v.Bases, func(x path.BaseMemory) bool { return x.Target == b.Target && x.Way == b.Way }) {
+			v.Bases = append(v.Bases, b)
+		}
+	}
+	for _, p := range old.Peers {
+		if !slices.ContainsFunc(v.Peers, func(x path.Peer) bool { return x.Addr == p.Addr }) {
+			v.Peers = append(v.Peers, p)
+		}
+	}
+	return v, err
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,17 +39,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// waitStatus waits until the daemon of a configuration answers: waitstatus FILE
+// waitStatus waits until the daemon of a configuration answers, or answers with a
+// text: waitstatus FILE [TEXT]
 func waitStatus(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: waitstatus FILE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: waitstatus FILE [TEXT]")
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if ts.Exec("lifeline", "status", "--config", args[0]) == nil {
+		if ts.Exec("lifeline", "status", "--config", args[0]) == nil &&
+			(len(args) == 1 || strings.Contains(ts.ReadFile("stdout"), args[1])) {
 			return
 		}
 	}
-	ts.Fatalf("no daemon answers within %s", patience)
+	ts.Fatalf("no daemon answers %q within %s", args[1:], patience)
 }
 
 // exits runs a program and wants an exit code: exits CODE PROGRAM ARGUMENT...

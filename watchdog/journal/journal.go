@@ -54,6 +54,8 @@ type Event struct {
 type Health struct {
 	Err     string `json:"error,omitempty"` // of the last write; empty when it went well
 	Dropped uint64 `json:"dropped"`         // events that found no room
+	// Back is when it was opened, where that was not possible at the start.
+	Back time.Time `json:"back,omitzero"`
 }
 
 // Journal is an open journal.
@@ -61,6 +63,7 @@ type Journal struct {
 	db     atomic.Pointer[bbolt.DB] // nil once it was damaged too often
 	path   string
 	resets int // by the task alone
+	late   *late
 
 	mu     sync.Mutex
 	facts  map[string]json.RawMessage // waiting
@@ -74,26 +77,36 @@ type Journal struct {
 // broken one, is put aside under another name and a new one begun: what it
 // held can be learnt again.
 func Open(dir string) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+	j := newJournal(dir)
+	if err := j.open(); err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, File)
-	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("journal %s: not a regular file (%s): move it away", path, st.Mode().Type())
+	return j, nil
+}
+
+func newJournal(dir string) *Journal {
+	return &Journal{path: filepath.Join(dir, File), facts: map[string]json.RawMessage{}, kick: make(chan struct{}, 1)}
+}
+
+func (j *Journal) open() error {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+		return fmt.Errorf("state directory: %w", err)
 	}
-	j := &Journal{path: path, facts: map[string]json.RawMessage{}, kick: make(chan struct{}, 1)}
-	db, err := openDB(path)
+	if st, err := os.Lstat(j.path); err == nil && !st.Mode().IsRegular() {
+		return fmt.Errorf("journal %s: not a regular file (%s): move it away", j.path, st.Mode().Type())
+	}
+	db, err := openDB(j.path)
 	if broken(err) {
 		db, err = j.anew()
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("journal %s: in use by another process", path)
+		return fmt.Errorf("journal %s: in use by another process", j.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("journal %s: %w", path, err)
+		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	j.db.Store(db)
-	return j, nil
+	return nil
 }
 
 // anew puts the damaged file aside, in place of an earlier one, and begins a new
@@ -175,7 +188,7 @@ var errGivenUp = errors.New("damaged too often: nothing is remembered until the 
 func (j *Journal) view(f func(*bbolt.Tx) error) error {
 	db := j.db.Load()
 	if db == nil {
-		return errGivenUp
+		return j.absent()
 	}
 	err := contain(func() error { return db.View(f) })
 	if broken(err) {
@@ -251,7 +264,7 @@ func (j *Journal) flush() {
 	facts, events := j.facts, j.events
 	j.facts, j.events = map[string]json.RawMessage{}, nil
 	j.mu.Unlock()
-	if len(facts) == 0 && len(events) == 0 {
+	if len(facts) == 0 && len(events) == 0 && !j.late.waits() {
 		return
 	}
 	err := j.usable()
@@ -283,6 +296,9 @@ func (j *Journal) usable() error {
 	if j.db.Load() != nil {
 		return nil
 	}
+	if j.late.waits() {
+		return j.tryAgain(time.Now())
+	}
 	if j.resets++; j.resets > mostResets {
 		return errGivenUp
 	}
@@ -297,13 +313,13 @@ func (j *Journal) usable() error {
 func (j *Journal) write(facts map[string]json.RawMessage, events []Event) error {
 	db := j.db.Load()
 	if db == nil {
-		return errGivenUp
+		return j.absent()
 	}
 	return contain(func() error {
 		return db.Update(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(factsBucket)
 			for k, v := range facts {
-				if err := b.Put([]byte(k), v); err != nil {
+				if err := b.Put([]byte(k), j.late.joined(k, b.Get([]byte(k)), v)); err != nil {
 					return err
 				}
 			}

@@ -26,8 +26,11 @@ func (st Status) Text(w io.Writer) error {
 	if w := st.Would; w != nil {
 		p("would have limited transfers %d times, paused them %d times, made %d shapers\n", w.Limits, w.Pauses, w.Shapers)
 	}
-	if st.Journal.Err != "" {
+	switch {
+	case st.Journal.Err != "":
 		p("the journal is not written: %s\n", st.Journal.Err)
+	case !st.Journal.Back.IsZero():
+		p("the journal could not be opened at the start, and is written since %s\n", st.Journal.Back.Format(time.TimeOnly))
 	}
 	switch pg := st.Page; {
 	case pg.Err != "":
