@@ -127,7 +127,7 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	for _, t := range g.transfers {
 		in.Flows = append(in.Flows, e.flow(t, stands))
 	}
-	out, needless := e.justify(g.key, ls, in, c.Step(in))
+	out, needless := e.justify(g, ls, in, c.Step(in))
 	if out.Capacity > 0 && g.link.Name != "" {
 		e.learnt[lk] = out.Capacity
 	}
