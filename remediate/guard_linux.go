@@ -45,9 +45,10 @@ func RunGuard(dir string, lease time.Duration, u Undoer, log *slog.Logger) error
 	if attend(w, conn, terms) == leave {
 		return nil
 	}
+	began := time.Now()
 	report, err := undoFor(dir, w.state, u)
 	log.Warn("guard undid everything", "daemon", w.state.Identity.Daemon, "killed", report.Killed.PID != 0,
-		"entries", len(report.Results), "error", errors.Join(err, report.Err()))
+		"entries", len(report.Results), "took", time.Since(began), "error", errors.Join(err, report.Err()))
 	return errors.Join(err, report.Err())
 }
 

@@ -90,7 +90,10 @@ func (c *collector) told(kind alert.Kind, name watchdog.ConditionName) (alert.Ev
 
 // An incident during which nothing reaches the receiver is told afterwards: in
 // order, nothing lost, nothing twice, as of the time when it happened.
-func TestAlertsAfterADeadPath(t *testing.T) { deadPath(t, 6*time.Second) }
+func TestAlertsAfterADeadPath(t *testing.T) {
+	t.Parallel() // it mostly waits
+	deadPath(t, 6*time.Second)
+}
 
 // The same for a minute: `make soak-alerts`.
 func TestAlertsAfterADeadPathSoak(t *testing.T) {

@@ -62,6 +62,7 @@ exec chroot "$R" setpriv --bounding-set "$0" --inh-caps -all --no-new-privs "$@"
 // when the engine kills it: nothing is stopped and no queue is made. Limits of
 // sockets work.
 func TestContainerWithoutGuard(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := buildStage(t, lab.Options{})
 	s.launch(webConfig, "unshare", "--mount", "--propagation", "private", "sh", "-c", contain, containerSet(t))
 	st, err := s.daemon.Status(t.Context())

@@ -72,6 +72,8 @@ func (s *stage) container() {
 
 // Transfers in a container are counted and reported, and limited by socket
 // options where the operator says so.
+//
+// Never beside other tests: to this daemon, their transfers are foreign too.
 func TestForeignNetworkNamespace(t *testing.T) {
 	for _, limit := range []bool{false, true} {
 		t.Run(fmt.Sprintf("foreign_netns=%v", limit), func(t *testing.T) {

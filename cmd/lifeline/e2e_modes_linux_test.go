@@ -59,6 +59,7 @@ func phase(st web.Status, d watchdog.Direction) control.Phase {
 // A dry run sees and decides, and the kernel, the transfers and the disk are as
 // they were.
 func TestDryRunTouchesNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := buildStage(t, lab.Options{})
 	s.launchAs(scenario.Daemon{Args: []string{"--dry-run"}})
 	s.start(lab.Transfers{N: 4, Dir: lab.Push})
@@ -84,6 +85,7 @@ func TestDryRunTouchesNothing(t *testing.T) {
 
 // The operator's choices for a link and for the transfers are kept to.
 func TestOperatorsChoices(t *testing.T) {
+	t.Parallel() // it mostly waits
 	engaged := func(s *stage) {
 		s.until("limits hold the link", func() bool { return phase(s.now(), watchdog.Rx) == control.Engaged })
 	}
@@ -141,6 +143,7 @@ func TestOperatorsChoices(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			s := setStage(t, lab.Options{}, c.config)
 			s.start(lab.Transfers{N: c.n, Dir: lab.Push})
 			c.check(s)

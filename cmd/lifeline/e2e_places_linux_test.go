@@ -35,6 +35,7 @@ func (s *stage) limited(n int) {
 // Wherever the queue lies and however the gateway takes pings, the delay that
 // the administrator feels is what steers.
 func TestWhereverTheQueueLies(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, c := range []struct {
 		name string
 		o    lab.Options
@@ -45,6 +46,7 @@ func TestWhereverTheQueueLies(t *testing.T) {
 		{"at the server's link, IPv6", lab.Options{Bottleneck: lab.AtServerLink, Gateway: lab.GatewayAnswers, IPv6: true}, lab.Push},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			s := setStage(t, c.o, "")
 			s.until("the administrator is found and answers", func() bool {
 				p, ok := target(s.now(), watchdog.TargetSession)
@@ -67,6 +69,7 @@ func TestWhereverTheQueueLies(t *testing.T) {
 // Nobody is logged in. The gateway beyond the queue answers late once transfers
 // run, and from then on it gives the delay.
 func TestGatewayGivesTheDelay(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := buildLab(t, lab.Options{Gateway: lab.GatewayAnswers})
 	s.launch("")
 	s.until("the gateway answers", func() bool {
@@ -85,9 +88,21 @@ func TestGatewayGivesTheDelay(t *testing.T) {
 	})
 }
 
+// An operator's own qdisc at the root stays as it is, whatever is done.
+func TestOperatorsQdiscStays(t *testing.T) {
+	t.Parallel() // it mostly waits
+	s := setStage(t, lab.Options{Bottleneck: lab.AtServerLink}, "")
+	s.start(lab.Transfers{N: 4, Dir: lab.Pull})
+	s.until("transfers are limited", func() bool { return s.paced() == 4 })
+	if d := s.dump(); d != s.before {
+		t.Errorf("before:\n%s\nnow:\n%s", s.before, d)
+	}
+}
+
 // A link that is renamed, removed or taken into another network namespace while
 // it is shaped leaves nothing behind, and the daemon goes on.
 func TestShapedLinkVanishes(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, c := range []struct {
 		name string
 		do   []string // NETNS is another namespace
@@ -99,6 +114,7 @@ func TestShapedLinkVanishes(t *testing.T) {
 		{"moved", []string{"link", "set", "eth0", "netns", "NETNS", "name", "lan9"}, true, lab.Pull},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			s := setStage(t, lab.Options{SSHPort: sshPort}, "[link.default]\ncapacity_rx = \"100Mbit\"\ncapacity_tx = \"100Mbit\"")
 			s.start(lab.Transfers{N: 4, Dir: c.dir})
 			s.until("a shaper stands", func() bool {

@@ -64,6 +64,7 @@ func (s *stage) metrics() string {
 
 // The metrics of a real daemon tell of real transfers, and pass promtool.
 func TestPageOfALivingDaemon(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := setStage(t, lab.Options{}, webConfig)
 	s.start(lab.Transfers{N: 4, Dir: lab.Push})
 	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ok\n"} {
@@ -109,6 +110,7 @@ func (s *stage) promtoolCheck(body string) {
 
 // A real Prometheus scrapes the daemon and can be asked what it saw.
 func TestPrometheusScrapes(t *testing.T) {
+	t.Parallel() // it mostly waits
 	prometheus, err := exec.LookPath("prometheus")
 	if err != nil {
 		t.Skip("prometheus is not installed (Debian: prometheus)")

@@ -43,6 +43,7 @@ func privateEtc(t *testing.T, l *lab.Lab) (etc, program string) {
 // TestRebootIsWatched: the daemon follows what happens to the saved rules, and
 // asks from where somebody is logged in.
 func TestRebootIsWatched(t *testing.T) {
+	t.Parallel() // it mostly waits
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
 	}

@@ -194,6 +194,7 @@ func (m *machine) guards() string {
 // A real systemd starts the unit as we ship it, sandboxed; the guard is beyond
 // its reach, and a daemon that dies or hangs is there again.
 func TestServiceUnderSystemd(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := bootMachine(t)
 	m.until("the status line is told", func() bool { return strings.HasPrefix(m.show("StatusText"), "management ") })
 	m.until("every mechanism works in the unit", func() bool {
