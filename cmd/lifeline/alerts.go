@@ -17,11 +17,7 @@ func newAlertsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "alerts", Short: "Show the receivers, what waits for them and what they refused", Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, _ []string) error {
 			a, err := c.Alerts(cmd.Context())
 			if err != nil {
 				return err
@@ -30,7 +26,7 @@ func newAlertsCommand() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), a)
 			}
 			return a.Text(cmd.OutOrStdout())
-		},
+		}),
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -42,18 +38,14 @@ func newAlertsTestCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: "test [RECEIVER]", Short: "Send a test alert, its begin and its end", Args: atMostOne("RECEIVER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
 			id, err := c.TestAlert(cmd.Context(), strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "sent as incident %s: `lifeline explain %s` shows who took it\n", id, id)
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	return cmd
@@ -64,18 +56,14 @@ func newResendCommand() *cobra.Command {
 	var event string
 	cmd := &cobra.Command{
 		Use: "resend [RECEIVER]", Short: "Send again what receivers refused", Args: atMostOne("RECEIVER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
 			n, err := c.Resend(cmd.Context(), web.ResendRequest{Receiver: strings.Join(args, ""), Event: event})
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "events that are sent again: %d\n", n)
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&event, "event", "", "only the event with this `ID`")
@@ -102,14 +90,10 @@ func newSilenceCommand() *cobra.Command {
 		Long: "Tells nobody of new incidents for a time. Conditions, subjects and severities may hold \"*\" for any text and\n" +
 			"\"?\" for any character; without them everything is silenced. The end of an incident that was told before is\n" +
 			"told all the same, heartbeats go on, and the history has everything.",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
 			d, err := time.ParseDuration(args[0])
 			if err != nil || d <= 0 {
 				return usage(fmt.Errorf("%q is not a duration: write it as 30m or 2h", args[0]))
-			}
-			c, err := f.client()
-			if err != nil {
-				return err
 			}
 			if s.Condition == "" && s.Subject == "" && s.Severity == "" {
 				s.Condition = "*"
@@ -120,7 +104,7 @@ func newSilenceCommand() *cobra.Command {
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row())
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&s.Condition, "condition", "", "only this condition, as LinkSaturated")
@@ -135,11 +119,7 @@ func newSilenceListCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the silences in force", Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, _ []string) error {
 			a, err := c.Alerts(cmd.Context())
 			if err != nil {
 				return err
@@ -153,7 +133,7 @@ func newSilenceListCommand() *cobra.Command {
 				}
 			}
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	return cmd
@@ -163,17 +143,13 @@ func newSilenceEndCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: "end ID", Short: "End a silence before its time, or with \"all\" every one", Args: exactly("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
 			if err := c.Unsilence(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "silence %s is over\n", args[0])
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "silence %s is over\n", args[0])
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	return cmd

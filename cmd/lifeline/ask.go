@@ -38,6 +38,17 @@ func (f *clientFlags) client() (*web.Client, error) {
 	return web.NewClient(c.SocketPath()), nil
 }
 
+// asking makes what a command does out of what it asks the daemon.
+func (f *clientFlags) asking(ask func(*cobra.Command, *web.Client, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := f.client()
+		if err != nil {
+			return err
+		}
+		return ask(cmd, c, args)
+	}
+}
+
 // newPinCommand makes a command that sets one wish for one transfer.
 func newPinCommand(use, short, done string, pin web.PinRequest) *cobra.Command {
 	var f clientFlags

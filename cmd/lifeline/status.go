@@ -20,11 +20,7 @@ func newStatusCommand() *cobra.Command {
 	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show what the daemon sees and does", Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.client()
-			if err != nil {
-				return err
-			}
+		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, _ []string) error {
 			show := showText
 			if asJSON {
 				show = showJSON
@@ -37,7 +33,7 @@ func newStatusCommand() *cobra.Command {
 				return err
 			}
 			return show(cmd.OutOrStdout(), st)
-		},
+		}),
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON (durations in ns, rates in bytes/s)")

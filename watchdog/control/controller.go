@@ -128,7 +128,9 @@ func (c *Controller) rewind(by float64) {
 	c.newest += by
 	c.excuse += by
 	c.flight.shift(by)
-	c.cap.measured += by
+	if c.cap.measured > 0 { // else it never was
+		c.cap.measured += by
+	}
 	c.budget.shift(by)
 	c.shaper.shift(by)
 	c.load.shift(by)

@@ -21,15 +21,17 @@ const markVar = "LIFELINE_LAB"
 // group of its own, by default with the caller's environment and LC_ALL=C. Only
 // its Start, Run, Output and CombinedOutput differ.
 type Cmd struct {
-	*exec.Cmd
-	host *Host
+	*command // not by its name: it would start in the caller's namespace
+	host     *Host
 }
+
+type command = exec.Cmd
 
 // Command prepares a process in the host's network namespace. When ctx ends,
 // its whole process group is killed. Close kills it in any case, with
 // everything that it has started.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
-	c := &Cmd{Cmd: exec.CommandContext(ctx, name, args...), host: h}
+	c := &Cmd{command: exec.CommandContext(ctx, name, args...), host: h}
 	c.Cancel = func() error { return killGroup(c.Process) }
 	c.WaitDelay = 5 * time.Second // a grandchild may hold the output open
 	return c
@@ -58,7 +60,7 @@ func (c *Cmd) Start() error {
 	}
 	c.SysProcAttr.Setpgid = !c.SysProcAttr.Setsid
 	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := c.host.lab.spawner.start(c.host, c.Cmd); err != nil {
+	if err := c.host.lab.spawner.start(c.host, c.command); err != nil {
 		return fmt.Errorf("lab: %s: start %s: %w", c.host.Name, filepath.Base(c.Path), err)
 	}
 	return nil
