@@ -24,13 +24,19 @@ func (c Config) Absent(there []string) []string {
 
 // AbsentLink says what a link's table serves that is not there, and the mend.
 func AbsentLink(name string, there []string) string {
-	links := slices.DeleteFunc(slices.Clone(there), func(l string) bool { return l == "lo" })
+	var links []string
+	for _, l := range there {
+		if l != "lo" {
+			q := fmt.Sprintf("%+q", l) // the kernel takes any bytes for a name
+			links = append(links, q[1:len(q)-1])
+		}
+	}
 	slices.Sort(links)
 	near := slices.Clone(links)
 	slices.SortStableFunc(near, func(a, b string) int { return distance(name, a) - distance(name, b) })
 	mend := ""
 	if len(near) > 0 && distance(name, near[0]) <= 2 {
-		mend = fmt.Sprintf(": did you mean %q?", near[0])
+		mend = fmt.Sprintf(": did you mean \"%s\"?", near[0])
 	}
 	has := "none"
 	if n := len(links); n > mostNamed {

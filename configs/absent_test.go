@@ -36,6 +36,8 @@ FILE:1:1: key "link.wan7": warning: this host has no link "wan7", so its setting
 FILE:1:1: key "link.wan7": warning: this host has no link "wan7", so its settings serve nothing until one comes (there: a, b, c, d, e, eht0, eth0, eth0.5 and 4 more)`},
 		{[]string{"lo", "eth0", "eth0.5", "wan7"}, `
 FILE:9:4: key "link.eht0": warning: this host has no link "eht0", so its settings serve nothing until one comes: did you mean "eth0"? (there: eth0, eth0.5, wan7)`},
+		{[]string{"eth0", "eth0.5", "wan7", "e\x1b[2J"}, `
+FILE:9:4: key "link.eht0": warning: this host has no link "eht0", so its settings serve nothing until one comes: did you mean "eth0"? (there: e\x1b[2J, eth0, eth0.5, wan7)`},
 		{nil, `
 FILE:9:4: key "link.eht0": warning: this host has no link "eht0", so its settings serve nothing until one comes (there: none)
 FILE:5:2: key "link.eth0": warning: this host has no link "eth0", so its settings serve nothing until one comes (there: none)

@@ -13,7 +13,11 @@ import (
 // suggest names the known key that is nearest to a wrong one.
 func suggest(key string) string {
 	best, bestDist := "", 4
+	inLink := strings.HasPrefix(wildcard(key), "link.default.")
 	for _, k := range knownKeys() {
+		if inLink && k.value == "" { // a table holds no tables
+			continue
+		}
 		d := distance(wildcard(key), k.name)
 		if strings.HasPrefix(k.name, wildcard(key)+"_") { // "bearer" for "bearer_file"
 			d = 1
@@ -21,6 +25,10 @@ func suggest(key string) string {
 		if d < bestDist {
 			best, bestDist = k.name, d
 		}
+	}
+	if best == "" && inLink {
+		name := strings.TrimPrefix(unnumbered(key), "link.")
+		return fmt.Sprintf(": a link whose name has a dot is written in quotes, [link.%q]; else remove it", name)
 	}
 	if best == "" {
 		return ": remove it; `lifeline check-config --example` lists every key"

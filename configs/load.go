@@ -193,6 +193,9 @@ func mend(msg, key string) string {
 		return msg
 	}
 	for _, k := range knownKeys() {
+		if k.name == wildcard(key) && k.value == "" {
+			return "is a table: write [" + key + "], and its keys below"
+		}
 		if k.name == wildcard(key) {
 			return "wrong kind of value: write it as " + k.value
 		}

@@ -150,3 +150,33 @@ func TestOperatorsChoices(t *testing.T) {
 		})
 	}
 }
+
+// A shaper that has used up its budget is not put up again: socket options hold
+// the transfers in its place, and that is told as a warning.
+func TestShaperBudgetIsKept(t *testing.T) {
+	t.Parallel() // it mostly waits
+	s := setStage(t, lab.Options{}, "[budget]\nshapers = 1\n[link.eth0]\ncapacity_tx = \"100Mbit\"")
+	s.start(lab.Transfers{N: 4, Dir: lab.Pull})
+	s.until("a shaper stands", func() bool {
+		return s.each(func(x web.Transfer) bool { return x.InForce.Shape })
+	})
+	if s.stands(watchdog.RemedyFailed) {
+		t.Errorf("it stands, and something is wrong:\n%s", s.status())
+	}
+	s.batch.Stop()
+	s.until("no transfer is left", func() bool { return len(s.ours()) == 0 })
+	s.start(lab.Transfers{N: 4, Dir: lab.Pull})
+	s.until("pacing holds the link", func() bool { return s.paced() == 4 && phase(s.now(), watchdog.Tx) == control.Engaged })
+	s.until("that is told", func() bool { return s.stands(watchdog.RemedyFailed) })
+	s.stays("no shaper", 2*time.Second, func(st web.Status) bool {
+		for _, c := range st.Conditions {
+			if c.Name == watchdog.RemedyFailed && c.Severity != watchdog.Warning {
+				return false
+			}
+		}
+		return !showsShaper(s.dump()) && s.each(func(x web.Transfer) bool { return !x.InForce.Shape })
+	})
+	if text := s.status(); !strings.Contains(text, "1 of 1 within an hour") || !strings.Contains(text, "meanwhile socket options") {
+		t.Errorf("the status does not say so:\n%s", text)
+	}
+}

@@ -130,7 +130,7 @@ func (st Status) budgets(p printer) {
 	for _, remedy := range slices.Sorted(maps.Keys(most)) {
 		s, more := most[remedy], ""
 		if n := others[remedy]; n > 0 {
-			more = fmt.Sprintf(" (%d others less)", n)
+			more = fmt.Sprintf(", and %d more with less", n)
 		}
 		line("%s\t%s\t%d of %d within an hour%s\n", remedy, s.Target, s.Used, s.PerHour, more)
 	}

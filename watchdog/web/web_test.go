@@ -108,7 +108,7 @@ func TestText(t *testing.T) {
 	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
 		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", "bursts are held small", `\x1b`,
 		"\nthis host has no link \"eht0\"\n",
-		"pause   t8            4 of 30 within an hour (1 others less)", "shaper  link eth0 tx  120 of 120 within an hour\n", "limits  eth0 rx       3m0s without a sign of need",
+		"pause   t8            4 of 30 within an hour, and 1 more with less", "shaper  link eth0 tx  120 of 120 within an hour\n", "limits  eth0 rx       3m0s without a sign of need",
 		"no: no ifb; left: window", "192.0.2.77"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
