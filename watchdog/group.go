@@ -125,7 +125,7 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 		Flows:      make([]control.Flow, 0, len(g.transfers)),
 	}
 	for _, t := range g.transfers {
-		in.Flows = append(in.Flows, e.flow(t, stands))
+		in.Flows = append(in.Flows, e.flow(t, s.Mono, stands))
 	}
 	out, needless := e.justify(g, ls, in, c.Step(in))
 	if out.Capacity > 0 && g.link.Name != "" {
@@ -164,7 +164,7 @@ func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Setting
 }
 
 // flow is a transfer as the controller sees it.
-func (e *Engine) flow(t *Transfer, stands Outcome) control.Flow {
+func (e *Engine) flow(t *Transfer, now time.Duration, stands Outcome) control.Flow {
 	remaining := int64(-1)
 	if t.File.Size >= 0 && t.File.Pos >= 0 {
 		remaining = max(0, t.File.Size-t.File.Pos)
@@ -176,6 +176,7 @@ func (e *Engine) flow(t *Transfer, stands Outcome) control.Flow {
 		Pausable:  t.Control == ControlFull || t.Control == ControlPauseOnly,
 		Shaped:    stands.Limits[t.ID].Shape,
 		Stopped:   stands.Stopped[t.ID],
+		Stale:     t.Measured > 0 && t.Measured < now,
 		Pinned:    e.pins[t.ID],
 	}
 	if t.TCP.Known {

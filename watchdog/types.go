@@ -113,6 +113,7 @@ type Transfer struct {
 	Rate      float64       `json:"rate"`  // bytes/s in Direction over about the last second
 	TCP       TCP           `json:"tcp"`
 	Age       time.Duration `json:"age"`
+	Measured  time.Duration `json:"-"`       // Snapshot.Mono of when TCP and Bytes were read; 0 when never
 	Timeout   time.Duration `json:"timeout"` // known shortest io timeout of the two ends; 0 is unknown, not none
 	Control   Controllable  `json:"control"`
 	Why       string        `json:"why,omitempty"` // why Control is not full

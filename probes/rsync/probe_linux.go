@@ -50,6 +50,8 @@ type Probe struct {
 	sessions   []Session
 	sshPorts   []uint16              // as SSHPorts gives them
 	turns      []watchdog.TransferID // whose state is read next
+	whole      bool                  // this sample measures all transfers
+	wholeAt    time.Duration         // monotonic, of the last one that did
 	alive      time.Time             // of discovery: its last sign of life
 	lastPID    int                   // that discovery has looked at
 }

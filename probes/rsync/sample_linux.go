@@ -36,6 +36,7 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 	up := uptime()
 	p.lookForNew()
 	p.readStates(now)
+	p.beginSample(now)
 	out := make([]watchdog.Transfer, 0, len(p.transfers))
 	for _, t := range p.transfers {
 		if p.sample(t, now, up) {
@@ -76,10 +77,10 @@ func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
 	if t.Socket.Inode == 0 {
 		return t.visible
 	}
-	if t.TCP.Known && now-t.metered < p.rest(t) {
+	if t.TCP.Known && !p.due(t, now) {
 		return t.visible // as it was: each look costs several system calls
 	}
-	t.metered = now
+	t.Measured = now
 	if !p.measure(t) {
 		p.lookAgain(t)
 		return t.visible && p.runs(t)
@@ -100,15 +101,22 @@ func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
 // distant says whether a transfer is only counted, and never touched.
 func (p *Probe) distant(t *transfer) bool { return t.Foreign && !p.opts.ForeignNetns }
 
-// rest is how long after a measurement the next one is due.
-func (p *Probe) rest(t *transfer) time.Duration {
-	switch {
-	case p.distant(t):
-		return distantEvery
-	case t.Age > measuredYoung:
-		return measureEvery
+// beginSample says whether this sample measures the old transfers too.
+func (p *Probe) beginSample(now time.Duration) {
+	p.whole = p.wholeAt == 0 || now-p.wholeAt >= measureEvery
+	if p.whole {
+		p.wholeAt = now
 	}
-	return 0
+}
+
+// due says whether a transfer is measured by this sample. The old ones are so by
+// the same samples, whenever each became old: bytes that are counted in turns
+// look like bursts that no link could have passed.
+func (p *Probe) due(t *transfer, now time.Duration) bool {
+	if p.distant(t) {
+		return now-t.Measured >= distantEvery
+	}
+	return t.Age <= measuredYoung || p.whole
 }
 
 // ticks is USER_HZ, the unit of start times, which is 100 on all

@@ -17,7 +17,6 @@ type transfer struct {
 	since   time.Time // first seen
 	studied time.Time // last study
 	meter   meter
-	metered time.Duration // monotonic, when it was last measured; 0 before
 	moves   bool          // between the last two measurements
 	turn    int           // whose state is read next
 	stated  time.Duration // monotonic, when a state was last read

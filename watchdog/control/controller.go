@@ -42,6 +42,7 @@ type Controller struct {
 	crisis crisis
 	roster roster
 	left   []int64 // scratch
+	whole  bool    // all transfers were measured by this step
 	newest float64 // s, when the newest transfer was first seen
 	excuse float64 // s, when new transfers last began to excuse a queue
 }
@@ -90,7 +91,9 @@ func (c *Controller) Step(in Input) Output {
 	gap := c.advance(&in)
 	c.enrol(&in)
 	s := c.sense(&in)
-	c.history.look(s.now, c.meter.arrived)
+	if c.whole { // else what arrived is of different times
+		c.history.look(s.now, c.meter.arrived)
+	}
 	c.watchFlight(&s)
 	if gap {
 		c.flight = flight{}
@@ -143,6 +146,7 @@ func (c *Controller) rewind(by float64) {
 // those that ended.
 func (c *Controller) enrol(in *Input) {
 	c.members = c.members[:0]
+	c.whole = true
 	now := seconds(in.Now)
 	for i := range in.Flows {
 		f := &in.Flows[i]
@@ -159,6 +163,7 @@ func (c *Controller) enrol(in *Input) {
 			c.meter.arrived += float64(f.Bytes - st.bytes)
 		}
 		st.step, st.bytes = c.steps, f.Bytes
+		c.whole = c.whole && !f.Stale
 		c.members = append(c.members, member{flow: f, state: st, share: st.share})
 	}
 	if len(c.states) == len(c.members) {

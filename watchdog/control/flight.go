@@ -48,12 +48,15 @@ func (c *Controller) tellsFlight(s *signal) bool {
 	return c.set.Direction == Tx && !c.shaper.wanted && s.rtt <= shortPath
 }
 
-// watchFlight takes one look. Transfers that were not measured since the last
-// one make no new look.
+// watchFlight takes one look. It needs all transfers to be measured at once, and
+// measured since the last one.
 func (c *Controller) watchFlight(s *signal) {
 	f := &c.flight
 	if !c.tellsFlight(s) {
 		*f = flight{}
+		return
+	}
+	if !c.whole {
 		return
 	}
 	bytes := 0.0

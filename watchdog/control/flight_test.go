@@ -83,3 +83,31 @@ func TestFlightIsSilentOnLongPaths(t *testing.T) {
 		t.Errorf("%+v", c.flight)
 	}
 }
+
+// Transfers that are measured in turns say nothing together: three of four at one
+// step and the fourth at the next would be bursts beyond what the link bears.
+func TestFlightNeedsAllTransfersAtOnce(t *testing.T) {
+	const rate = 3e6 // bytes/s, of each
+	c := New(Settings{Direction: Tx})
+	fly(c, 0, time.Second, 1e5, 3000, 0)
+	seen := [4]time.Duration{}
+	for i := range 100 {
+		now := time.Second + time.Duration(i)*40*time.Millisecond
+		in := inFlight(len(seen), 300e3, 0, 30*time.Millisecond)
+		in.Now = now
+		for j := range in.Flows {
+			if together := i >= 50; together || (j < 3) == (i%2 == 0) {
+				seen[j] = now
+			}
+			in.Flows[j].Bytes = uint64(rate * seen[j].Seconds())
+			in.Flows[j].Stale = seen[j] < now
+		}
+		c.Step(in)
+		if most, want := max(c.flight.bears, c.cap.seen), 4*rate*wire; most > 1.02*want {
+			t.Fatalf("at %v: %.0f bytes/s, the link bears %.0f", now, most, want)
+		}
+	}
+	if c.cap.measured == 0 {
+		t.Error("not measured at all")
+	}
+}
