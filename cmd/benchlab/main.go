@@ -147,7 +147,7 @@ const head = `- It takes about a quarter of an hour and needs root.
   after the start. The peak is the longest RTT from the start to the end. Calm is
   the time from the start until the median of every following 500 ms is below
   10 ms. CPU is of one core, daemon and guard together, as is memory (RSS).
-- push: the server receives; pull: the server sends. Goodput counts frames at the
+- push: the server receives; pull: the server sends. Goodput is TCP payload at the
   client's link. bwlimit is rsync's own ` + "`--bwlimit=%d`" + `, right for 8 transfers.
 
 | case | way | RTT p50 ms | p99 ms | loss %% | Mbit/s | peak ms | calm after s | CPU %% | MB |

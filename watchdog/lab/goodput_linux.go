@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Goodput is the traffic of cli's link in each direction, bits/s. It counts
-// whole frames, so it is a few per cent above what rsync reports.
+// Goodput is the payload of TCP over cli's link in each direction, bits/s.
 type Goodput struct {
 	Push float64 // from cli towards srv
 	Pull float64 // from srv towards cli
@@ -25,9 +24,19 @@ func (g Goodput) Of(d Direction) float64 {
 func GoodputBetween(a, b Counters) Goodput {
 	s := b.At.Sub(a.At).Seconds()
 	return Goodput{
-		Push: float64(b.TxBytes-a.TxBytes) * 8 / s,
-		Pull: float64(b.RxBytes-a.RxBytes) * 8 / s,
+		Push: payload(b.TxBytes-a.TxBytes, b.TxPackets-a.TxPackets) * 8 / s,
+		Pull: payload(b.RxBytes-a.RxBytes, b.RxPackets-a.RxPackets) * 8 / s,
 	}
+}
+
+// headers are the bytes of Ethernet, IPv4 and TCP with timestamps. A superpacket
+// has them once and single frames have them each, so that counting them would
+// make the same transfer look 4 % faster where the kernel cuts it up.
+const headers = 14 + 20 + 32
+
+// payload is what is left of some packets without their headers.
+func payload(bytes, packets uint64) float64 {
+	return max(0, float64(bytes)-headers*float64(packets))
 }
 
 // Goodput measures the mean rates over the window that begins now.

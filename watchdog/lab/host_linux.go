@@ -89,14 +89,15 @@ func (h *Host) Sysctl(key, value string) error {
 	return h.Do(func() error { return sysctl(key, value) })
 }
 
-// Counters are the byte counters of a link at one moment.
+// Counters are what has passed a link up to one moment. A packet may be a
+// superpacket of 64 KB that the kernel did not cut (GSO).
 type Counters struct {
-	At      time.Time
-	RxBytes uint64
-	TxBytes uint64
+	At                   time.Time
+	RxBytes, TxBytes     uint64
+	RxPackets, TxPackets uint64
 }
 
-// Counters reads the byte counters of the host's link.
+// Counters reads the counters of the host's link.
 func (h *Host) Counters(link string) (Counters, error) {
 	l, err := h.link(link)
 	if err != nil {
@@ -106,7 +107,7 @@ func (h *Host) Counters(link string) (Counters, error) {
 	if s == nil {
 		return Counters{}, fmt.Errorf("lab: %s: link %q: no statistics", h.Name, link)
 	}
-	return Counters{time.Now(), s.RxBytes, s.TxBytes}, nil
+	return Counters{time.Now(), s.RxBytes, s.TxBytes, s.RxPackets, s.TxPackets}, nil
 }
 
 // SetCarrier plugs the cable of the host's eth0 in or pulls it, at the other
