@@ -10,6 +10,7 @@ type budget struct {
 	rate     float64 // bytes/s
 	top      float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
 	sure     bool    // top was found at a crawl and not in a fast ramp
+	met      bool    // a queue was met while the shaper stood
 	age      float64 // s of use since then
 	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
 	undo     float64 // top before the last cut

@@ -35,7 +35,9 @@
 // shaper where one can be had: sooner cut, later raised, nearer to the capacity.
 // That a shaper behind the bottleneck needs more room, and that the delay steers
 // its rate, is known from cake-autorate. Windows stay beside an ingress shaper
-// and bound the queue should its rate be wrong.
+// and bound the queue should its rate be wrong. What a ramp took for the capacity
+// may have been bursts of 64 KB that met; an egress shaper cuts them to frames, so
+// once it stands the budget climbs at once until a queue shows (climb).
 //
 // # Evidence
 //

@@ -111,3 +111,21 @@ func TestFlightNeedsAllTransfersAtOnce(t *testing.T) {
 		t.Error("not measured at all")
 	}
 }
+
+// TestBurstsEndARamp: four senders on a path of 0.1 ms are paced at more and more,
+// but each sends 64 KB at once. The ramp takes the first bursts that meet for a
+// full link. With the shaper, which cuts them, what the link really bears is found
+// within seconds, whenever the senders began.
+func TestBurstsEndARamp(t *testing.T) {
+	for i := range 8 {
+		w := lab(Tx)
+		w.rtt, w.shaper, w.length, w.calmFrom = 0.1*ms, true, 12, 6
+		w.probe.every, w.probe.recent = 0.05, true // it is asked closely while limits move
+		w.with(4, cubic)
+		for j, x := range w.transfers {
+			x.burst = 64 << 10
+			x.born += 0.007 * float64(i*j)
+		}
+		w.within(t, most{p99: 15 * ms, peak: 40 * ms, use: 0.95})
+	}
+}

@@ -10,8 +10,8 @@ func (c *Controller) output(in *Input, s *signal) Output {
 		Saturated: c.load.saturated,
 		NotOurs:   c.cause.foreign,
 		Phase:     c.phase(in, s),
-		Moving:    c.moving(s),
-		Tick:      c.tick(s),
+		Moving:    c.moving(in, s),
+		Tick:      c.tick(in, s),
 	}
 	limiting := c.mode != idle && c.mode != lifted
 	if limiting {
@@ -129,14 +129,14 @@ func (c *Controller) phase(in *Input, s *signal) Phase {
 
 // moving says that the limits are what holds the transfers, and that they are
 // on their way to what the link bears.
-func (c *Controller) moving(s *signal) bool {
+func (c *Controller) moving(in *Input, s *signal) bool {
 	switch c.mode {
 	case ramping:
 		return s.busy
 	case draining:
 		return true
 	case cruising:
-		return c.shaper.wanted && !c.shaper.stands
+		return c.shaper.wanted && !c.shaper.stands || c.climbs(in) && s.busy
 	case idle, lifted:
 	}
 	return false
@@ -144,13 +144,15 @@ func (c *Controller) moving(s *signal) bool {
 
 // tick is how soon the next step is wanted: soon while the budget moves fast,
 // but not for long, because each step costs.
-func (c *Controller) tick(s *signal) time.Duration {
+func (c *Controller) tick(in *Input, s *signal) time.Duration {
 	b := &c.budget
 	fast := c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor ||
 		c.mode == draining && s.now-b.cut < fastFor/2
 	switch {
 	case c.mode == idle:
 		return time.Second
+	case c.climbs(in) && s.busy && s.now-c.shaper.since < fastFor:
+		return climbTick
 	case fast:
 		return time.Duration(clamp(s.rtt/4, 0.02, 0.1) * float64(time.Second))
 	}

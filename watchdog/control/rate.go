@@ -1,5 +1,10 @@
 package control
 
+import (
+	"math"
+	"time"
+)
+
 // tuning is how the law of rates is adapted to what enforces the rate.
 type tuning struct {
 	head   float64 // of the capacity: where cruising begins
@@ -51,12 +56,38 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		return
 	}
 	b.age += s.dt
+	if c.climbs(in) {
+		b.rate *= math.Exp(c.climb(s) * s.dt)
+		return
+	}
 	x := (b.age - t.period) / t.period
 	b.rate = max(b.rate, b.top*(1+(1-t.head)*x*x*x))
 	if s.sees && b.rate > b.top*(1+0.6*(1-t.head)) && !in.Configured {
 		c.mode, b.again = ramping, s.dt
 	}
 }
+
+// climbs says that the top is only what the ramp took for the capacity, in a
+// queue that may have been a burst of 64 KB from one sender. A shaper cuts such
+// bursts to frames, so the first queue that appears while it stands is worth
+// more, and is looked for at once instead of on a plateau.
+func (c *Controller) climbs(in *Input) bool {
+	return c.mode == cruising && c.shaper.stands && c.set.Direction == Tx && !c.budget.met && !in.Configured && !c.noisy()
+}
+
+// climb is the growth per second on the way to that queue, which stays below
+// climbQueue until the news of it arrives. It is quicker the longer none appears:
+// then the top was far off.
+func (c *Controller) climb(s *signal) float64 {
+	loop := s.loop + seconds(climbTick)
+	return min(climbGain*clamp(c.budget.age, 1, 2), 2*climbQueue/(loop*loop))
+}
+
+const (
+	climbGain  = 0.15  // per second
+	climbQueue = 0.010 // s
+	climbTick  = 50 * time.Millisecond
+)
 
 // cutRate goes below what the link bore when the queue began, long enough for
 // the queue to drain.
@@ -74,6 +105,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
+	b.met = b.met || c.shaper.stands
 	first, from, held := c.mode != draining, c.mode, b.rate
 	b.undo, b.twice = b.top, c.mode == draining
 	b.lone = c.mode == cruising && s.now-b.cut > loneFor && c.delay.noiseRecent > 0.2*c.target
@@ -110,7 +142,7 @@ func (c *Controller) borne(s *signal) float64 {
 		return max(c.arrivedRate(s), c.passes(s))
 	}
 	ref := c.wentIn(s, s.now-s.loop)
-	if c.mode == cruising {
+	if climbing := c.shaper.stands && !c.budget.met; c.mode == cruising && !climbing {
 		ref = max(ref, c.wentIn(s, s.now-s.loop/2))
 	}
 	past, ok := c.history.at(s.now - s.loop)

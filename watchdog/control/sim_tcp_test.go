@@ -95,13 +95,17 @@ func (t *transfer) offer(now, dt, most float64) float64 {
 		t.backlog = min(t.backlog+t.app*dt, 4<<20)
 		room = min(room, t.backlog)
 	}
-	if p := t.limit.Pacing; p > 0 && t.burst > 0 {
-		room = t.offerBurst(now, p*wire, room)
-	} else if p > 0 {
-		room = min(room, p*wire*dt)
+	pace := math.Inf(1)
+	if t.limit.Pacing > 0 {
+		pace = t.limit.Pacing * wire
 	}
 	if t.kind == bbr && t.bw > 0 {
-		room = min(room, t.gain()*t.bw*dt)
+		pace = min(pace, t.gain()*t.bw)
+	}
+	if t.limit.Pacing > 0 && t.burst > 0 {
+		room = t.offerBurst(now, pace, room)
+	} else {
+		room = min(room, pace*dt)
 	}
 	room = max(room, 0)
 	t.backlog -= room
