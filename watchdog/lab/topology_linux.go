@@ -35,6 +35,10 @@ func (l *Lab) wire(context.Context) error {
 	return l.wireFlat()
 }
 
+// pingGroups lets every group use ping sockets, as systemd does on the servers that
+// the lab stands for (its sysctl.d/50-default.conf); a new namespace lets none.
+const pingGroups = "0 2147483647"
+
 func (l *Lab) makeHosts() error {
 	hosts := []struct {
 		at   **Host
@@ -50,6 +54,9 @@ func (l *Lab) makeHosts() error {
 		}
 		*h.at = host
 		if err := host.up("lo"); err != nil {
+			return err
+		}
+		if err := host.Sysctl("net.ipv4.ping_group_range", pingGroups); err != nil {
 			return err
 		}
 	}
