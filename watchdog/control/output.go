@@ -136,11 +136,15 @@ func (c *Controller) moving(in *Input, s *signal) bool {
 	case draining:
 		return true
 	case cruising:
-		return c.shaper.wanted && !c.shaper.stands || c.climbs(in) && s.busy
+		return c.shaper.wanted && !c.shaper.stands || (c.climbs(in) || c.growth() > closeGrowth) && s.busy
 	case idle, lifted:
 	}
 	return false
 }
+
+// closeGrowth is how fast the rate may grow above the top, per second, while
+// probes are up to 0.3 s apart: at 1 % they miss 1 ms of queue.
+const closeGrowth = 0.01
 
 // tick is how soon the next step is wanted: soon while the budget moves fast,
 // but not for long, because each step costs.

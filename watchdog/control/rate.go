@@ -67,6 +67,16 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	}
 }
 
+// growth is that of the cubic per second once it is above the top.
+func (c *Controller) growth() float64 {
+	t := c.tuning()
+	x := (c.budget.age - t.period) / t.period
+	if x < 0 || c.windowed() {
+		return 0
+	}
+	return 3 * (1 - t.head) * x * x / t.period
+}
+
 // climbs says that the top is only what the ramp took for the capacity, in a
 // queue that may have been a burst of 64 KB from one sender. A shaper cuts such
 // bursts to frames, so the first queue that appears while it stands is worth
