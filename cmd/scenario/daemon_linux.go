@@ -135,6 +135,9 @@ type Usage struct {
 	RSS int64   // bytes, both together, at its end
 }
 
+// processes are the daemon and its guard; none without a daemon.
+type processes []int
+
 type usage struct {
 	at  time.Time
 	cpu time.Duration
@@ -150,32 +153,42 @@ func (u usage) since(before usage) Usage {
 
 // Usage measures the daemon and its guard for as long as span.
 func (r *Running) Usage(ctx context.Context, span time.Duration) (Usage, error) {
-	before, err := r.usage()
+	ps, err := r.processes()
+	if err != nil {
+		return Usage{}, err
+	}
+	before, err := ps.usage()
 	if err != nil {
 		return Usage{}, err
 	}
 	if err := sleep(ctx, span); err != nil {
 		return Usage{}, err
 	}
-	after, err := r.usage()
+	after, err := ps.usage()
 	return after.since(before), err
 }
 
-// usage reads what both processes have used so far; it is zero without them.
-func (r *Running) usage() (u usage, err error) {
+// processes asks the daemon, which costs it as much as a turn: not to be done
+// while it is measured.
+func (r *Running) processes() (processes, error) {
 	if r == nil {
-		return u, nil
+		return nil, nil
 	}
 	st, err := r.client.Status(context.Background())
 	if err != nil {
-		return u, err
+		return nil, err
 	}
-	u.at = time.Now()
-	for _, pid := range []int{st.PID, st.GuardPID} {
+	return processes{st.PID, st.GuardPID}, nil
+}
+
+// usage reads what the processes have used so far; it is zero without any.
+func (ps processes) usage() (u usage, err error) {
+	for _, pid := range ps {
 		cpu, rss, err := processUsage(pid)
 		if err != nil {
 			return u, err
 		}
+		u.at = time.Now()
 		u.cpu += cpu
 		u.rss += rss
 	}

@@ -105,7 +105,11 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running) (r Result, er
 	if err != nil {
 		return r, err
 	}
-	before, err := d.usage()
+	ps, err := d.processes()
+	if err != nil {
+		return r, err
+	}
+	before, err := ps.usage()
 	if err != nil {
 		return r, err
 	}
@@ -118,7 +122,7 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running) (r Result, er
 	if err != nil {
 		return r, err
 	}
-	after, err := d.usage()
+	after, err := ps.usage()
 	if err != nil {
 		return r, err
 	}
