@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 
 var roles = map[string]func() error{
 	"trial":   RunTrialChild,
+	"parent":  parentRole,
 	"guard":   guardRole,
 	"daemon":  daemonRole,
 	"reuse":   reuseRole,

@@ -94,9 +94,5 @@ func (system) load(args ...string) error {
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"LC_ALL=C"}
-	out, err := cmd.CombinedOutput()
-	if err != nil && len(out) > 0 {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return err
+	return runUnhurried(cmd)
 }

@@ -1,7 +1,6 @@
 package remediate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,10 +65,8 @@ func placeInScope(pid int) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "busctl", scopeArgs(scope, pid)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("systemd scope %s: %w: %s", scope, err, strings.TrimSpace(stderr.String()))
+	if err := runUnhurried(cmd); err != nil {
+		return fmt.Errorf("systemd scope %s: %w", scope, err)
 	}
 	for end := time.Now().Add(scopeTime); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")

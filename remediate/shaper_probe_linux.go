@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -57,19 +56,15 @@ func inScratch(f func(t *tc, near, far int) error) error {
 	return inNewNetns(func() error { return scratch(f) })
 }
 
-// inNewNetns runs f in a network namespace of its own. The thread is never used
-// again, and the namespace ends with it and with the sockets that f made.
+// inNewNetns runs f in a network namespace of its own, which ends with the thread
+// and with the sockets that f made.
 func inNewNetns(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	return onOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("network namespace to try it in: %w", err)
-			return
+			return fmt.Errorf("network namespace to try it in: %w", err)
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }
 
 func scratch(f func(t *tc, near, far int) error) error {

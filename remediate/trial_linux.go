@@ -81,7 +81,7 @@ func (t *trial) start(argv []string, far *net.TCPConn) error {
 	t.child.Env = append(os.Environ(), "GOMAXPROCS=1")
 	t.child.ExtraFiles = []*os.File{f}
 	t.child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := t.child.Start(); err != nil {
+	if err := startUnhurried(t.child); err != nil {
 		t.child = nil
 		return err
 	}

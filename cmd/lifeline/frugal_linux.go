@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Memory settings: the live heap is a few MB, and a backup server's memory
@@ -30,6 +32,11 @@ const timerSlack = time.Millisecond
 // with one alone, a call that the kernel keeps waiting would hold up the lease.
 const processors = 2
 
+// urgency is our nice value. New transfers must be limited within a few hundredths
+// of a second beside the logins and rsyncs that start with them, and what we take is
+// a few per cent. The guard inherits it, which it needs as much; no other child does.
+const urgency = -15
+
 // beFrugal sets the runtime up for a program that sleeps most of the time.
 func beFrugal(log *slog.Logger) {
 	debug.SetGCPercent(gcPercent)
@@ -38,23 +45,61 @@ func beFrugal(log *slog.Logger) {
 	if err := slacken(timerSlack); err != nil {
 		log.Debug("timers stay precise, which costs some CPU time", "error", err)
 	}
+	if err := hurry(urgency); err != nil {
+		log.Info("no priority over other processes: on a busy host new transfers are limited later", "error", err)
+	}
 }
 
-// slacken sets the timer slack of all threads (timerslack_ns in proc(5)); later
-// ones have that of the thread that makes them. Of others than the calling one
-// it takes CAP_SYS_NICE; lifeline.service has it set from the start.
+// hurry sets the nice value of all threads (setpriority(2)). It takes CAP_SYS_NICE;
+// lifeline.service has it set from the start.
+func hurry(nice int) error {
+	return eachThread(func(tid int) error {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, tid, nice); err != nil {
+			return fmt.Errorf("nice value: %w", err)
+		}
+		return nil
+	})
+}
+
+// slacken sets the timer slack of all threads (timerslack_ns in proc(5)). Of others
+// than the calling one it takes CAP_SYS_NICE; lifeline.service has it set from the
+// start.
 func slacken(slack time.Duration) error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
 	value := []byte(strconv.FormatInt(slack.Nanoseconds(), 10))
-	var errs []error
-	for _, t := range threads {
-		err := os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", value, 0)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("timer slack: %w", err))
+	return eachThread(func(tid int) error {
+		if err := os.WriteFile("/proc/"+strconv.Itoa(tid)+"/timerslack_ns", value, 0); err != nil {
+			return fmt.Errorf("timer slack: %w", err)
+		}
+		return nil
+	})
+}
+
+// eachThread calls set for every thread, also for those that come meanwhile: later
+// ones inherit what was set of the thread that makes them. It gives the first error
+// of a thread that is still there.
+func eachThread(set func(tid int) error) error {
+	var first error
+	done := map[int]bool{}
+	for again := true; again; {
+		again = false
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, t := range threads {
+			tid, err := strconv.Atoi(t.Name())
+			if err != nil {
+				return err
+			}
+			if done[tid] {
+				continue
+			}
+			done[tid], again = true, true
+			err = set(tid)
+			if first == nil && err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
+				first = err
+			}
 		}
 	}
-	return errors.Join(errs...)
+	return first
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -205,6 +206,10 @@ func TestServiceUnderSystemd(t *testing.T) {
 			}
 		}
 		return true
+	})
+	m.until("all threads come before others", func() bool {
+		lines := m.run("sh", "-c", "cat /proc/"+m.show("MainPID")+"/task/*/stat")
+		return slices.Equal(niceValues(t, lines), []int{urgency})
 	})
 	m.until("the guard has a scope of its own", func() bool { return strings.Contains(m.guards(), "running") })
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,19 +53,72 @@ func (s *stage) available() (names []string) {
 	return names
 }
 
+// niceValues gives those of the threads whose lines of /proc/PID/stat these are
+// (proc_pid_stat(5)), each once, and without the one that the pre-reboot check is
+// started from.
+func niceValues(t *testing.T, lines string) (values []int) {
+	t.Helper()
+	for line := range strings.Lines(lines) {
+		_, rest, _ := strings.Cut(line, ") ") // then the state, field 3
+		f := strings.Fields(rest)
+		if len(f) < 17 {
+			t.Fatalf("not a line of /proc/PID/stat: %q", line)
+		}
+		v, err := strconv.Atoi(f[16])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v != rebootNice {
+			values = append(values, v)
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// threads gives the lines of /proc/PID/stat of all threads of a process.
+func threads(t *testing.T, pid int) (lines string) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("process %d has no threads: %v", pid, err)
+	}
+	for _, name := range files {
+		b, _ := os.ReadFile(name) // it may have ended meanwhile
+		lines += string(b)
+	}
+	return lines
+}
+
+// hurried checks the nice value of all threads of the daemon and of its guard.
+func (s *stage) hurried(want int) {
+	s.Helper()
+	for _, pid := range []int{s.daemon.Pid(), s.guardPID()} {
+		s.until("the nice value is right", func() bool {
+			return slices.Equal(niceValues(s.T, threads(s.T, pid)), []int{want})
+		})
+	}
+}
+
 // With the capabilities of the unit the daemon can do all that it can with
-// those of root, and reaches the transfers of other users.
+// those of root, and reaches the transfers of other users. Priority over other
+// processes it has of systemd, and goes on without it here.
 func TestUnitsCapabilitiesSuffice(t *testing.T) {
 	free := setStage(t, lab.Options{}, webConfig)
 	want, odd := free.available(), strings.Contains(free.daemon.Log(), "oom_score_adj")
 	if len(want) < 5 {
 		t.Fatalf("with all capabilities only %v", want)
 	}
+	free.hurried(urgency)
 	free.daemon.Stop()
 	s := buildStage(t, lab.Options{})
 	s.launch(webConfig, "setpriv", "--bounding-set", boundingSet(t), "--inh-caps", "-all", "--no-new-privs")
 	if got := s.available(); !slices.Equal(got, want) {
 		t.Errorf("available %v, with all capabilities %v\n%s", got, want, s.status())
+	}
+	s.hurried(0)
+	if log := s.daemon.Log(); strings.Count(log, "no priority over other processes") != 1 {
+		t.Errorf("that it has no priority is to be told once:\n%s", log)
 	}
 	id := s.strangersTransfer()
 	if err := s.client().Pin(t.Context(), id, web.PinRequest{Pause: true}); err != nil {
