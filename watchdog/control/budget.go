@@ -11,6 +11,7 @@ type budget struct {
 	top      float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
 	sure     bool    // top was found at a crawl and not in a fast ramp
 	met      bool    // a queue was met while the shaper stood
+	proof    proof   // of the top
 	age      float64 // s of use since then
 	again    float64 // s for which a ramp goes on from a top that was once right; 0 in a first ramp
 	undo     float64 // top before the last cut
@@ -37,6 +38,7 @@ type budget struct {
 
 func (b *budget) shift(by float64) {
 	b.undone, b.entered, b.empty = b.undone+by, b.entered+by, b.empty+by
+	b.proof.until += by
 	b.begun, b.cut, b.checked, b.patience, b.settled, b.quiet = b.begun+by, b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 

@@ -38,6 +38,8 @@
 // and bound the queue should its rate be wrong. What a ramp took for the capacity
 // may have been bursts of 64 KB that met; an egress shaper cuts them to frames, so
 // once it stands the budget climbs at once until a queue shows (climb).
+// A top that is only remembered, or was found on a restless path, is doubted in
+// the same way, again and again until the queue is met at the same rate (proof).
 //
 // # Evidence
 //

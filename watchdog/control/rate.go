@@ -1,9 +1,6 @@
 package control
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // tuning is how the law of rates is adapted to what enforces the rate.
 type tuning struct {
@@ -45,6 +42,10 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	if c.cap.full && s.rateKnown && s.rate < 0.9*c.cap.most { // below the capacity noise is likelier than a queue
 		t.knee = max(t.knee, c.engage)
 	}
+	c.doubt(s)
+	if c.doubts(in) { // little delay is no reason to stay
+		t.knee = max(t.knee, c.target+max(c.delay.noiseRecent, c.delay.jitter))
+	}
 	switch {
 	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) &&
 		s.now > b.settled && s.now-s.loop > b.entered: // a delay from before the last change says nothing
@@ -57,7 +58,7 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	}
 	b.age += s.dt
 	if c.climbs(in) {
-		b.rate *= math.Exp(c.climb(s) * s.dt)
+		b.rate *= math.Exp(c.climb(in, s) * s.dt)
 		return
 	}
 	x := (b.age - t.period) / t.period
@@ -77,28 +78,6 @@ func (c *Controller) growth() float64 {
 	return 3 * (1 - t.head) * x * x / t.period
 }
 
-// climbs says that the top is only what the ramp took for the capacity, in a
-// queue that may have been a burst of 64 KB from one sender. A shaper cuts such
-// bursts to frames, so the first queue that appears while it stands is worth
-// more, and is looked for at once instead of on a plateau.
-func (c *Controller) climbs(in *Input) bool {
-	return c.mode == cruising && c.shaper.stands && c.set.Direction == Tx && !c.budget.met && !in.Configured && !c.noisy()
-}
-
-// climb is the growth per second on the way to that queue, which stays below
-// climbQueue until the news of it arrives. It is quicker the longer none appears:
-// then the top was far off.
-func (c *Controller) climb(s *signal) float64 {
-	loop := s.loop + seconds(climbTick)
-	return min(climbGain*clamp(c.budget.age, 1, 2), 2*climbQueue/(loop*loop))
-}
-
-const (
-	climbGain  = 0.15  // per second
-	climbQueue = 0.010 // s
-	climbTick  = 50 * time.Millisecond
-)
-
 // cutRate goes below what the link bore when the queue began, long enough for
 // the queue to drain.
 func (c *Controller) cutRate(in *Input, s *signal) {
@@ -115,7 +94,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	if queue > 2*c.target {
 		depth = 0.75
 	}
-	b.met = b.met || c.shaper.stands
+	c.meet(in, s, ref)
 	first, from, held := c.mode != draining, c.mode, b.rate
 	b.undo, b.twice = b.top, c.mode == draining
 	b.lone = c.mode == cruising && s.now-b.cut > loneFor && c.delay.noiseRecent > 0.2*c.target

@@ -80,7 +80,7 @@ func (c *Controller) awaitsShaper(in *Input, s *signal) bool {
 func (c *Controller) takeOver(in *Input, s *signal) {
 	b := &c.budget
 	b.top = max(c.best(in)-s.others, c.least(in))
-	b.rate, b.sure, b.met = b.top, false, false
+	b.rate, b.sure, b.met, b.proof = b.top, false, false, proof{}
 	depth := 0.9
 	if s.fresh > c.target {
 		depth = 0.75

@@ -87,6 +87,7 @@ func (p *prober) delay(now, base float64) Delay {
 	d := Delay{Known: true, Queue: span2(rtt - base), Base: span2(base)}
 	if p.recent {
 		d.Recent, d.RecentKnown, d.Lag = span2(median(fresh)-base), true, span2(span/2)
+		d.RecentLag = span2((newest - p.answers[len(p.answers)-len(fresh)].at) / 2)
 	}
 	return d
 }
