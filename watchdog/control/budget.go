@@ -34,11 +34,14 @@ type budget struct {
 	waited   float64 // s for which this ramp has waited on hints
 	hush     float64 // s, the least hint of this ramp plus one; 0 before the first
 	heeded   bool    // the present hint has been answered with a lower rate
+	alarmed  bool    // the last cut was for a queue that no probe had met
+	refuted  float64 // when none had met it either by the end of its drain
 }
 
 func (b *budget) shift(by float64) {
 	b.undone, b.entered, b.empty = b.undone+by, b.entered+by, b.empty+by
 	b.proof.until += by
+	b.refuted += by
 	b.begun, b.cut, b.checked, b.patience, b.settled, b.quiet = b.begun+by, b.cut+by, b.checked+by, b.patience+by, b.settled+by, b.quiet+by
 }
 
@@ -54,7 +57,7 @@ func (c *Controller) windowed() bool {
 // what the link bears; or from the burst of new ones, and then shows nothing.
 func (c *Controller) begin(in *Input, s *signal) {
 	b := &c.budget
-	*b = budget{rate: c.first(in, s), begun: s.now, quiet: s.now, cut: s.now - loneFor, undone: s.now - loneFor}
+	*b = budget{rate: c.first(in, s), begun: s.now, quiet: s.now, cut: s.now - loneFor, undone: s.now - loneFor, refuted: s.now - refutedFor}
 	c.mode = ramping
 	switch {
 	case !s.sees || s.fresh < c.ramped():
@@ -112,7 +115,7 @@ func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 // ramp grows the budget exponentially, as slow start does, but no faster than
 // the delay can tell of it in time.
 func (c *Controller) ramp(in *Input, s *signal) {
-	b := &c.budget
+	b, probed := &c.budget, s.fresh
 	if own := max(c.swelling(s), c.inFlight(s)); own > max(s.fresh, c.ramped()) {
 		s.fresh, s.loop = own, min(s.loop, hintLag/2+s.rtt+own)
 	}
@@ -125,7 +128,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	case long && c.excused(s):
 		return
 	case long && !c.windowed() && s.now-c.newest < 0.4+s.loop:
-		b.top = 0
+		b.top, b.alarmed = 0, probed <= end
 		c.sink(s, 0.75)
 		return
 	case long && c.windowed():
@@ -163,7 +166,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 // we send: the least of them, and only while it rises quickly, for they also
 // fall slowly after a burst. Late in a ramp it is younger than what probes say.
 func (c *Controller) swelling(s *signal) float64 {
-	if c.set.Direction != Tx || c.shaper.wanted {
+	if c.set.Direction != Tx || c.shaper.wanted || s.now-c.budget.refuted < refutedFor {
 		return 0
 	}
 	least := math.Inf(1)
@@ -183,6 +186,11 @@ func (c *Controller) swelling(s *signal) float64 {
 	}
 	return least
 }
+
+// refutedFor is for how many seconds the transfers' own RTTs are not believed
+// after a queue that they told of was met by no probe: while many begin on a busy
+// machine, acknowledgements wait for a processor.
+const refutedFor = 0.5
 
 // deaf says that the delay was lost a moment ago. It may come back with a full
 // queue, so nothing grows meanwhile.

@@ -207,6 +207,9 @@ func (c *Controller) drain(in *Input, s *signal) {
 	case s.now-b.cut < max(0.1, 0.75*s.loop) && !c.noisy(): // cannot have worked yet, whatever the probes say
 	case s.fresh < c.empty() && b.top == 0:
 		c.mode = ramping
+		if b.alarmed {
+			b.alarmed, b.refuted, b.waited = false, s.now, hintsFor
+		}
 	case s.fresh < c.empty() || !s.sees:
 		c.mode = cruising
 		b.entered, b.settled = s.now, s.now+s.loop
