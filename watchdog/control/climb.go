@@ -21,11 +21,15 @@ const (
 	sameTop      = 0.25  // of the top
 )
 
-// doubts says that the top may be far too low: it was never met, or is no longer
-// believed, and what it was met by may have been noise.
-func (c *Controller) doubts(in *Input) bool {
-	return c.mode == cruising && c.shaper.stands && !c.budget.met && !in.Configured && c.uncertain()
+// unmet says that no queue was met at the top while the shaper stood, or that it
+// is no longer believed.
+func (c *Controller) unmet(in *Input) bool {
+	return c.mode == cruising && c.shaper.stands && !c.budget.met && !in.Configured
 }
+
+// doubts says that the top may be far too low: it is unmet, and what it was met
+// by before may have been noise.
+func (c *Controller) doubts(in *Input) bool { return c.unmet(in) && c.uncertain() }
 
 // uncertain says that the top does not come from a ramp of this run over a
 // quiet path. Where the noise is as long as the queues that are looked for, or the
@@ -65,7 +69,7 @@ func (c *Controller) meet(in *Input, s *signal, top float64) {
 // more, and is looked for at once instead of on a plateau. The same goes for a
 // top that is in doubt.
 func (c *Controller) climbs(in *Input) bool {
-	return c.doubts(in) || c.mode == cruising && c.shaper.stands && c.set.Direction == Tx && !c.budget.met && !in.Configured && !c.noisy()
+	return c.unmet(in) && (c.uncertain() || c.set.Direction == Tx && !c.noisy())
 }
 
 // climb is the growth per second on the way to that queue, which stays below

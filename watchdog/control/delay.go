@@ -109,6 +109,10 @@ func (d *delay) offset(noise float64) float64 {
 	return max(d.foreign+noiseMargin*noise, jitterMargin*d.jitter)
 }
 
+// restless is how far the delay strays in s without a queue of ours: by what goes
+// on now, and by what the path is known for.
+func (d *delay) restless() float64 { return max(d.noiseRecent, d.jitter) }
+
 // flutter follows how far the delay falls from one value to the next while
 // nothing drains: a queue that builds up never falls, noise does half of the
 // time.

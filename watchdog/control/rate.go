@@ -30,7 +30,7 @@ func (c *Controller) tuning() tuning {
 	if c.budget.top < 0.9*c.cap.most { // it bore more once
 		t.period = min(t.period, 3)
 	}
-	t.knee += max(c.delay.noiseRecent, c.delay.jitter)
+	t.knee += c.delay.restless()
 	return t
 }
 
@@ -44,7 +44,7 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 	}
 	c.doubt(s)
 	if c.doubts(in) { // little delay is no reason to stay
-		t.knee = max(t.knee, c.target+max(c.delay.noiseRecent, c.delay.jitter))
+		t.knee = max(t.knee, c.target+c.delay.restless())
 	}
 	switch {
 	case s.sees && s.fresh > t.knee && (s.queue > t.knee || s.fresh > 2*t.knee) &&
@@ -191,7 +191,7 @@ func (c *Controller) wentIn(s *signal, at float64) float64 {
 
 // empty is the queue in seconds below which none stands.
 func (c *Controller) empty() float64 {
-	return c.target/3 + max(c.delay.noiseRecent, c.delay.jitter)
+	return c.target/3 + c.delay.restless()
 }
 
 // drain waits for the queue to go, and cuts again when it grows for long or

@@ -62,7 +62,7 @@ func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 // steer it.
 func (c *Controller) permitsShaper(in *Input, s *signal) bool {
 	slack := c.shaper.slack()
-	noise := max(c.delay.noiseRecent, c.delay.jitter)
+	noise := c.delay.restless()
 	if c.set.Direction == Rx && !c.set.ShaperOnly && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
 		return false
 	}
