@@ -208,15 +208,7 @@ func free(pid int, fd string) error {
 		return err
 	}
 	defer unix.Close(k)
-	clamp, err := unix.GetsockoptInt(k, unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP)
-	if err != nil {
-		return err
-	}
-	pace, err := unix.GetsockoptUint64(k, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE)
-	if err != nil {
-		return err
-	}
-	prio, err := unix.GetsockoptInt(k, unix.SOL_SOCKET, unix.SO_PRIORITY)
+	clamp, pace, prio, err := limitsOf(k)
 	if err != nil {
 		return err
 	}

@@ -55,15 +55,7 @@ func hold(t web.Transfer) string {
 	}
 	var why string
 	err := remediate.VisitSocket(t.Socket, func(fd int) error {
-		w, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP)
-		if err != nil {
-			return err
-		}
-		pace, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE)
-		if err != nil {
-			return err
-		}
-		prio, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY)
+		w, pace, prio, err := limitsOf(fd)
 		switch {
 		case err != nil:
 			return err
@@ -80,6 +72,19 @@ func hold(t web.Transfer) string {
 		return fmt.Sprintf("%s: %v", t.ID, err)
 	}
 	return why
+}
+
+// limitsOf reads what can limit a socket: its window clamp in bytes, its pacing
+// rate in bytes/s and its priority.
+func limitsOf(fd int) (clamp int, pace uint64, prio int, err error) {
+	if clamp, err = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP); err != nil {
+		return 0, 0, 0, err
+	}
+	if pace, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE); err != nil {
+		return 0, 0, 0, err
+	}
+	prio, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY)
+	return clamp, pace, prio, err
 }
 
 // stopped tells whether that very process is in state T.
