@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,10 +110,13 @@ func (c *configs) run(ctx context.Context, ready func()) error {
 			if !ok {
 				return nil
 			}
+			changed := !maps.Equal(r.files, next.files)
 			c.mu.Lock()
 			*r = next
 			c.mu.Unlock()
-			ready()
+			if changed {
+				ready()
+			}
 		}
 	}
 }

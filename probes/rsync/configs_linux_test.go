@@ -57,6 +57,40 @@ func TestConfigBelowAnotherRoot(t *testing.T) {
 	}
 }
 
+// Only what is new is told: each telling costs a pass.
+func TestConfigToldOnce(t *testing.T) {
+	h := newHost(t)
+	h.link("20/root", h.root)
+	h.write("etc/rsyncd.conf", "[a]\npath = /a\n")
+	c := newConfigs(procFS{root: h.root})
+	key := configKey{name: "/etc/rsyncd.conf"}
+	c.known[key] = &readConfig{}
+	ctx, cancel := context.WithCancel(context.Background())
+	told := make(chan bool, 3)
+	done := make(chan error, 1)
+	go func() { done <- c.run(ctx, func() { told <- true }) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	for range cap(told) {
+		c.mu.Lock()
+		c.known[key].checked = time.Time{}
+		c.mu.Unlock()
+		c.ask <- configRequest{key: key, pid: 20}
+		await(t, "a look at the file", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return !c.known[key].checked.IsZero()
+		})
+	}
+	cancel()
+	done <- <-done // all tellings are done
+	if len(told) != 1 {
+		t.Errorf("told %d times of one file", len(told))
+	}
+}
+
 func TestPatiently(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	if got, ok := patiently(ctx, func() int { return 7 }); got != 7 || !ok {

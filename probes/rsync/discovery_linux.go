@@ -20,11 +20,12 @@ type discovery struct {
 	configs *configs
 	polled  time.Time     // last look for new pids
 	recent  []newcomer    // polling: pids that may still become an rsync
-	busy    bool          // there are transfers, or what may become one
 	dirty   bool          // something happened since the last pass
 	due     time.Time     // next pass over what is young; zero for none
 	rest    time.Time     // no pass before
 	settled time.Time     // last pass over everything
+	others  []*process    // of the last pass: who holds a connection beside rsync
+	held    time.Time     // last look at them
 	full    time.Time     // last look at all pids
 	missed  bool          // events or pids were missed since
 	cost    time.Duration // of the last look at all pids
@@ -42,7 +43,9 @@ func newDiscovery(p *Probe) *discovery {
 
 // Intervals of discovery.
 const (
-	settledEvery  = time.Second      // pass over transfers that are understood
+	settledEvery  = 5 * time.Second  // pass over transfers that are understood, with events
+	polledEvery   = time.Second      // without
+	othersEvery   = time.Second      // look at who else holds a connection: a new forward makes no event
 	sessionsEvery = 5 * time.Second  // list of ssh sessions, when nothing was seen to happen
 	sessionsSoon  = time.Second      // else
 	fullWithin    = 60 * time.Second // look at all pids, with events
@@ -91,6 +94,7 @@ func (d *discovery) wake() {
 func (d *discovery) configured() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.probe.unsettle()
 	d.wake()
 }
 
@@ -126,6 +130,9 @@ func (d *discovery) step(now time.Time, again int) time.Duration {
 	if !d.scan.events && d.poll(now) {
 		d.dirty = true
 	}
+	if !now.Before(d.nextOthers()) {
+		d.lookAtOthers(now)
+	}
 	if !now.Before(d.next()) {
 		d.pass(now)
 	}
@@ -140,16 +147,38 @@ func (d *discovery) step(now time.Time, again int) time.Duration {
 
 // next is when the next pass is due.
 func (d *discovery) next() time.Time {
-	next := d.settled.Add(settledEvery)
+	next := d.settled.Add(d.every())
 	switch {
 	case d.dirty:
 		next = d.rest
-	case !d.busy:
-		next = next.Add(stalledAfter)
 	case !d.due.IsZero() && d.due.Before(next):
 		next = d.due
 	}
 	return later(next, d.rest)
+}
+
+// every is the time between passes when nothing happens.
+func (d *discovery) every() time.Duration {
+	if d.scan.events {
+		return settledEvery
+	}
+	return polledEvery
+}
+
+// nextOthers is when those who hold a connection beside rsync are looked at next.
+func (d *discovery) nextOthers() time.Time {
+	if len(d.others) == 0 {
+		return d.settled.Add(settledEvery)
+	}
+	return d.held.Add(othersEvery)
+}
+
+// lookAtOthers has a pass made when one of them holds something else by now.
+func (d *discovery) lookAtOthers(now time.Time) {
+	d.held = now
+	for _, p := range d.others {
+		d.dirty = d.scan.moved(p) || d.dirty
+	}
 }
 
 // nextList is when the next list of sessions is due.
@@ -163,7 +192,7 @@ func (d *discovery) nextList() time.Time {
 // wait is how long to sleep.
 func (d *discovery) wait(now time.Time) time.Duration {
 	until := stalledAfter / 2
-	for _, t := range []time.Time{d.nextFull(), d.nextList(), d.next()} {
+	for _, t := range []time.Time{d.nextFull(), d.nextList(), d.nextOthers(), d.next()} {
 		until = min(until, t.Sub(now))
 	}
 	if !d.scan.events {
@@ -188,7 +217,7 @@ func (d *discovery) nextFull() time.Time {
 
 // pass reads what has expired, groups it anew and publishes the result.
 func (d *discovery) pass(now time.Time) {
-	if now.Sub(d.settled) >= settledEvery {
+	if now.Sub(d.settled) >= d.every() {
 		d.settled = now
 		d.scan.sweep()
 		d.probe.sockets.keep(d.scan.knows)
@@ -196,7 +225,7 @@ func (d *discovery) pass(now time.Time) {
 	d.dirty, d.due = false, time.Time{}
 	d.scan.begin(now)
 	transfers, unfinished := d.group()
-	d.busy = len(transfers)+len(unfinished) > 0
+	d.others = d.others[:0]
 	for _, p := range unfinished {
 		d.again(now, p)
 	}
@@ -206,10 +235,8 @@ func (d *discovery) pass(now time.Time) {
 		live[f.id] = true
 		fresh, settled := d.publish(f, now)
 		wake = wake || fresh
-		for _, p := range f.others {
-			if !d.distant(f) {
-				d.scan.expire(p, now.Add(sharedFor))
-			}
+		if !d.distant(f) {
+			d.others = append(d.others, f.others...)
 		}
 		if !settled {
 			for _, p := range f.members {
@@ -277,21 +304,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// setFailure notes that a part of discovery failed, or works again.
-func (p *Probe) setFailure(what string, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failures = slices.DeleteFunc(p.failures, func(e watchdog.ProbeError) bool { return e.Probe == "rsync: "+what })
-	if err != nil {
-		p.failures = append(p.failures, watchdog.ProbeError{Probe: "rsync: " + what, Err: err.Error()})
-	}
-}
-
-// retain drops the transfers that are no more.
-func (p *Probe) retain(live map[watchdog.TransferID]bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	maps.DeleteFunc(p.transfers, func(id watchdog.TransferID, _ *transfer) bool { return !live[id] })
 }

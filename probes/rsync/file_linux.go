@@ -1,11 +1,13 @@
 package rsync
 
 import (
-	"os"
+	"context"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -133,12 +135,105 @@ func (o opened) sized(size func(pid, num int) int64) opened {
 // fileSize asks the file system for the size of an open file; -1 when it is
 // not a regular one.
 func (f procFS) fileSize(pid, num int) int64 {
-	st, err := os.Stat(f.path(pid, "fd/"+strconv.Itoa(num)))
-	if err != nil || !st.Mode().IsRegular() {
+	var st unix.Stat_t
+	if err := unix.Stat(f.path(pid, "fd/"+strconv.Itoa(num)), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1
 	}
-	return st.Size()
+	return st.Size
 }
 
 // noSize is for who must not ask a file system.
 func noSize(int, int) int64 { return -1 }
+
+// fileRequest asks for the file that a transfer is at.
+type fileRequest struct {
+	id    watchdog.TransferID
+	procs []watchdog.ProcID
+	first int // descriptor
+	last  opened
+	write bool // it receives
+}
+
+// askForFiles has some transfers' files looked up, those first that waited
+// longest. Those whose turn is near go along with one whose turn has come:
+// waking who looks them up costs more than a look.
+func (p *Probe) askForFiles(now time.Time) {
+	if len(p.files) > 0 {
+		return // not done with the last ones
+	}
+	var due []*transfer
+	pressing := false
+	for _, t := range p.order {
+		every, early := fileEvery, fileEvery/2
+		if p.distant(t) {
+			every, early = distantRest, distantRest
+		}
+		waited := now.Sub(t.looked)
+		if t.visible && waited >= early && now.Sub(t.since) >= fileAfter {
+			due = append(due, t)
+			pressing = pressing || waited >= every
+		}
+	}
+	if !pressing {
+		return
+	}
+	slices.SortFunc(due, func(a, b *transfer) int { return a.looked.Compare(b.looked) })
+	var requests []fileRequest
+	for _, t := range due[:min(len(due), filesPerSample)] {
+		t.looked = now
+		requests = append(requests, fileRequest{
+			id: t.ID, procs: t.Procs, first: firstFD(t.Via), last: t.file, write: t.Direction == watchdog.Rx,
+		})
+	}
+	p.files <- requests
+}
+
+// lookUpFiles answers until the context ends, apart from everything else: a
+// dead file system can hang whoever asks it.
+func (p *Probe) lookUpFiles(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case requests := <-p.files:
+			answers, ok := patiently(ctx, func() []opened {
+				var answers []opened
+				for _, r := range requests {
+					answers = append(answers, p.fileOf(r))
+				}
+				return answers
+			})
+			if !ok {
+				return nil
+			}
+			p.mu.Lock()
+			for i, r := range requests {
+				if t := p.transfers[r.id]; t != nil {
+					t.file, t.File = answers[i], answers[i].File
+				}
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// fileOf looks one up. A pid that changed hands meanwhile shows nothing.
+func (p *Probe) fileOf(r fileRequest) opened {
+	file := nothing
+	if r.last.found() && r.last.writes == r.write {
+		file = p.proc.again(r.last, p.proc.fileSize)
+	}
+	if !file.found() {
+		pids := make([]int, 0, len(r.procs))
+		for _, id := range r.procs {
+			pids = append(pids, id.PID)
+		}
+		file = p.proc.openFile(pids, r.first, p.proc.fileSize)
+	}
+	for _, id := range r.procs {
+		if id.PID == file.pid && !p.sockets.lives(id) {
+			return nothing
+		}
+	}
+	return file
+}

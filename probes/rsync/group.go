@@ -23,7 +23,15 @@ type world interface {
 type holding struct {
 	sockets []held // by descriptor
 	files   []fd
+	count   int   // of all descriptors; 0 when it does not tell whether they are still the same
 	err     error // why it may be incomplete
+}
+
+// same says whether two listings show the same.
+func (h *holding) same(other *holding) bool {
+	socket := func(a, b held) bool { return a.FD == b.FD && a.Inode == b.Inode && a.Kind == b.Kind }
+	return slices.EqualFunc(h.sockets, other.sockets, socket) && slices.Equal(h.files, other.files) &&
+		(h.err == nil) == (other.err == nil)
 }
 
 // found is one transfer as its processes and sockets show it.

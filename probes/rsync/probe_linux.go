@@ -1,10 +1,12 @@
 package rsync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -25,7 +27,7 @@ type Options struct {
 	Poll        time.Duration
 	NoConnector bool // do not use the proc connector
 	// ForeignNetns says that transfers of other network namespaces are limited
-	// too: they are measured as closely as ours, else about once a second.
+	// too: they are measured as closely as ours, else every few seconds.
 	ForeignNetns bool
 	Log          *slog.Logger // slog.Default when nil
 }
@@ -48,12 +50,13 @@ type Probe struct {
 	capability watchdog.Capability
 	failures   []watchdog.ProbeError // of discovery
 	sessions   []Session
-	sshPorts   []uint16              // as SSHPorts gives them
-	turns      []watchdog.TransferID // whose state is read next
-	whole      bool                  // this sample measures all transfers
-	wholeAt    time.Duration         // monotonic, of the last one that did
-	alive      time.Time             // of discovery: its last sign of life
-	lastPID    int                   // that discovery has looked at
+	sshPorts   []uint16      // as SSHPorts gives them
+	order      []*transfer   // all that discovery knew last, the oldest first
+	turn       int           // in order: whose state was read last
+	whole      bool          // this sample measures all transfers
+	wholeAt    time.Duration // monotonic, of the last one that did
+	alive      time.Time     // of discovery: its last sign of life
+	lastPID    int           // that discovery has looked at
 }
 
 // errOtherPIDs says that the pids in a procfs would mean other processes here.
@@ -167,6 +170,35 @@ func (p *Probe) seen(last int) (before int) {
 	defer p.mu.Unlock()
 	before, p.lastPID = p.lastPID, last
 	return before
+}
+
+// setFailure notes that a part of discovery failed, or works again.
+func (p *Probe) setFailure(what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = slices.DeleteFunc(p.failures, func(e watchdog.ProbeError) bool { return e.Probe == "rsync: "+what })
+	if err != nil {
+		p.failures = append(p.failures, watchdog.ProbeError{Probe: "rsync: " + what, Err: err.Error()})
+	}
+}
+
+// retain drops the transfers that are no more, and orders the others.
+func (p *Probe) retain(live map[watchdog.TransferID]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.transfers, func(id watchdog.TransferID, _ *transfer) bool { return !live[id] })
+	p.order = slices.SortedFunc(maps.Values(p.transfers), func(a, b *transfer) int {
+		return cmp.Or(cmp.Compare(a.Procs[0].Start, b.Procs[0].Start), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// unsettle has the next pass study all transfers again.
+func (p *Probe) unsettle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.transfers {
+		t.studied = time.Time{}
+	}
 }
 
 // wake tells the caller that there is something new.

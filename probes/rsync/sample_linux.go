@@ -1,8 +1,6 @@
 package rsync
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -17,15 +15,15 @@ import (
 const (
 	statesPerSample = 4               // or one in statesPart
 	statesPart      = 16              // of the transfers
-	stateEvery      = 2 * time.Second // while bytes move: a stopped receiver fills its buffer first
-	filesPerSample  = 8
+	movingState     = 2 * time.Second // of a process while bytes move: a stopped receiver fills its buffer first
+	filesPerSample  = 16
 	fileEvery       = 2 * time.Second
 	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
 	measuredYoung   = 5 * time.Second        // measured with every sample
 	measureEvery    = 150 * time.Millisecond // later: every other sample, all in the same ones
-	distantEvery    = time.Second            // those that are only counted
-	distantFile     = 10 * time.Second
-	stalledAfter    = 5 * time.Second // without a sign of life from discovery
+	distantEvery    = 3 * time.Second        // those that are only counted
+	distantRest     = 10 * time.Second       // their states and files
+	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
 
 // Sample measures all transfers, the oldest first. now is the monotonic time
@@ -37,15 +35,12 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 	p.lookForNew()
 	p.readStates(now)
 	p.beginSample(now)
-	out := make([]watchdog.Transfer, 0, len(p.transfers))
-	for _, t := range p.transfers {
+	out := make([]watchdog.Transfer, 0, len(p.order))
+	for _, t := range p.order {
 		if p.sample(t, now, up) {
 			out = append(out, t.Transfer)
 		}
 	}
-	slices.SortFunc(out, func(a, b watchdog.Transfer) int {
-		return cmp.Or(cmp.Compare(a.Procs[0].Start, b.Procs[0].Start), cmp.Compare(a.ID, b.ID))
-	})
 	p.askForFiles(time.Now())
 	return out, p.errors(time.Now())
 }
@@ -158,17 +153,11 @@ func (p *Probe) look(pid int) {
 // turns: /proc/PID/stat is the dearest of all that is read regularly. Those
 // whose bytes move have their turn less often.
 func (p *Probe) readStates(now time.Duration) {
-	left := max(statesPerSample, len(p.transfers)/statesPart)
-	for range len(p.transfers) {
-		if len(p.turns) == 0 {
-			for id := range p.transfers {
-				p.turns = append(p.turns, id)
-			}
-		}
-		last := len(p.turns) - 1
-		t := p.transfers[p.turns[last]]
-		p.turns = p.turns[:last]
-		if t == nil || t.moves && now-t.stated < stateEvery/time.Duration(len(t.Procs)) {
+	left := max(statesPerSample, len(p.order)/statesPart)
+	for range p.order {
+		p.turn = (p.turn + 1) % len(p.order)
+		t := p.order[p.turn]
+		if t.stated != 0 && now-t.stated < p.stateEvery(t) {
 			continue
 		}
 		t.stated = now
@@ -177,6 +166,17 @@ func (p *Probe) readStates(now time.Duration) {
 			return
 		}
 	}
+}
+
+// stateEvery is how often a state of a transfer's processes is read at most.
+func (p *Probe) stateEvery(t *transfer) time.Duration {
+	switch {
+	case p.distant(t):
+		return distantRest
+	case t.moves:
+		return movingState / time.Duration(len(t.Procs))
+	}
+	return 0
 }
 
 func (p *Probe) readState(t *transfer) {
@@ -243,93 +243,4 @@ func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
 		t.TCP.MinRTT = 0
 	}
 	t.proof.Received, t.proof.Acked = info.Bytes_received, info.Bytes_acked
-}
-
-// fileRequest asks for the file that a transfer is at.
-type fileRequest struct {
-	id    watchdog.TransferID
-	procs []watchdog.ProcID
-	first int // descriptor
-	last  opened
-	write bool // it receives
-}
-
-// askForFiles has some transfers' files looked up, those first that waited
-// longest.
-func (p *Probe) askForFiles(now time.Time) {
-	if len(p.files) > 0 {
-		return // not done with the last ones
-	}
-	var due []*transfer
-	for _, t := range p.transfers {
-		every := fileEvery
-		if p.distant(t) {
-			every = distantFile
-		}
-		if t.visible && now.Sub(t.looked) >= every && now.Sub(t.since) >= fileAfter {
-			due = append(due, t)
-		}
-	}
-	if len(due) == 0 {
-		return
-	}
-	slices.SortFunc(due, func(a, b *transfer) int { return a.looked.Compare(b.looked) })
-	var requests []fileRequest
-	for _, t := range due[:min(len(due), filesPerSample)] {
-		t.looked = now
-		requests = append(requests, fileRequest{
-			id: t.ID, procs: t.Procs, first: firstFD(t.Via), last: t.file, write: t.Direction == watchdog.Rx,
-		})
-	}
-	p.files <- requests
-}
-
-// lookUpFiles answers until the context ends, apart from everything else: a
-// dead file system can hang whoever asks it.
-func (p *Probe) lookUpFiles(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case requests := <-p.files:
-			answers, ok := patiently(ctx, func() []opened {
-				var answers []opened
-				for _, r := range requests {
-					answers = append(answers, p.fileOf(r))
-				}
-				return answers
-			})
-			if !ok {
-				return nil
-			}
-			p.mu.Lock()
-			for i, r := range requests {
-				if t := p.transfers[r.id]; t != nil {
-					t.file, t.File = answers[i], answers[i].File
-				}
-			}
-			p.mu.Unlock()
-		}
-	}
-}
-
-// fileOf looks one up. A pid that changed hands meanwhile shows nothing.
-func (p *Probe) fileOf(r fileRequest) opened {
-	file := nothing
-	if r.last.found() && r.last.writes == r.write {
-		file = p.proc.again(r.last, p.proc.fileSize)
-	}
-	if !file.found() {
-		pids := make([]int, 0, len(r.procs))
-		for _, id := range r.procs {
-			pids = append(pids, id.PID)
-		}
-		file = p.proc.openFile(pids, r.first, p.proc.fileSize)
-	}
-	for _, id := range r.procs {
-		if id.PID == file.pid && !p.sockets.lives(id) {
-			return nothing
-		}
-	}
-	return file
 }

@@ -16,10 +16,9 @@ import (
 // How long what was read of a process is taken as still true, when no event
 // says otherwise. A connection that is not understood yet is looked at often.
 const (
-	rsyncFor   = 30 * time.Second // an rsync, with events
+	rsyncFor   = 60 * time.Second // an rsync, with events
 	settledFor = 10 * time.Second // others, with events
 	polledFor  = 4 * time.Second  // without
-	sharedFor  = time.Second      // an sshd or ssh: a new forward makes no event
 )
 
 // youngFor is how long to wait before a process that is not understood is
@@ -199,69 +198,6 @@ func (s *scanner) tree() map[int][]int {
 		}
 	}
 	return tree
-}
-
-// holds implements world.
-func (s *scanner) holds(p *process) *holding {
-	c := s.procs[p.ID.PID]
-	if c == nil || c.process != p {
-		return &holding{}
-	}
-	if c.holding == nil {
-		c.holding = s.holding(p)
-	}
-	return c.holding
-}
-
-// holding lists what a process holds open.
-func (s *scanner) holding(p *process) *holding {
-	fds, err := s.proc.fds(p.ID.PID)
-	if vanished(err) {
-		return &holding{}
-	}
-	h := &holding{err: err}
-	for _, f := range fds {
-		switch f.Kind {
-		case fdFile:
-			h.files = append(h.files, f)
-		case fdSocket:
-			info, err := s.socket(p, f)
-			if err == nil {
-				h.sockets = append(h.sockets, held{FD: f.Num, Inode: f.Inode, socketInfo: info})
-			} else if h.err == nil && !errors.Is(err, errGone) {
-				h.err = err
-			}
-		}
-	}
-	slices.SortFunc(h.sockets, func(a, b held) int { return a.FD - b.FD })
-	return h
-}
-
-// inherited implements world. It looks at none of the parent's sockets: those
-// of whoever started an rsync are nobody's business.
-func (s *scanner) inherited(p *process, inode uint64) bool {
-	fds, ok := s.handed[p.PPID]
-	if !ok {
-		fds, _ = s.proc.fds(p.PPID) // one that may not be looked at shares nothing that is known
-		s.handed[p.PPID] = fds
-	}
-	return slices.ContainsFunc(fds, func(f fd) bool { return f.Kind == fdSocket && f.Inode == inode })
-}
-
-// socket looks at one socket, once: what it is does not change after it is
-// connected or listens.
-func (s *scanner) socket(p *process, f fd) (socketInfo, error) {
-	if info, ok := s.known[f.Inode]; ok {
-		return info, nil
-	}
-	info, err := s.look.inspect(watchdog.FDRef{Proc: p.id(), FD: f.Num}, f.Inode)
-	if err != nil {
-		return info, err
-	}
-	if info.Kind != idleSocket && info.OutOfReach == nil {
-		s.known[f.Inode] = info
-	}
-	return info, nil
 }
 
 // sweep forgets processes that no pass asked for lately, and sockets that

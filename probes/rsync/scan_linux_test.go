@@ -1,9 +1,12 @@
 package rsync
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -87,6 +90,58 @@ func TestScannerSweeps(t *testing.T) {
 	}
 	if id := s.procs[20].id(); !s.knows(id) {
 		t.Errorf("does not know %v", id)
+	}
+}
+
+// What a process opens or closes is noticed, with the kernel's count and without.
+func TestScannerSeesDescriptorsMove(t *testing.T) {
+	shell := exec.Command("sh")
+	in, _ := shell.StdinPipe()
+	out, _ := shell.StdoutPipe()
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		_ = shell.Wait()
+	}()
+	answers := bufio.NewReader(out)
+	have := func(command string) {
+		t.Helper()
+		fmt.Fprintln(in, command+"; echo")
+		if _, err := answers.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have("cd /")
+	proc := procFS{root: "/proc"}
+	s := newScanner(proc, &duplicator{proc: proc})
+	s.begin(time.Now())
+	p := s.process(shell.Process.Pid)
+	counted := s.holds(p).count
+	for name, moved := range map[string]func() bool{
+		"counted": func() bool { return s.moved(p) },
+		"listed": func() bool {
+			s.procs[p.ID.PID].holding.count = 0
+			return s.moved(p)
+		},
+	} {
+		if name == "counted" && counted == 0 {
+			continue // Linux before 6.2
+		}
+		for _, command := range []string{"exec 7</dev/null", "exec 7<&-"} {
+			if moved() {
+				t.Errorf("%s: moved before %q", name, command)
+			}
+			have(command)
+			if !moved() {
+				t.Errorf("%s: %q was not noticed", name, command)
+			}
+		}
+	}
+	s.forget(p.ID.PID)
+	if s.process(p.ID.PID); !s.moved(p) {
+		t.Error("one that was read again is taken for the same")
 	}
 }
 

@@ -94,8 +94,23 @@ func (d *duplicator) stat(id watchdog.ProcID) (stat, error) {
 // lives says whether exactly this process is still there: then what was just
 // read by its pid was of it.
 func (d *duplicator) lives(id watchdog.ProcID) bool {
+	if lives, sure := d.signalled(id); sure {
+		return lives
+	}
 	_, err := d.stat(id)
 	return err == nil
+}
+
+// signalled asks the cheap way, by a signal that is none.
+func (d *duplicator) signalled(id watchdog.ProcID) (lives, sure bool) {
+	d.using.RLock()
+	defer d.using.RUnlock()
+	h, err := d.handle(id)
+	if err != nil {
+		return false, errors.Is(err, errGone)
+	}
+	err = unix.PidfdSendSignal(h.pidfd, 0, nil, 0)
+	return err == nil, err == nil || err == unix.ESRCH
 }
 
 // keep closes the handles of all processes that are not wanted any more.
