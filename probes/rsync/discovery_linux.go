@@ -175,7 +175,7 @@ func (d *discovery) nextOthers() time.Time {
 
 // lookAtOthers has a pass made when one of them holds something else by now.
 func (d *discovery) lookAtOthers(now time.Time) {
-	d.held = now
+	d.held, d.scan.now = now, now
 	for _, p := range d.others {
 		d.dirty = d.scan.moved(p) || d.dirty
 	}
@@ -235,8 +235,11 @@ func (d *discovery) pass(now time.Time) {
 		live[f.id] = true
 		fresh, settled := d.publish(f, now)
 		wake = wake || fresh
-		if !d.distant(f) {
-			d.others = append(d.others, f.others...)
+		for _, p := range f.others {
+			d.scan.trust(p)
+			if !d.distant(f) {
+				d.others = append(d.others, p)
+			}
 		}
 		if !settled {
 			for _, p := range f.members {

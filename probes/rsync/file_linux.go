@@ -93,8 +93,12 @@ func (f procFS) again(last opened, size func(pid, num int) int64) opened {
 		return nothing
 	}
 	o := f.at(last.pid, parseFD(last.num, target))
-	if o.writes != last.writes {
+	switch {
+	case o.writes != last.writes:
 		return nothing
+	case !o.writes && o.Name == last.Name && o.Pos <= last.Size:
+		o.Size = last.Size // which is asked for once: only what is written grows
+		return o
 	}
 	return o.sized(size)
 }

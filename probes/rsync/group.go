@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lifeline/watchdog"
 )
@@ -25,6 +26,7 @@ type holding struct {
 	files   []fd
 	count   int   // of all descriptors; 0 when it does not tell whether they are still the same
 	err     error // why it may be incomplete
+	listed  time.Time
 }
 
 // same says whether two listings show the same.

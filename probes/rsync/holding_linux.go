@@ -20,17 +20,18 @@ func (s *scanner) holds(p *process) *holding {
 }
 
 // moved says whether a process may hold something else than when that was listed,
-// and lists it again then. The number tells, where there is one: a descriptor that
-// took another's place shows when the process is read again.
+// and lists it again then. The number tells, where there is one; a descriptor that
+// took another's place shows a little later.
 func (s *scanner) moved(p *process) bool {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.process != p || c.holding == nil {
 		return true
 	}
-	if count := s.proc.countFDs(p.ID.PID); count > 0 && count == c.holding.count {
+	before := c.holding
+	count := s.proc.countFDs(p.ID.PID)
+	if count > 0 && count == before.count && s.now.Sub(before.listed) < settledFor {
 		return false
 	}
-	before := c.holding
 	c.holding = s.holding(p)
 	return !before.same(c.holding)
 }
@@ -42,7 +43,7 @@ func (s *scanner) holding(p *process) *holding {
 	if vanished(err) {
 		return &holding{}
 	}
-	h := &holding{err: err, count: count}
+	h := &holding{err: err, count: count, listed: s.now}
 	for _, f := range fds {
 		switch f.Kind {
 		case fdFile:

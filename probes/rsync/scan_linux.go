@@ -16,8 +16,8 @@ import (
 // How long what was read of a process is taken as still true, when no event
 // says otherwise. A connection that is not understood yet is looked at often.
 const (
-	rsyncFor   = 60 * time.Second // an rsync, with events
-	settledFor = 10 * time.Second // others, with events
+	trustedFor = 60 * time.Second // an rsync, and who holds its connection, with events
+	settledFor = 10 * time.Second // others, with events, and what any of them holds
 	polledFor  = 4 * time.Second  // without
 )
 
@@ -42,6 +42,7 @@ var errGone = errors.New("gone")
 type cached struct {
 	*process
 	since   time.Time // known
+	read    time.Time
 	expires time.Time // read it again from then on
 	holding *holding  // nil until asked for
 }
@@ -118,7 +119,7 @@ func (s *scanner) process(pid int) *process {
 		delete(s.procs, pid)
 		return nil
 	}
-	c := &cached{process: p, since: s.now, expires: s.now.Add(s.lifetime(p))}
+	c := &cached{process: p, since: s.now, read: s.now, expires: s.now.Add(s.lifetime(p))}
 	if old != nil && old.id() == p.id() {
 		c.since = old.since
 	}
@@ -135,7 +136,7 @@ func (s *scanner) lifetime(p *process) time.Duration {
 	case !s.events:
 		return polledFor
 	case p.rsync():
-		return rsyncFor
+		return trustedFor
 	}
 	return settledFor
 }
@@ -144,6 +145,13 @@ func (s *scanner) lifetime(p *process) time.Duration {
 func (s *scanner) expire(p *process, t time.Time) {
 	if c := s.procs[p.ID.PID]; c != nil && c.process == p && t.Before(c.expires) {
 		c.expires = t
+	}
+}
+
+// trust has no pass read a process again soon that is looked at by moved.
+func (s *scanner) trust(p *process) {
+	if c := s.procs[p.ID.PID]; s.events && c != nil && c.process == p {
+		c.expires = later(c.expires, c.read.Add(trustedFor))
 	}
 }
 

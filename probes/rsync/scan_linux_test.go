@@ -29,7 +29,7 @@ func (h *host) remove(pid int) {
 }
 
 func TestScannerTrustsForAWhile(t *testing.T) {
-	for events, trusted := range map[bool]time.Duration{true: rsyncFor, false: polledFor} {
+	for events, trusted := range map[bool]time.Duration{true: trustedFor, false: polledFor} {
 		h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: rsyncd, fds: "5=socket:[200]"})
 		h.conn(200, "10.0.0.1:873", "10.0.0.9:40000")
 		s := h.scanner(events)
@@ -90,6 +90,36 @@ func TestScannerSweeps(t *testing.T) {
 	}
 	if id := s.procs[20].id(); !s.knows(id) {
 		t.Errorf("does not know %v", id)
+	}
+}
+
+// Who holds a connection is trusted for long, what it holds is not: not even when
+// it is as many descriptors as before.
+func TestScannerTrustsHolders(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "sshd", fds: "4=socket:[200] 5=/srv/a"})
+	h.conn(200, "10.0.0.1:22", "10.0.0.9:40000")
+	h.listen(201, "10.0.0.1:8080")
+	s := h.scanner(true)
+	p := s.process(20)
+	s.holds(p)
+	s.trust(p)
+	h.link("20/fd/5", "socket:[201]")
+	s.begin(s.now.Add(settledFor - time.Millisecond))
+	if s.moved(p) {
+		t.Error("was listed before its time")
+	}
+	s.begin(s.now.Add(time.Millisecond))
+	if !s.moved(p) || len(s.holds(p).sockets) != 2 {
+		t.Errorf("an exchange of descriptors is not noticed: %+v", s.holds(p))
+	}
+	s.trust(p)
+	s.begin(s.now.Add(trustedFor - settledFor - time.Millisecond))
+	if s.process(20) != p {
+		t.Error("was read again before its time")
+	}
+	s.begin(s.now.Add(time.Millisecond))
+	if s.process(20) == p {
+		t.Error("is trusted for ever")
 	}
 }
 
