@@ -130,7 +130,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	icmp := path.NewICMP()
 	origin := time.Now()
 	paths := path.New(path.Config{
-		Pinger: icmp, Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
+		Pinger: icmp, Echo: path.NewEchoSockets(), Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
 		Clock: func() time.Duration { return time.Since(origin) }, Wall: time.Now, Log: d.log,
 		Answered: d.metrics.Answered,
 	})

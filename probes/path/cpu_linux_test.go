@@ -102,7 +102,7 @@ func measureCPU(t *testing.T, c cpuCase) float64 {
 	}
 	start := time.Now()
 	p := started(t, Config{
-		Pinger: NewICMP(), Router: Routes{}, Store: &fakeStore{},
+		Pinger: NewICMP(), Echo: NewEchoSockets(), Router: Routes{}, Store: &fakeStore{},
 		Clock: func() time.Duration { return time.Since(start) }, Wall: time.Now,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -43,49 +44,56 @@ func (n *fakeNet) ask(a netip.Addr) (time.Duration, error) {
 	return rtt, n.fail[a]
 }
 
-// Ping answers in order of sending; every interval is kept exactly.
-func (n *fakeNet) Ping(ctx context.Context, job Job) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var one sync.Mutex
-	for seq := 0; ; seq++ {
-		rtt, err := n.ask(job.Target)
-		if err != nil && seq == 0 {
-			return err
-		}
-		one.Lock()
-		if err != nil {
-			job.Failed(err)
-		} else {
-			job.Sent(seq)
-		}
-		one.Unlock()
-		if err == nil && rtt >= 0 {
-			wg.Go(func() {
-				select {
-				case <-ctx.Done():
-				case <-time.After(rtt):
-					one.Lock()
-					job.Answered(seq)
-					one.Unlock()
-					if job.UntilAnswer {
-						cancel()
-					}
-				}
-			})
-		}
-		var next <-chan time.Time
-		if job.Interval > 0 {
-			next = time.After(job.Interval)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-next:
-		}
+// Ping waits as long as the answer takes.
+func (n *fakeNet) Ping(ctx context.Context, target netip.Addr, sent, answered func()) error {
+	rtt, err := n.ask(target)
+	if err != nil {
+		return err
 	}
+	sent()
+	var answer <-chan time.Time
+	if rtt >= 0 {
+		answer = time.After(rtt)
+	}
+	select {
+	case <-ctx.Done():
+	case <-answer:
+		answered()
+	}
+	return nil
+}
+
+// fakeEcho asks the same net. It is used by one goroutine.
+type fakeEcho struct {
+	*fakeNet
+	under []echoRequest
+	slip  bool // a clock was set
+}
+
+type echoRequest struct {
+	to      netip.Addr
+	n       uint64
+	arrives time.Time
+}
+
+func (e *fakeEcho) Send(target netip.Addr, n uint64) error {
+	rtt, err := e.ask(target)
+	if err == nil && rtt >= 0 {
+		e.under = append(e.under, echoRequest{target, n, time.Now().Add(rtt)})
+	}
+	return err
+}
+
+func (e *fakeEcho) Receive(answered func(from netip.Addr, n uint64, ago time.Duration)) (timed bool) {
+	timed, e.slip = !e.slip, false
+	e.under = slices.DeleteFunc(e.under, func(r echoRequest) bool {
+		ago := time.Since(r.arrives)
+		if ago >= 0 && timed {
+			answered(r.to, r.n, ago)
+		}
+		return ago >= 0
+	})
+	return timed
 }
 
 // fakeRoutes has one link, 2, and the gateways that it is given.
@@ -158,6 +166,7 @@ var (
 type scene struct {
 	*Probe
 	net    *fakeNet
+	echo   *fakeEcho
 	routes *fakeRoutes
 	store  *fakeStore
 	stop   func()
@@ -171,6 +180,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *scene)) {
 			routes: &fakeRoutes{gateways: []netip.Addr{gw}, way: way, changed: make(chan struct{})},
 			store:  &fakeStore{},
 		}
+		s.echo = &fakeEcho{fakeNet: s.net}
 		s.boot(t)
 		f(t, s)
 		s.stop()
@@ -181,7 +191,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *scene)) {
 func (s *scene) boot(t *testing.T) {
 	start := time.Now()
 	s.Probe = New(Config{
-		Pinger: s.net, Router: s.routes, Store: s.store, Wall: time.Now,
+		Pinger: s.net, Echo: s.echo, Router: s.routes, Store: s.store, Wall: time.Now,
 		Clock: func() time.Duration { return time.Since(start) },
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

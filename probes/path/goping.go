@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,12 +16,8 @@ import (
 	ping "github.com/go-ping/ping"
 )
 
-const (
-	// restartAfter is how many requests one run of the library may send: it
-	// keeps every lost sequence number until its end.
-	restartAfter = 10_000
-	never        = 24 * time.Hour // the library's interval when there is no second request
-)
+// never is the library's interval where there is no second request.
+const never = 24 * time.Hour
 
 // ICMP pings by go-ping. It prefers the kernel's ping socket, which needs no
 // privilege and wakes only for its own replies, to a raw one, which receives
@@ -37,15 +32,15 @@ type ICMP struct {
 type family int
 
 const (
-	ipv4 family = iota
-	ipv6
+	v4 family = iota
+	v6
 )
 
 func familyOf(a netip.Addr) family {
 	if a.Is6() && !a.Is4In6() {
-		return ipv6
+		return v6
 	}
-	return ipv4
+	return v4
 }
 
 func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
@@ -61,17 +56,17 @@ func NewICMP() *ICMP {
 }
 
 // Ping does what Pinger asks for.
-func (p *ICMP) Ping(ctx context.Context, job Job) error {
-	job.Target = job.Target.Unmap()
-	f := familyOf(job.Target)
+func (p *ICMP) Ping(ctx context.Context, target netip.Addr, sent, answered func()) error {
+	target = target.Unmap()
+	f := familyOf(target)
 	raw := p.raw[f].Load()
-	err := p.run(ctx, job, raw)
+	err := p.run(ctx, target, raw, sent, answered)
 	if errors.Is(err, os.ErrPermission) && raw != !p.try(f) { // ping_group_range changed
 		p.raw[f].Store(!raw)
-		err = p.run(ctx, job, !raw)
+		err = p.run(ctx, target, !raw, sent, answered)
 	}
 	if err != nil {
-		return fmt.Errorf("ping %v: %w", job.Target, err)
+		return fmt.Errorf("ping %v: %w", target, err)
 	}
 	return nil
 }
@@ -79,28 +74,18 @@ func (p *ICMP) Ping(ctx context.Context, job Job) error {
 // run is one run of the library, which knows no context: it is stopped, and
 // ends within a tenth of a second. Its own RTTs are of the wall clock, so
 // whoever is called back takes the time.
-func (p *ICMP) run(ctx context.Context, job Job, privileged bool) error {
+func (p *ICMP) run(ctx context.Context, target netip.Addr, privileged bool, sent, answered func()) error {
 	pinger := ping.New("")
-	pinger.SetIPAddr(&net.IPAddr{IP: job.Target.AsSlice(), Zone: zone(job.Target)})
+	pinger.SetIPAddr(&net.IPAddr{IP: target.AsSlice(), Zone: zone(target)})
 	pinger.SetPrivileged(privileged)
 	pinger.SetID(int(uint16(p.id.Add(1))))
-	pinger.SetLogger(sendErrors{job.Failed})
+	pinger.SetLogger(ping.NoopLogger{}) // of replies that make no sense: anybody's doing
 	pinger.RecordRtts = false
-	pinger.Interval = job.Interval
-	if job.Interval == 0 {
-		pinger.Interval = never
-	}
-	pinger.OnSend = func(pkt *ping.Packet) {
-		job.Sent(pkt.Seq)
-		if pkt.Seq+1 >= restartAfter {
-			pinger.Stop()
-		}
-	}
-	pinger.OnRecv = func(pkt *ping.Packet) {
-		job.Answered(pkt.Seq)
-		if job.UntilAnswer {
-			pinger.Stop()
-		}
+	pinger.Interval = never
+	pinger.OnSend = func(*ping.Packet) { sent() }
+	pinger.OnRecv = func(*ping.Packet) {
+		answered()
+		pinger.Stop()
 	}
 	stop := context.AfterFunc(ctx, pinger.Stop)
 	defer stop()
@@ -119,26 +104,3 @@ func zone(a netip.Addr) string {
 	}
 	return strconv.Itoa(link.Index)
 }
-
-// sendErrors receives the library's log, where it puts the errors of sending
-// all requests but the first. Replies that make no sense are anybody's doing.
-type sendErrors struct{ failed func(error) }
-
-// Fatalf is not fatal: the library goes on.
-func (l sendErrors) Fatalf(format string, args ...any) {
-	if strings.HasPrefix(format, "sending") {
-		l.failed(fmt.Errorf(strings.Replace(format, "%s", "%w", 1), args...))
-	}
-}
-
-// Errorf and the rest are never of interest.
-func (sendErrors) Errorf(string, ...any) {}
-
-// Warnf says nothing.
-func (sendErrors) Warnf(string, ...any) {}
-
-// Infof says nothing.
-func (sendErrors) Infof(string, ...any) {}
-
-// Debugf says nothing.
-func (sendErrors) Debugf(string, ...any) {}

@@ -18,11 +18,8 @@ const (
 	lossSpan      = 30 * time.Second
 )
 
-// requestID names a request within one target: the run and its sequence number.
-type requestID struct {
-	run uint64
-	seq int
-}
+// requestID names a request; no two have the same.
+type requestID uint64
 
 type request struct {
 	id     requestID
@@ -84,12 +81,12 @@ func (h *history) answered(id requestID, now time.Duration) (time.Duration, bool
 	return a.rtt, true
 }
 
-// forget drops the requests of a run that nobody listens for any more, unless
-// they were late already.
-func (h *history) forget(run uint64, now time.Duration) {
+// forget drops the requests under way, unless they were late already: what is
+// heard of them tells nothing.
+func (h *history) forget(now time.Duration) {
 	limit := h.late()
 	h.pending = slices.DeleteFunc(h.pending, func(r request) bool {
-		return r.id.run == run && !r.failed && now-r.sent <= limit
+		return !r.failed && now-r.sent <= limit
 	})
 	h.recount()
 }

@@ -12,8 +12,8 @@ const ms = time.Millisecond
 // each after rtt, in order of time.
 func asked(h *history, start time.Duration, n int, gap, rtt time.Duration, firstSeq int) time.Duration {
 	for i := range n {
-		h.sent(requestID{1, firstSeq + i}, start+time.Duration(i)*gap, false)
-		h.answered(requestID{1, firstSeq + i}, start+time.Duration(i)*gap+rtt)
+		h.sent(requestID(firstSeq+i), start+time.Duration(i)*gap, false)
+		h.answered(requestID(firstSeq+i), start+time.Duration(i)*gap+rtt)
 	}
 	return start + time.Duration(n)*gap
 }
@@ -62,7 +62,7 @@ func TestWaitingRequestsShowAQueueThatBuildsUp(t *testing.T) {
 	var h history
 	now := asked(&h, 0, 20, 50*ms, 1*ms, 0)
 	for i := range 5 { // a queue of half a second: no answer yet
-		h.sent(requestID{1, 20 + i}, now+time.Duration(i)*50*ms, false)
+		h.sent(requestID(20+i), now+time.Duration(i)*50*ms, false)
 	}
 	now += 250 * ms
 	rtt, ok := h.rtt(now, 0)
@@ -77,7 +77,7 @@ func TestWaitingRequestsShowAQueueThatBuildsUp(t *testing.T) {
 func TestLostRequestIsNoDelay(t *testing.T) {
 	var h history
 	now := asked(&h, 0, 20, 50*ms, 1*ms, 0)
-	h.sent(requestID{1, 20}, now, false) // lost
+	h.sent(requestID(20), now, false) // lost
 	if rtt, _ := h.rtt(now+time.Second, 0); rtt != 1*ms {
 		t.Errorf("one request that waits gives %v", rtt)
 	}
@@ -99,7 +99,7 @@ func TestLossIsUnknownWithoutAnyFate(t *testing.T) {
 	if !math.IsNaN(h.loss(0)) {
 		t.Error("loss known before anything was sent")
 	}
-	h.sent(requestID{1, 0}, 0, false)
+	h.sent(requestID(0), 0, false)
 	h.settle(time.Minute)
 	if !math.IsNaN(h.loss(time.Minute)) {
 		t.Error("loss known although nothing was ever answered")
@@ -109,11 +109,11 @@ func TestLossIsUnknownWithoutAnyFate(t *testing.T) {
 func TestSilence(t *testing.T) {
 	var h history
 	now := asked(&h, 0, 5, time.Second, 1*ms, 0)
-	h.sent(requestID{1, 5}, now, false)
+	h.sent(requestID(5), now, false)
 	if got := h.silence(now + time.Minute); got != 0 {
 		t.Errorf("one unanswered request is a silence of %v", got)
 	}
-	h.sent(requestID{1, 6}, now+time.Second, false)
+	h.sent(requestID(6), now+time.Second, false)
 	if got := h.silence(now + time.Second); got != 0 {
 		t.Errorf("silent for %v within patience", got)
 	}
@@ -123,7 +123,7 @@ func TestSilence(t *testing.T) {
 	if rtt, _ := h.rtt(now+time.Hour, 0); rtt != 1*ms {
 		t.Errorf("silence makes an RTT of %v", rtt)
 	}
-	h.answered(requestID{1, 6}, now+6*time.Second)
+	h.answered(requestID(6), now+6*time.Second)
 	if got := h.silence(now + 7*time.Second); got != 0 {
 		t.Errorf("silent for %v after an answer", got)
 	}
@@ -133,7 +133,7 @@ func TestFailedRequestsAreSilenceAndNotLoss(t *testing.T) {
 	var h history
 	now := asked(&h, 0, 5, time.Second, 1*ms, 0)
 	for i := range 5 {
-		h.sent(requestID{uint64(2 + i), -1}, now+time.Duration(i)*time.Second, true)
+		h.sent(requestID(100+i), now+time.Duration(i)*time.Second, true)
 	}
 	now += 5 * time.Second
 	if got := h.silence(now); got != 5*time.Second {
@@ -149,9 +149,9 @@ func TestFailedRequestsAreSilenceAndNotLoss(t *testing.T) {
 func TestForgottenRequestsAreNeitherLostNorSilent(t *testing.T) {
 	var h history
 	now := asked(&h, 0, 5, 50*ms, 1*ms, 0)
-	h.sent(requestID{1, 5}, now, false)
-	h.sent(requestID{1, 6}, now+50*ms, false)
-	h.forget(1, now+60*ms)
+	h.sent(requestID(5), now, false)
+	h.sent(requestID(6), now+50*ms, false)
+	h.forget(now + 60*ms)
 	if h.silence(now+time.Minute) != 0 || len(h.pending) != 0 {
 		t.Errorf("silence %v, pending %v", h.silence(now+time.Minute), h.pending)
 	}
@@ -160,7 +160,7 @@ func TestForgottenRequestsAreNeitherLostNorSilent(t *testing.T) {
 func TestPendingIsBounded(t *testing.T) {
 	var h history
 	for i := range 10 * maxPending {
-		h.sent(requestID{1, i}, time.Duration(i)*time.Second, false)
+		h.sent(requestID(i), time.Duration(i)*time.Second, false)
 	}
 	now := 10 * maxPending * time.Second
 	if len(h.pending) != maxPending || h.silence(now) != now {
@@ -170,11 +170,11 @@ func TestPendingIsBounded(t *testing.T) {
 
 func TestStrangeAnswersAreIgnored(t *testing.T) {
 	var h history
-	if _, ok := h.answered(requestID{9, 9}, time.Second); ok || h.heard {
+	if _, ok := h.answered(requestID(99), time.Second); ok || h.heard {
 		t.Error("an answer to nothing was taken")
 	}
 	asked(&h, 0, 1, time.Second, 1*ms, 0)
-	if _, ok := h.answered(requestID{1, 0}, time.Second); ok {
+	if _, ok := h.answered(requestID(0), time.Second); ok {
 		t.Error("a duplicate was taken")
 	}
 }
@@ -186,7 +186,7 @@ func FuzzHistory(f *testing.F) {
 		var now time.Duration
 		for i := 0; i+1 < len(ops); i += 2 {
 			now += time.Duration(ops[i+1]) * 10 * ms
-			id := requestID{run: uint64(ops[i] >> 6), seq: int(ops[i+1] & 15)}
+			id := requestID(ops[i]>>6)<<4 | requestID(ops[i+1]&15)
 			switch ops[i] & 3 {
 			case 0:
 				h.sent(id, now, ops[i]&4 != 0)
@@ -197,7 +197,7 @@ func FuzzHistory(f *testing.F) {
 			case 2:
 				h.settle(now)
 			default:
-				h.forget(id.run, now)
+				h.forget(now)
 			}
 			if loss := h.loss(now); loss < 0 || loss > 1 {
 				t.Fatalf("loss %v", loss)

@@ -35,6 +35,7 @@ const mostFast = 2
 // Config is what a Probe works with.
 type Config struct {
 	Pinger Pinger
+	Echo   Echo
 	Router Router
 	Store  Store
 	Clock  func() time.Duration // monotonic, with the origin of Sample's now
@@ -59,7 +60,7 @@ type Probe struct {
 	idle       map[int]bool // links without load now
 	targets    []*target    // in order of worth
 	memory     Memory
-	lastRun    uint64
+	last       requestID
 	gateways   []netip.Addr
 	routeErr   error
 }
@@ -130,12 +131,12 @@ func (p *Probe) Doubt(target netip.Addr) {
 	}
 }
 
-// Sample gives the paths as they are known at now, in order of worth, and
-// sends what is due. Requests go out with the caller's tick, so that they cost
-// no wake-up of their own.
+// Sample reads what came back, gives the paths as they are known at now, in order
+// of worth, and sends what is due.
 func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.receive()
 	for _, t := range p.targets {
 		t.update(now, p.mode != Idle)
 	}
@@ -187,35 +188,53 @@ func (p *Probe) errors() []watchdog.ProbeError {
 // ask sends what is due to t by its pace.
 func (p *Probe) ask(t *target, now time.Duration, confirm bool) {
 	t.pace = t.situation(now, p.mode != Idle, confirm).pace()
-	if t.stream != nil && t.stream.pace != t.pace {
-		t.halt()
-	}
 	switch {
-	case t.pace.stream && t.stream == nil:
-		t.stream = p.begin(t, now)
-	case !t.pace.stream && t.due(now, t.pace.every):
-		if p.begin(t, now) != nil {
-			t.singles++
-		}
+	case !t.due(now):
+	case t.pace.wait > 0:
+		p.begin(t, now)
+	default:
+		p.last++
+		t.tries++
+		t.asked = now
+		out := p.Clock()
+		t.sent(p.last, out, p.Echo.Send(t.addr, uint64(p.last)))
 	}
 }
 
-// begin hands a run to Run; nil when that does not keep up.
-func (p *Probe) begin(t *target, now time.Duration) *run {
-	p.lastRun++
-	r := &run{id: p.lastRun, target: t, pace: t.pace}
-	if t.pace.stream {
-		r.ctx, r.cancel = context.WithCancel(context.Background())
-	} else {
-		r.ctx, r.cancel = context.WithTimeout(context.Background(), t.pace.wait)
+// begin hands a request to Run, unless that does not keep up.
+func (p *Probe) begin(t *target, now time.Duration) {
+	if t.singles >= mostSingles {
+		return
 	}
+	p.last++
+	r := &run{id: p.last, target: t}
+	r.ctx, r.cancel = context.WithTimeout(context.Background(), t.pace.wait)
 	select {
 	case p.runs <- r:
 		t.tries++
+		t.singles++
 		t.asked = now
-		return r
 	default:
 		r.cancel()
-		return nil
 	}
 }
+
+// receive takes the answers that the Echo has.
+func (p *Probe) receive() {
+	timed := p.Echo.Receive(func(from netip.Addr, n uint64, ago time.Duration) {
+		for _, t := range p.targets {
+			if bare(t.addr) == from {
+				p.took(t, requestID(n), p.Clock()-ago)
+			}
+		}
+	})
+	if timed {
+		return
+	}
+	for _, t := range p.targets {
+		t.history.forget(p.Clock())
+	}
+}
+
+// bare is an address as the kernel gives it, without its link.
+func bare(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

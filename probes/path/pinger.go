@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// Job is what one target is to be asked.
-type Job struct {
-	Target      netip.Addr
-	Interval    time.Duration // between requests; 0 for a single one
-	UntilAnswer bool          // end with the first answer
-	// Sent, Answered and Failed are called by one goroutine at a time. Sequence
-	// numbers rise by one from 0; a request that failed has none.
-	Sent, Answered func(seq int)
-	Failed         func(error)
+// Pinger sends one echo request and waits for its answer until ctx ends. It
+// calls sent and answered at those moments. Its error says that the request
+// could not be sent.
+type Pinger interface {
+	Ping(ctx context.Context, target netip.Addr, sent, answered func()) error
 }
 
-// Pinger sends echo requests: the first at once, then one every interval,
-// until ctx ends, the first answer came (where the job says so) or it pleases
-// to start anew. Its error says that not even the first could be sent.
-type Pinger interface {
-	Ping(ctx context.Context, job Job) error
+// Echo sends echo requests in one turn and reads in later ones, without waiting,
+// what came back: nobody is woken for an answer, which costs more than the
+// request and all that it tells.
+type Echo interface {
+	// Send sends request n. Its error says that it did not go out.
+	Send(target netip.Addr, n uint64) error
+	// Receive tells of each answer that has come since the last call: to which
+	// request, from whom, and how long ago. It gives false when it cannot be told
+	// how long ago: a clock was set.
+	Receive(answered func(from netip.Addr, n uint64, ago time.Duration)) (timed bool)
 }

@@ -2,11 +2,11 @@ package path
 
 import "time"
 
-// Every wake-up of the process costs more than the packet, and the library
-// polls its socket, so requests are few and go out with the daemon's own tick
-// as single ones, except while the delay must be followed closely.
+// Every wake-up of the process costs more than the packet, so requests go out
+// with the daemon's own tick. While transfers run, their answers are read with the
+// next one; else a Pinger waits for each.
 const (
-	sprintEvery = 50 * time.Millisecond  // while transfers have just begun or a queue has just been seen
+	sprintEvery = 50 * time.Millisecond  // while transfers have just begun or a queue has just been seen; or with every tick
 	sprintFor   = 3 * time.Second        // and then
 	closeEvery  = 100 * time.Millisecond // while the queue stands
 	sprintPause = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
@@ -39,15 +39,15 @@ type situation struct {
 
 // pace is how a target is asked.
 type pace struct {
-	every  time.Duration
-	stream bool          // by one run that goes on; else by single requests
-	wait   time.Duration // for the answer to a single request
+	every time.Duration
+	wait  time.Duration // of the Pinger, for the answer; 0 when the Echo is asked
 }
 
 func (s situation) pace() pace {
 	single := func(every time.Duration) pace {
 		return pace{every: every, wait: min(max(leastWait, 3*s.slowest), mostWait)}
 	}
+	turns := func(every time.Duration) pace { return pace{every: every} }
 	switch {
 	case !s.heard && s.tries < firstTries:
 		return single(doubtEvery)
@@ -58,15 +58,15 @@ func (s situation) pace() pace {
 	case s.silence > 0:
 		return single(doubtEvery)
 	case s.fast && s.primary && s.sprint:
-		return pace{every: sprintEvery, stream: true}
+		return turns(sprintEvery)
 	case s.fast && s.primary && s.high:
-		return pace{every: closeEvery, stream: true}
+		return turns(closeEvery)
 	case s.fast && s.primary && s.calm:
-		return single(calmEvery)
+		return turns(calmEvery)
 	case s.fast && (s.primary || s.high || s.sprint):
-		return single(steadyEvery)
+		return turns(steadyEvery)
 	case s.fast:
-		return single(secondEvery)
+		return turns(secondEvery)
 	case s.high:
 		return single(doubtEvery)
 	case s.primary:

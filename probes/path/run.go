@@ -46,7 +46,6 @@ func (p *Probe) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			p.haltAll()
 			err := g.Wait()
 			p.drain()
 			p.save()
@@ -76,67 +75,47 @@ func (p *Probe) watch(ctx context.Context) {
 	}
 }
 
-// execute makes one run, from its first request to its last answer.
+// execute makes one request of the Pinger.
 func (p *Probe) execute(ctx context.Context, r *run) {
 	defer r.cancel()
 	stop := context.AfterFunc(ctx, r.cancel)
 	defer stop()
 	t := r.target
-	job := Job{
-		Target:      t.addr,
-		UntilAnswer: !r.pace.stream,
-		Sent:        func(seq int) { p.sent(t, requestID{r.id, seq}) },
-		Answered:    func(seq int) { p.answered(t, requestID{r.id, seq}) },
-		Failed:      func(err error) { p.failed(t, r, err) },
-	}
-	if r.pace.stream {
-		job.Interval = r.pace.every
-	}
-	err := p.Pinger.Ping(r.ctx, job)
+	err := p.Pinger.Ping(r.ctx, t.addr,
+		func() { p.sent(t, r.id, nil) },
+		func() { p.answered(t, r.id) })
 	if err != nil && r.ctx.Err() == nil {
-		p.failed(t, r, err)
+		p.sent(t, r.id, err)
 	}
-	p.ended(t, r)
+	p.ended(t)
 }
 
-func (p *Probe) sent(t *target, id requestID) {
+func (p *Probe) sent(t *target, id requestID, err error) {
 	now := p.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.history.sent(id, now, false)
-	t.err = nil
+	t.sent(id, now, err)
 }
 
 func (p *Probe) answered(t *target, id requestID) {
 	now := p.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rtt, ok := t.answered(id, p.idle[t.link], now)
+	p.took(t, id, now)
+}
+
+// took notes the answer to a request, which came at at.
+func (p *Probe) took(t *target, id requestID, at time.Duration) {
+	rtt, ok := t.answered(id, p.idle[t.link], at)
 	if ok && p.Answered != nil {
 		p.Answered(t.link, rtt)
 	}
 }
 
-func (p *Probe) failed(t *target, r *run, err error) {
-	now := p.Clock()
+func (p *Probe) ended(t *target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.history.sent(requestID{run: r.id, seq: -1}, now, true)
-	t.err = err
-}
-
-func (p *Probe) ended(t *target, r *run) {
-	now := p.Clock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !r.pace.stream {
-		t.singles--
-		return
-	}
-	t.history.forget(r.id, now)
-	if t.stream == r {
-		t.stream = nil // it pleased to start anew
-	}
+	t.singles--
 }
 
 // drain drops the runs that were asked for too late.
@@ -145,18 +124,10 @@ func (p *Probe) drain() {
 		select {
 		case r := <-p.runs:
 			r.cancel()
-			p.ended(r.target, r)
+			p.ended(r.target)
 		default:
 			return
 		}
-	}
-}
-
-func (p *Probe) haltAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, t := range p.targets {
-		t.halt()
 	}
 }
 
@@ -197,11 +168,6 @@ func (p *Probe) install(list []chosen, routes map[netip.Addr]Route, err error) {
 			continue
 		}
 		p.targets = append(p.targets, p.target(old, c, r, known))
-	}
-	for _, t := range old {
-		if !slices.Contains(p.targets, t) {
-			t.halt()
-		}
 	}
 }
 

@@ -10,12 +10,16 @@ import (
 
 // icmpSockets are the domain and protocol of each family's ICMP (icmp(7)).
 var icmpSockets = [...]struct{ domain, protocol int }{
-	ipv4: {unix.AF_INET, unix.IPPROTO_ICMP},
-	ipv6: {unix.AF_INET6, unix.IPPROTO_ICMPV6},
+	v4: {unix.AF_INET, unix.IPPROTO_ICMP},
+	v6: {unix.AF_INET6, unix.IPPROTO_ICMPV6},
+}
+
+func icmpSocket(f family, kind int) (fd int, err error) {
+	return unix.Socket(icmpSockets[f].domain, kind|unix.SOCK_CLOEXEC, icmpSockets[f].protocol)
 }
 
 func socketError(f family, kind int) error {
-	fd, err := unix.Socket(icmpSockets[f].domain, kind|unix.SOCK_CLOEXEC, icmpSockets[f].protocol)
+	fd, err := icmpSocket(f, kind)
 	if err != nil {
 		return err
 	}

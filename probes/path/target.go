@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	mostSingles = 3                     // single requests under way at once
+	mostSingles = 3                     // requests of the Pinger under way at once
 	slack       = 20 * time.Millisecond // a tick that comes this early is the one that was meant
 )
 
@@ -31,18 +31,16 @@ type target struct {
 	high      bool
 	stirred   time.Duration // when it last showed one, or transfers began
 	pace      pace
-	asked     time.Duration // when the last single request was handed out
+	asked     time.Duration // when the last request was handed out
 	sprintAt  time.Duration
 	sprinted  bool
-	stream    *run
-	singles   int // single requests under way
+	singles   int // requests of the Pinger under way
 }
 
-// run is one call of the pinger.
+// run is one call of the Pinger.
 type run struct {
-	id     uint64
+	id     requestID
 	target *target
-	pace   pace
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -83,9 +81,15 @@ func (t *target) situation(now time.Duration, fast, confirm bool) situation {
 	}
 }
 
-// due tells whether it is time for a single request.
-func (t *target) due(now time.Duration, every time.Duration) bool {
-	return t.singles < mostSingles && (t.tries == 0 || now+slack >= t.asked+every)
+// due tells whether it is time for a request.
+func (t *target) due(now time.Duration) bool {
+	return t.tries == 0 || now+slack >= t.asked+t.pace.every
+}
+
+// sent notes a request, and that it could not be sent where err says so.
+func (t *target) sent(id requestID, now time.Duration, err error) {
+	t.history.sent(id, now, err != nil)
+	t.err = err
 }
 
 // answered takes a reply that came at now and gives its RTT; false when nothing
@@ -114,7 +118,6 @@ func (t *target) reroute(r Route) {
 		return
 	}
 	t.way, t.history, t.base, t.worth, t.tries = r.Way, history{}, base{}, worth{}, 0
-	t.halt()
 }
 
 // recall takes what is remembered of this way. Should the neighbour turn out
@@ -124,14 +127,6 @@ func (t *target) recall(m BaseMemory) {
 	t.worth.proven = m.Queues
 	if t.way.MAC == "" {
 		t.way.MAC = m.Way.MAC
-	}
-}
-
-// halt stops the stream; the caller forgets its requests when it has ended.
-func (t *target) halt() {
-	if t.stream != nil {
-		t.stream.cancel()
-		t.stream = nil
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -136,8 +135,24 @@ type nsPinger struct {
 	ns netns.NsHandle
 }
 
-func (p nsPinger) Ping(ctx context.Context, job Job) error {
-	return within(p.ns, func() error { return p.ICMP.Ping(ctx, job) })
+func (p nsPinger) Ping(ctx context.Context, target netip.Addr, sent, answered func()) error {
+	return within(p.ns, func() error { return p.ICMP.Ping(ctx, target, sent, answered) })
+}
+
+// nsEcho opens its sockets in a namespace, and closes them with the test.
+type nsEcho struct {
+	*EchoSockets
+	ns netns.NsHandle
+}
+
+func newEcho(t testing.TB, ns netns.NsHandle) nsEcho {
+	s := NewEchoSockets()
+	t.Cleanup(func() { must(t, s.Close()) })
+	return nsEcho{s, ns}
+}
+
+func (e nsEcho) Send(target netip.Addr, n uint64) error {
+	return within(e.ns, func() error { return e.EchoSockets.Send(target, n) })
 }
 
 // nsRoutes asks in a namespace.
@@ -163,29 +178,11 @@ func (r nsRoutes) Watch(ctx context.Context, changed func()) error {
 }
 
 // tally counts what a pinger reports.
-type tally struct {
-	mu             sync.Mutex
-	sent, answered int
-	failed         []error
-}
+type tally struct{ sent, answered int }
 
-func (c *tally) job(target netip.Addr, every time.Duration, untilAnswer bool) Job {
-	count := func(n *int) func(int) {
-		return func(int) {
-			c.mu.Lock()
-			*n++
-			c.mu.Unlock()
-		}
-	}
-	return Job{
-		Target: target, Interval: every, UntilAnswer: untilAnswer,
-		Sent: count(&c.sent), Answered: count(&c.answered),
-		Failed: func(err error) {
-			c.mu.Lock()
-			c.failed = append(c.failed, err)
-			c.mu.Unlock()
-		},
-	}
+// ping has p ask target once.
+func (c *tally) ping(ctx context.Context, p Pinger, target netip.Addr) error {
+	return p.Ping(ctx, target, func() { c.sent++ }, func() { c.answered++ })
 }
 
 // living is a probe that runs in the wire's first namespace.
@@ -193,7 +190,7 @@ func living(t testing.TB, w *wire) *Probe {
 	t.Helper()
 	start := time.Now()
 	return started(t, Config{
-		Pinger: nsPinger{NewICMP(), w.here}, Router: nsRoutes{w.here}, Store: &fakeStore{},
+		Pinger: nsPinger{NewICMP(), w.here}, Echo: newEcho(t, w.here), Router: nsRoutes{w.here}, Store: &fakeStore{},
 		Clock: func() time.Duration { return time.Since(start) }, Wall: time.Now,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

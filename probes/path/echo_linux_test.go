@@ -1,0 +1,136 @@
+package path
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// An answer is timed by the kernel, however late it is read.
+func TestEchoByEitherSocket(t *testing.T) {
+	for name, groups := range map[string]string{"ping socket": "0 2147483647", "raw socket": "1 0"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.sysctl("ping_group_range", groups)
+			s := newEcho(t, w.here)
+			for i, target := range []netip.Addr{there, there6, linkLocal(t, w)} {
+				const read = 300 * time.Millisecond
+				n := uint64(1000*i) + 1
+				ago := time.Duration(-1)
+				for end := time.Now().Add(20 * time.Second); ago < read/2 && time.Now().Before(end); n++ {
+					must(t, s.Send(target, n))
+					time.Sleep(read)
+					s.Receive(func(from netip.Addr, got uint64, since time.Duration) {
+						if from != bare(target) || got > n {
+							t.Errorf("answer to %d from %v, asked %v for %d", got, from, target, n)
+						}
+						if got == n {
+							ago = since
+						}
+					})
+				}
+				if ago < read/2 || ago > 10*time.Second {
+					t.Errorf("%v: an answer that was read %v later is said to be %v old", target, read, ago)
+				}
+				if raw := s.open[familyOf(target)].raw; raw != (groups == "1 0") {
+					t.Errorf("%v: raw socket %v", target, raw)
+				}
+			}
+		})
+	}
+}
+
+func TestEchoTellsWhyItCannotSend(t *testing.T) {
+	w := newWire(t)
+	s := newEcho(t, w.here)
+	if err := s.Send(netip.MustParseAddr("203.0.113.1"), 1); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("without a route: %v", err)
+	}
+	if err := s.Send(netip.MustParseAddr("fe80::1%gone0"), 1); !errors.Is(err, syscall.ENODEV) {
+		t.Errorf("over a link that is not there: %v", err)
+	}
+}
+
+// Answers that came before a clock was set are not timed by it, later ones are.
+func TestEchoSeesThatAClockWasSet(t *testing.T) {
+	w := newWire(t)
+	s := newEcho(t, w.here)
+	for _, set := range []time.Duration{-time.Hour, -5 * time.Millisecond, 5 * time.Millisecond, time.Hour} {
+		must(t, s.Send(there, 7))
+		time.Sleep(50 * time.Millisecond)
+		s.wall -= set // as if it had stood there at the last reading
+		if s.Receive(func(netip.Addr, uint64, time.Duration) { t.Errorf("set by %v: an answer is told of", set) }) {
+			t.Errorf("set by %v: timed", set)
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); ; {
+		must(t, s.Send(there, 8))
+		time.Sleep(50 * time.Millisecond)
+		heard := false
+		s.Receive(func(netip.Addr, uint64, time.Duration) { heard = true })
+		if heard {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no answer is told of afterwards")
+		}
+	}
+}
+
+// reply is an answer to request n of s as a peer makes it.
+func reply(s *EchoSockets, kind icmp.Type, n uint64) []byte {
+	data := binary.NativeEndian.AppendUint64(append([]byte(nil), s.token[:]...), n)
+	m := icmp.Message{Type: kind, Body: &icmp.Echo{ID: int(s.id), Seq: int(uint16(n)), Data: data}}
+	b, err := m.Marshal(nil)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestOnlyAnswersToUsCount(t *testing.T) {
+	s, stranger := NewEchoSockets(), NewEchoSockets()
+	header := append([]byte{0x46}, make([]byte, 23)...) // IPv4 with one option
+	for name, c := range map[string]struct {
+		packet []byte
+		f      family
+		raw    bool
+		ok     bool
+	}{
+		"IPv4":                 {reply(s, ipv4.ICMPTypeEchoReply, 1<<40), v4, false, true},
+		"IPv6":                 {reply(s, ipv6.ICMPTypeEchoReply, 1<<40), v6, false, true},
+		"IPv4 with its header": {append(header, reply(s, ipv4.ICMPTypeEchoReply, 1<<40)...), v4, true, true},
+		"IPv6 by a raw socket": {reply(s, ipv6.ICMPTypeEchoReply, 1<<40), v6, true, true},
+		"a request":            {reply(s, ipv4.ICMPTypeEcho, 1<<40), v4, false, false},
+		"to somebody else":     {reply(stranger, ipv4.ICMPTypeEchoReply, 1<<40), v4, false, false},
+		"half a header":        {header[:11], v4, true, false},
+		"nothing":              {nil, v4, true, false},
+	} {
+		if n, ok := s.parse(c.f, c.raw, c.packet); ok != c.ok || ok && n != 1<<40 {
+			t.Errorf("%s: request %d, %v", name, n, ok)
+		}
+	}
+}
+
+// Whatever anybody sends, nothing breaks and nothing is taken for an answer that
+// does not carry our token.
+func FuzzParseReply(f *testing.F) {
+	s := NewEchoSockets()
+	f.Add(reply(s, ipv4.ICMPTypeEchoReply, 1), false)
+	f.Add(append(make([]byte, 20), reply(s, ipv4.ICMPTypeEchoReply, 1)...), true)
+	f.Add([]byte{0x4f}, true)
+	f.Fuzz(func(t *testing.T, packet []byte, raw bool) {
+		for _, fam := range []family{v4, v6} {
+			if _, ok := s.parse(fam, raw, packet); ok && len(packet) < echoDataSize {
+				t.Errorf("%v, raw %v: %x is an answer", fam, raw, packet)
+			}
+		}
+	})
+}
