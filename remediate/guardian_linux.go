@@ -158,7 +158,7 @@ func startGuard(argv []string) (*guardProcess, error) {
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{far}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := StartChild(cmd); err != nil {
 		unix.Close(fds[0])
 		return nil, err
 	}

@@ -28,6 +28,7 @@ var roles = map[string]func() error{
 	"daemon":  daemonRole,
 	"reuse":   reuseRole,
 	"strayed": strayedRole,
+	"starter": starterRole,
 }
 
 // play gives the command line of a role.

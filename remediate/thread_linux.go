@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,32 @@ func onOwnThread(f func() error) error {
 	return <-done
 }
 
+// processors is how many the runtime has, and how many children are being started.
+var processors struct {
+	sync.Mutex
+	own, starting int
+}
+
+// StartChild starts cmd with a processor more meanwhile: the thread that starts a
+// child keeps its own while the kernel loads the child's program (vfork(2)), which
+// may take long from a busy disk. Were it the only one, all would stand still.
+func StartChild(cmd *exec.Cmd) error {
+	starting(1)
+	defer starting(-1)
+	return cmd.Start()
+}
+
+func starting(more int) {
+	p := &processors
+	p.Lock()
+	defer p.Unlock()
+	if p.starting == 0 {
+		p.own = runtime.GOMAXPROCS(0)
+	}
+	p.starting += more
+	runtime.GOMAXPROCS(p.own + p.starting)
+}
+
 // startUnhurried starts cmd without the priority over other processes that the
 // daemon has and that a child inherits of the thread which starts it (nice(2)). That
 // thread ends: cmd must not ask for a signal when it does (Pdeathsig).
@@ -27,7 +54,7 @@ func startUnhurried(cmd *exec.Cmd) error {
 	return onOwnThread(func() error {
 		// Where it is denied, we have less than usual, and nothing is to be taken away.
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
-		return cmd.Start()
+		return StartChild(cmd)
 	})
 }
 

@@ -28,9 +28,10 @@ const (
 const timerSlack = time.Millisecond
 
 // processors is how many threads run at once. Each more is one that is woken in
-// vain whenever two things are to be done, and a worker of the garbage collector;
-// with one alone, a call that the kernel keeps waiting would hold up the lease.
-const processors = 2
+// vain whenever two things are to be done, and a worker of the garbage collector.
+// A call that the kernel keeps waiting does not hold up the rest: the runtime's
+// monitor takes the processor away from it; but see remediate.StartChild.
+const processors = 1
 
 // urgency is our nice value. New transfers must be limited within a few hundredths
 // of a second beside the logins and rsyncs that start with them, and what we take is
@@ -41,7 +42,7 @@ const urgency = -15
 func beFrugal(log *slog.Logger) {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
-	runtime.GOMAXPROCS(min(processors, runtime.NumCPU()))
+	runtime.GOMAXPROCS(processors)
 	if err := slacken(timerSlack); err != nil {
 		log.Debug("timers stay precise, which costs some CPU time", "error", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lifeline/probes/preboot"
+	"lifeline/remediate"
 )
 
 // rebootOOM makes the kernel take the check before the daemon when memory runs
@@ -31,7 +32,7 @@ func askReboot(ctx context.Context, stateDir string) (preboot.Report, error) {
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := remediate.StartChild(cmd); err != nil {
 		return r, fmt.Errorf("start the check: %w", err)
 	}
 	// Where it is not to be had, it is the kernel's choice.
