@@ -26,7 +26,7 @@ type DryRun struct {
 func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
 	next := map[string]string{}
 	for _, t := range transfers {
-		if what := inWords(allowed(t, want.Limits[t.ID])); what != "" {
+		if what := inWords(allowed(&t, want.Limits[t.ID])); what != "" {
 			next["transfer "+string(t.ID)] = what
 		}
 	}

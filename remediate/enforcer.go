@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,6 +54,9 @@ type Enforcer struct {
 	shaper   Shaper
 	bursts   *bursts // nil when they are left as they are
 	subjects map[watchdog.TransferID]*subject
+	order    []*subject // by ID; nil when subjects came or went
+	members  map[watchdog.ShaperKey][]watchdog.Transfer
+	limits   map[watchdog.TransferID]watchdog.Limit // in force at the last turn; others read it too, so it is never changed
 	last     time.Time
 	turns    int
 	fails    []watchdog.Failure
@@ -81,7 +85,7 @@ func (e *Enforcer) Apply(ctx context.Context, want watchdog.Desired, transfers [
 	}
 	shapers := e.shape(want, subjects)
 	e.settle(subjects)
-	o := e.outcome(shapers, now)
+	o := e.outcome(e.sorted(), shapers, now)
 	o.SmallBursts = small
 	return o
 }
@@ -103,13 +107,12 @@ func (e *Enforcer) fail(remedy, target string, err error) {
 	e.fails = append(e.fails, watchdog.Failure{Remedy: remedy, Target: target, Err: err.Error()})
 }
 
+// sorted gives the subjects by ID.
 func (e *Enforcer) sorted() []*subject {
-	out := make([]*subject, 0, len(e.subjects))
-	for _, s := range e.subjects {
-		out = append(out, s)
+	if e.order == nil {
+		e.order = slices.SortedFunc(maps.Values(e.subjects), func(a, b *subject) int { return cmp.Compare(a.t.ID, b.t.ID) })
 	}
-	slices.SortFunc(out, func(a, b *subject) int { return cmp.Compare(a.t.ID, b.t.ID) })
-	return out
+	return e.order
 }
 
 // see takes note of the transfers that there are and of what is wanted for each.
@@ -117,17 +120,19 @@ func (e *Enforcer) see(transfers []watchdog.Transfer, want watchdog.Desired, now
 	for _, s := range e.subjects {
 		s.listed, s.want = false, watchdog.Limit{}
 	}
-	for _, t := range transfers {
+	for i := range transfers {
+		t := &transfers[i]
 		l := allowed(t, want.Limits[t.ID])
 		s := e.subjects[t.ID]
 		if s == nil {
 			if l == (watchdog.Limit{}) {
 				continue
 			}
-			s = newSubject(t, now)
-			e.subjects[t.ID] = s
+			s = newSubject(*t, now)
+			s.has = e.recorded(s)
+			e.subjects[t.ID], e.order = s, nil
 		}
-		s.t, s.listed, s.want = t, true, l
+		s.t, s.listed, s.want = *t, true, l
 		s.want.Pause = l.Pause && e.mayPause(s, now)
 	}
 }
@@ -156,15 +161,17 @@ func (e *Enforcer) mayPause(s *subject, now time.Time) bool {
 // record writes into the ledger, in one batch, what this tick may change.
 func (e *Enforcer) record(subjects []*subject) {
 	var batch []ledger.Entry
+	var fresh []*subject
 	for _, s := range subjects {
+		before := len(batch)
 		window, pacing := s.limits()
-		if window > 0 && !e.ledger.Has(s.windowEntry) {
+		if window > 0 && !s.has.window {
 			batch = append(batch, entryOf(ledger.Window, s.t))
 		}
-		if pacing > 0 && !e.ledger.Has(s.pacingEntry) {
+		if pacing > 0 && !s.has.pacing {
 			batch = append(batch, entryOf(ledger.Pacing, s.t))
 		}
-		if s.wantsBuffer() && s.known && s.buffer == 0 && !e.ledger.Has(s.bufferEntry) {
+		if s.wantsBuffer() && s.known && s.buffer == 0 && !s.has.buffer {
 			entry := entryOf(ledger.Buffer, s.t)
 			entry.Was = int(s.seen.buffer)
 			batch = append(batch, entry)
@@ -172,10 +179,21 @@ func (e *Enforcer) record(subjects []*subject) {
 		if s.want.Pause && s.pause.phase == running {
 			batch = append(batch, s.foresee(e.kernel)...)
 		}
+		if len(batch) > before {
+			fresh = append(fresh, s)
+		}
 	}
 	if err := e.ledger.Append(batch...); err != nil {
 		e.fail(remedyLedger, "transfers", fmt.Errorf("without a record nothing new is limited: %w", err))
 	}
+	for _, s := range fresh {
+		s.has = e.recorded(s)
+	}
+}
+
+// recorded asks the ledger what it holds of the socket of s.
+func (e *Enforcer) recorded(s *subject) recorded {
+	return recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry)}
 }
 
 // tune brings the socket of s to its limits. What has no record is not set.
@@ -191,13 +209,12 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 		return
 	}
 	s.visited = now
-	may := recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry)}
 	var set tuning
 	var seen connection
 	var odd error
 	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
 		seen = c
-		set, odd = s.tune(c, now, may, e.settings.FullClamp)
+		set, odd = s.tune(c, now, e.settings.FullClamp)
 		return set, nil
 	})
 	if err == nil {
@@ -237,14 +254,18 @@ func (e *Enforcer) shape(want watchdog.Desired, subjects []*subject) map[watchdo
 		}
 		return nil
 	}
-	members := map[watchdog.ShaperKey][]watchdog.Transfer{}
-	for _, s := range subjects {
-		if s.want.Shape {
-			k := watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}
-			members[k] = append(members[k], s.t)
+	for k, m := range e.members {
+		if e.members[k] = m[:0]; len(m) == 0 {
+			delete(e.members, k)
 		}
 	}
-	inPlace, fails := e.shaper.Apply(want.Shapers, members)
+	for _, s := range subjects {
+		if s.want.Shape {
+			k := s.place()
+			e.members[k] = append(e.members[k], s.t)
+		}
+	}
+	inPlace, fails := e.shaper.Apply(want.Shapers, e.members)
 	e.fails = append(e.fails, fails...)
 	return inPlace
 }
@@ -254,17 +275,18 @@ func (e *Enforcer) settle(subjects []*subject) {
 	var done []string
 	for _, s := range subjects {
 		window, pacing := s.limits()
-		if s.window == 0 && window == 0 {
-			done = append(done, s.windowEntry)
+		if s.has.window && s.window == 0 && window == 0 {
+			done, s.has.window = append(done, s.windowEntry), false
 		}
-		if s.pacing == 0 && pacing == 0 {
-			done = append(done, s.pacingEntry)
+		if s.has.pacing && s.pacing == 0 && pacing == 0 {
+			done, s.has.pacing = append(done, s.pacingEntry), false
 		}
-		if s.buffer == 0 && !s.wantsBuffer() {
-			done = append(done, s.bufferEntry)
+		if s.has.buffer && s.buffer == 0 && !s.wantsBuffer() {
+			done, s.has.buffer = append(done, s.bufferEntry), false
 		}
 		if s.pause.phase == running && !s.listed && !s.limited() && !time.Now().Before(s.care) {
 			delete(e.subjects, s.t.ID)
+			e.order = nil
 		}
 	}
 	if err := e.ledger.Done(done...); err != nil {
@@ -291,32 +313,43 @@ func (e *Enforcer) holds() func(watchdog.ProcID) bool {
 	return func(p watchdog.ProcID) bool { return m[p] }
 }
 
-func (e *Enforcer) outcome(shapers map[watchdog.ShaperKey]float64, now time.Time) watchdog.Outcome {
-	o := watchdog.Outcome{
-		Limits:  map[watchdog.TransferID]watchdog.Limit{},
-		Stopped: map[watchdog.TransferID]bool{},
-		Shapers: shapers,
-		Failed:  e.fails,
-	}
-	if o.Shapers == nil {
-		o.Shapers = map[watchdog.ShaperKey]float64{}
-	}
+func (e *Enforcer) outcome(subjects []*subject, shapers map[watchdog.ShaperKey]float64, now time.Time) watchdog.Outcome {
+	o := watchdog.Outcome{Limits: e.inForce(subjects, shapers), Shapers: shapers, Failed: e.fails}
 	if e.shaper != nil {
 		o.Spent = e.shaper.Spent()
 	}
-	for id, s := range e.subjects {
-		l := s.inForce()
-		_, shaped := o.Shapers[watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}]
-		l.Shape = s.want.Shape && shaped
-		if l != (watchdog.Limit{}) {
-			o.Limits[id] = l
-		}
+	for _, s := range subjects {
 		if s.pause.phase == held {
-			o.Stopped[id] = true
+			if o.Stopped == nil {
+				o.Stopped = map[watchdog.TransferID]bool{}
+			}
+			o.Stopped[s.t.ID] = true
 		}
 		if n := s.spent.count(now); n > 0 {
-			o.Spent = append(o.Spent, watchdog.Spent{Remedy: remedyPause, Target: string(id), Used: n, PerHour: e.settings.Budget.PausesPerHour})
+			o.Spent = append(o.Spent, watchdog.Spent{Remedy: remedyPause, Target: string(s.t.ID), Used: n, PerHour: e.settings.Budget.PausesPerHour})
 		}
 	}
 	return o
+}
+
+// inForce is what stands for each transfer: the map of the last turn where it
+// still says so.
+func (e *Enforcer) inForce(subjects []*subject, shapers map[watchdog.ShaperKey]float64) map[watchdog.TransferID]watchdog.Limit {
+	n, same := 0, true
+	for _, s := range subjects {
+		if l := s.inForce(shapers); l != (watchdog.Limit{}) {
+			n++
+			same = same && e.limits[s.t.ID] == l
+		}
+	}
+	if same && n == len(e.limits) {
+		return e.limits
+	}
+	e.limits = make(map[watchdog.TransferID]watchdog.Limit, n)
+	for _, s := range subjects {
+		if l := s.inForce(shapers); l != (watchdog.Limit{}) {
+			e.limits[s.t.ID] = l
+		}
+	}
+	return e.limits
 }

@@ -20,6 +20,8 @@ func New(l *ledger.Ledger, lease Lease, shaper Shaper, s Settings) *Enforcer {
 		lease:    lease,
 		shaper:   shaper,
 		subjects: map[watchdog.TransferID]*subject{},
+		members:  map[watchdog.ShaperKey][]watchdog.Transfer{},
+		limits:   map[watchdog.TransferID]watchdog.Limit{},
 	}
 	if s.Bursts {
 		e.bursts = &bursts{knob: burstSetting, ledger: l, netns: l.Identity().Netns}
@@ -40,7 +42,7 @@ func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
 	err := settleUndo(e.ledger, u.Undo(ctx, e.ledger.Live()))
-	e.subjects = map[watchdog.TransferID]*subject{}
+	e.subjects, e.order = map[watchdog.TransferID]*subject{}, nil
 	if e.bursts != nil {
 		e.bursts.entry, e.bursts.wanted = nil, false
 	}

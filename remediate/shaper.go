@@ -78,7 +78,8 @@ type LinkShaper struct {
 	hz       float64 // of the packet scheduler's clock
 	perHour  int     // times that one may be put up
 	spent    map[watchdog.ShaperKey]*account
-	stands   map[watchdog.ShaperKey]stand
+	stands   map[watchdog.ShaperKey]*stand
+	inPlace  map[watchdog.ShaperKey]float64 // as Apply last told; others read it too, so it is never changed
 	setbacks map[watchdog.ShaperKey]setback
 	looks    map[watchdog.ShaperKey]setback
 }
@@ -87,7 +88,7 @@ func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time, hz f
 	return &LinkShaper{
 		ledger: l, hooks: hooks, now: now, hz: hz, perHour: buildsPerHour,
 		spent:    map[watchdog.ShaperKey]*account{},
-		stands:   map[watchdog.ShaperKey]stand{},
+		stands:   map[watchdog.ShaperKey]*stand{},
 		setbacks: map[watchdog.ShaperKey]setback{},
 		looks:    map[watchdog.ShaperKey]setback{},
 	}
@@ -111,11 +112,22 @@ func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[wat
 	for _, k := range sortedKeys(rates) {
 		fails = append(fails, s.keep(k, rates[k], members[k])...)
 	}
-	inPlace := map[watchdog.ShaperKey]float64{}
+	return s.standing(), append(fails, s.overdrawn()...)
+}
+
+// standing gives the rates of what stands.
+func (s *LinkShaper) standing() map[watchdog.ShaperKey]float64 {
+	same := len(s.stands) == len(s.inPlace)
 	for k, st := range s.stands {
-		inPlace[k] = st.rate
+		same = same && s.inPlace[k] == st.rate
 	}
-	return inPlace, append(fails, s.overdrawn()...)
+	if !same {
+		s.inPlace = make(map[watchdog.ShaperKey]float64, len(s.stands))
+		for k, st := range s.stands {
+			s.inPlace[k] = st.rate
+		}
+	}
+	return s.inPlace
 }
 
 func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
@@ -151,7 +163,6 @@ func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog
 			return append(fails, st.failure(k, fmt.Errorf("change the rate: %w", err)))
 		}
 		st.rate = rate
-		s.stands[k] = st
 	}
 	return append(fails, st.hold(members, s.now())...)
 }
@@ -204,7 +215,7 @@ func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) (*
 	e.Set = entryBuilt
 	// Should this one fail, the first entry stands and undoes as well.
 	_ = s.ledger.Append(e)
-	s.stands[k] = stand{standing, rate, e}
+	s.stands[k] = &stand{standing, rate, e}
 	delete(s.setbacks, k)
 	delete(s.looks, k)
 	return nil, nil
@@ -268,7 +279,7 @@ func (b setback) failure() watchdog.Failure {
 	return watchdog.Failure{Remedy: remedyShaper, Target: b.target, Err: b.err.Error()}
 }
 
-func (st stand) failure(k watchdog.ShaperKey, err error) watchdog.Failure {
+func (st *stand) failure(k watchdog.ShaperKey, err error) watchdog.Failure {
 	return watchdog.Failure{Remedy: remedyShaper, Target: shaperTarget(st.entry, k), Err: err.Error()}
 }
 

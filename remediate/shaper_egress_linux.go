@@ -106,7 +106,7 @@ func (e egress) install(link int, s shaping) (standingShaper, error) {
 	if err := e.t.keepQueueLen(link, state); err != nil {
 		return nil, err
 	}
-	return &egressStand{egress: e, link: link, name: state.name, mtu: state.mtu, in: map[watchdog.TransferID]ledger.Entry{}}, nil
+	return &egressStand{egress: e, link: link, mtu: state.mtu, in: map[watchdog.TransferID]*priority{}}, nil
 }
 
 func (e egress) fill(link int, s shaping, state linkState) error {

@@ -59,7 +59,7 @@ func TestWhatIsBuilt(t *testing.T) {
 	bare := srv.objects("eth0")
 	c := connect(t, srv, cli, "10.0.0.1", watchdog.Rx)
 	tr := c.transfer(t, watchdog.Rx)
-	f, err := flowOf(tr)
+	f, err := flowOf(&tr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,8 +95,26 @@ func (t *tc) linkNamed(name string) (int, linkState, error) {
 	return l.Attrs().Index, s, nil
 }
 
-// flags are the flags of a link (netdevice(7)), by two system calls that cost
-// next to nothing; ok is false when no link has that name and index.
+// name is the name of a link (netdevice(7)), by a system call that costs next to
+// nothing; ok is false when there is no such link.
+func (t *tc) name(index int) (name string, ok bool) {
+	var r unix.Ifreq
+	r.SetUint32(uint32(index))
+	err := unix.IoctlIfreq(t.ask, unix.SIOCGIFNAME, &r)
+	return r.Name(), err == nil
+}
+
+// mtu is that of a link in bytes, as cheaply.
+func (t *tc) mtu(name string) (bytes int, ok bool) {
+	r, err := unix.NewIfreq(name)
+	if err != nil || unix.IoctlIfreq(t.ask, unix.SIOCGIFMTU, r) != nil {
+		return 0, false
+	}
+	return int(r.Uint32()), true
+}
+
+// flags are the flags of a link, as cheaply; ok is false when no link has that
+// name and index.
 func (t *tc) flags(name string, index int) (flags uint16, ok bool) {
 	r, err := unix.NewIfreq(name)
 	if err != nil || unix.IoctlIfreq(t.ask, unix.SIOCGIFINDEX, r) != nil || r.Uint32() != uint32(index) {

@@ -78,7 +78,10 @@ func (g ingress) install(link int, s shaping) (standingShaper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ingressStand{ingress: g, link: link, ifb: ifb, entrance: entrance, flows: map[flow]*flowFilter{}, used: map[uint32]bool{}}, nil
+	return &ingressStand{
+		ingress: g, link: link, ifb: ifb, name: ifbName(link), entrance: entrance,
+		flows: map[flow]*flowFilter{}, used: map[uint32]bool{},
+	}, nil
 }
 
 // entrance is the handle of the first filter that leads into a table; the

@@ -28,7 +28,7 @@ func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.C
 	if err != nil {
 		return nil, nil, err
 	}
-	prio := &priorities{ledger: l, held: map[watchdog.TransferID]watchdog.Socket{}, looked: map[watchdog.TransferID]time.Time{}}
+	prio := &priorities{ledger: l, held: map[watchdog.TransferID]watchdog.Socket{}}
 	s := newLinkShaper(l, [2]shaperHook{
 		watchdog.Rx: ingress{t},
 		watchdog.Tx: egress{t, prio, o.SSHPorts},

@@ -16,43 +16,49 @@ type priorities struct {
 	ledger  undoLedger
 	handles Handles
 	held    map[watchdog.TransferID]watchdog.Socket
-	looked  map[watchdog.TransferID]time.Time // when its priority was last read
 }
 
-// set gives the socket of a transfer our priority, unless it has it. The entry
-// is what stands in the ledger afterwards: last, or anew with the value that
-// the application chose meanwhile.
-func (p *priorities) set(t watchdog.Transfer, last ledger.Entry) (ledger.Entry, error) {
-	if last.Kind != "" && t.Age > revisitAge && time.Since(p.looked[t.ID]) < revisit {
-		return last, nil // an application that sets IP_TOS meanwhile has its way until the next look
+// priority is what is known of the priority of one socket.
+type priority struct {
+	entry  ledger.Entry // what stands in the ledger; of no kind before the first change
+	looked time.Time    // when it was last read
+	turn   uint64       // the last in which its transfer was a member
+}
+
+// set gives the socket of a transfer our priority, unless it has it. The ledger
+// gets the value that the application chose, each time that it chose another.
+func (p *priorities) set(t *watchdog.Transfer, of *priority, now time.Time) error {
+	if of.entry.Kind != "" && t.Age > revisitAge && now.Sub(of.looked) < revisit {
+		return nil // an application that sets IP_TOS meanwhile has its way until the next look
 	}
-	p.held[t.ID], p.looked[t.ID] = t.Socket, time.Now()
-	last.Socket = t.Socket // those who hold it may be others now
-	err := p.handles.Visit(t.Socket, func(fd int) error {
-		now, err := getPriority(fd)
-		if err != nil || now == classRsync {
+	p.held[t.ID], of.looked = t.Socket, now
+	of.entry.Socket = t.Socket // those who hold it may be others now
+	return p.handles.Visit(t.Socket, func(fd int) error {
+		was, err := getPriority(fd)
+		if err != nil || was == classRsync {
 			return err
 		}
-		if last.Kind == "" || last.Was != now {
-			e := ledger.Entry{Kind: ledger.Priority, Transfer: t.ID, Socket: t.Socket, Was: now, Set: classRsync}
+		if of.entry.Kind == "" || of.entry.Was != was {
+			e := ledger.Entry{Kind: ledger.Priority, Transfer: t.ID, Socket: t.Socket, Was: was, Set: classRsync}
 			if err := p.ledger.Append(e); err != nil {
 				return err
 			}
-			last = e
+			of.entry = e
 		}
 		return setPriority(fd, classRsync)
 	})
-	return last, err
 }
 
 // restore undoes set, and strikes it off the ledger.
 func (p *priorities) restore(e ledger.Entry) error {
+	if e.Kind == "" {
+		return nil // nothing was set
+	}
 	err := p.handles.Visit(e.Socket, func(fd int) error { return restorePriority(fd, e) })
 	if err != nil && !errors.Is(err, ErrGone) {
 		return err
 	}
 	delete(p.held, e.Transfer)
-	delete(p.looked, e.Transfer)
 	used := map[watchdog.ProcID]bool{}
 	for _, s := range p.held {
 		for _, r := range s.Refs {

@@ -115,7 +115,7 @@ func ifbAddr(link int) [6]byte {
 type flow struct{ local, remote netip.AddrPort }
 
 // flowOf gives the addresses on the wire of a transfer's packets.
-func flowOf(t watchdog.Transfer) (flow, error) {
+func flowOf(t *watchdog.Transfer) (flow, error) {
 	l, r := plainAddr(t.Socket.Local), plainAddr(t.Socket.Remote)
 	if !l.IsValid() || !r.IsValid() || l.Port() == 0 || r.Port() == 0 || l.Addr().Is4() != r.Addr().Is4() {
 		return flow{}, fmt.Errorf("addresses of the socket are not known (%s, %s)", t.Socket.Local, t.Socket.Remote)

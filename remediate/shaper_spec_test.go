@@ -61,7 +61,7 @@ func fits(ms []u32Match, p []byte) bool {
 func TestFiltersPickTheirFlow(t *testing.T) {
 	var flows []flow
 	for i := range 64 {
-		f, err := flowOf(fakeTransfer(i))
+		f, err := flowOf(new(fakeTransfer(i)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestFiltersPickTheirFlow(t *testing.T) {
 }
 
 func TestEntryLeavesOthersAlone(t *testing.T) {
-	f, _ := flowOf(fakeTransfer(0))
+	f, _ := flowOf(new(fakeTransfer(0)))
 	tab := tableOf(f)
 	for name, change := range map[string]func(p []byte){
 		"UDP":               func(p []byte) { p[9] = 17 },
@@ -110,19 +110,19 @@ func TestFlowOf(t *testing.T) {
 	tr := watchdog.Transfer{}
 	tr.Socket.Local = netip.MustParseAddrPort("[::ffff:10.0.0.1]:873")
 	tr.Socket.Remote = netip.MustParseAddrPort("10.0.0.2:40000")
-	f, err := flowOf(tr)
+	f, err := flowOf(&tr)
 	if err != nil || !f.local.Addr().Is4() {
 		t.Errorf("an IPv4 peer of an IPv6 socket: %v %v", f, err)
 	}
 	tr.Socket.Local = netip.MustParseAddrPort("[fe80::1%eth0]:873")
-	if _, err := flowOf(tr); err == nil {
+	if _, err := flowOf(&tr); err == nil {
 		t.Error("mixed families are taken")
 	}
 	tr.Socket.Remote = netip.MustParseAddrPort("[fe80::2%eth0]:40000")
-	if f, err := flowOf(tr); err != nil || f.local.Addr().Zone() != "" {
+	if f, err := flowOf(&tr); err != nil || f.local.Addr().Zone() != "" {
 		t.Errorf("link-local: %v %v", f, err)
 	}
-	if _, err := flowOf(watchdog.Transfer{}); err == nil {
+	if _, err := flowOf(&watchdog.Transfer{}); err == nil {
 		t.Error("unknown addresses are taken")
 	}
 }
@@ -130,7 +130,7 @@ func TestFlowOf(t *testing.T) {
 func TestHandlesDoNotMeet(t *testing.T) {
 	used := map[uint32]bool{}
 	for i := range 512 {
-		f, _ := flowOf(fakeTransfer(i % 7)) // few buckets, many filters
+		f, _ := flowOf(new(fakeTransfer(i % 7))) // few buckets, many filters
 		h, ok := freeHandle(f, used)
 		if !ok || used[h] || h == markHandle() || !ownFilter(tcObject{kind: "u32", handle: h, info: filterInfo(tableOf(f))}) {
 			t.Fatalf("handle %x of flow %d", h, i)

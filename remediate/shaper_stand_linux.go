@@ -3,14 +3,12 @@ package remediate
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/ledger"
 )
 
 const (
@@ -23,9 +21,9 @@ const (
 type egressStand struct {
 	egress
 	link   int
-	name   string // of the link
-	mtu    int    // that it was built for
-	in     map[watchdog.TransferID]ledger.Entry
+	mtu    int // that it was built for
+	in     map[watchdog.TransferID]*priority
+	turn   uint64 // of hold
 	looked time.Time
 	drops  uint32
 	strain int
@@ -35,7 +33,11 @@ type egressStand struct {
 // the rest. It also watches management's class: a queue there means that the
 // shaper, or what it is built on, does the opposite of what it is for.
 func (e *egressStand) check(now time.Time) error {
-	if _, ok := e.t.flags(e.name, e.link); ok && now.Sub(e.looked) < healthEvery {
+	name, ok := e.t.name(e.link)
+	switch {
+	case !ok:
+		return errLinkGone
+	case now.Sub(e.looked) < healthEvery:
 		return nil
 	}
 	s, err := e.t.classStats(e.link, classMgmt)
@@ -43,11 +45,8 @@ func (e *egressStand) check(now time.Time) error {
 		return err
 	}
 	e.looked = now
-	switch state, err := e.t.link(e.link); {
-	case err != nil:
-		return err
-	case state.mtu != e.mtu: // larger packets would not fit into its queue
-		return fmt.Errorf("the link's MTU changed from %d to %d", e.mtu, state.mtu)
+	if mtu, ok := e.t.mtu(name); ok && mtu != e.mtu { // larger packets would not fit into its queue
+		return fmt.Errorf("the link's MTU changed from %d to %d", e.mtu, mtu)
 	}
 	return e.judge(s)
 }
@@ -75,39 +74,45 @@ func (e *egressStand) setRate(s shaping) error {
 }
 
 // hold puts the members' sockets into the rsync class. Applications overwrite
-// the priority when they set IP_TOS, so it is read every time.
-func (e *egressStand) hold(members []watchdog.Transfer, _ time.Time) []watchdog.Failure {
+// the priority when they set IP_TOS, so it is read again and again.
+func (e *egressStand) hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
 	var fails []watchdog.Failure
-	keep := map[watchdog.TransferID]bool{}
-	for _, m := range members {
+	e.turn++
+	for i := range members {
+		m := &members[i]
 		if err := shapeable(m); err != nil {
 			fails = append(fails, transferFailure(m.ID, err))
 			continue
 		}
-		keep[m.ID] = true
-		entry, err := e.prio.set(m, e.in[m.ID])
-		if entry.Kind != "" {
-			e.in[m.ID] = entry
+		p := e.in[m.ID]
+		if p == nil {
+			p = &priority{}
+			e.in[m.ID] = p
 		}
-		if err != nil && !errors.Is(err, ErrGone) {
+		p.turn = e.turn
+		if err := e.prio.set(m, p, now); err != nil && !errors.Is(err, ErrGone) {
 			fails = append(fails, transferFailure(m.ID, err))
 		}
 	}
-	return append(fails, e.drop(func(id watchdog.TransferID) bool { return !keep[id] })...)
+	return append(fails, e.drop(func(p *priority) bool { return p.turn != e.turn })...)
 }
 
 func (e *egressStand) release() []watchdog.Failure {
-	return e.drop(func(watchdog.TransferID) bool { return true })
+	return e.drop(func(*priority) bool { return true })
 }
 
 // drop gives the sockets of some members their own priority back.
-func (e *egressStand) drop(which func(watchdog.TransferID) bool) []watchdog.Failure {
-	var fails []watchdog.Failure
-	for _, id := range slices.Sorted(maps.Keys(e.in)) {
-		if !which(id) {
-			continue
+func (e *egressStand) drop(which func(*priority) bool) []watchdog.Failure {
+	var dropped []watchdog.TransferID
+	for id, p := range e.in {
+		if which(p) {
+			dropped = append(dropped, id)
 		}
-		if err := e.prio.restore(e.in[id]); err != nil {
+	}
+	slices.Sort(dropped)
+	var fails []watchdog.Failure
+	for _, id := range dropped {
+		if err := e.prio.restore(e.in[id].entry); err != nil {
 			fails = append(fails, transferFailure(id, err))
 			continue // the next call tries again
 		}
@@ -117,7 +122,7 @@ func (e *egressStand) drop(which func(watchdog.TransferID) bool) []watchdog.Fail
 }
 
 // shapeable says why a transfer must not or cannot pass through a shaper.
-func shapeable(t watchdog.Transfer) error {
+func shapeable(t *watchdog.Transfer) error {
 	switch {
 	case t.Foreign:
 		return errors.New("in another network namespace: the shaper does not reach it")
@@ -135,11 +140,14 @@ func transferFailure(id watchdog.TransferID, err error) watchdog.Failure {
 type ingressStand struct {
 	ingress
 	link, ifb int
+	name      string // of the ifb
 	entrance  uint32 // handle of a filter that leads into a table
 	looked    time.Time
 	flows     map[flow]*flowFilter
 	used      map[uint32]bool // handles in use
+	turn      uint64          // of hold
 	counted   time.Time
+	passing   bool // some transfer passes by its filter
 }
 
 // flowFilter is the filter of one flow.
@@ -148,13 +156,15 @@ type flowFilter struct {
 	hits   uint32 // packets that it led away, at the last count
 	bytes  uint64 // of the transfer, at the last count
 	passes bool   // the transfer moves and the filter sees none of it
+	turn   uint64 // the last in which a member was led by it
 }
 
 // check asks every time whether the ifb is there and up, as packets that are
 // led to one that is not are lost, and from time to time for the rest.
 func (g *ingressStand) check(now time.Time) error {
-	flags, ok := g.t.flags(ifbName(g.link), g.ifb)
-	if ok && flags&unix.IFF_UP != 0 && now.Sub(g.looked) < healthEvery {
+	flags, ok := g.t.flags(g.name, g.ifb)
+	up := ok && flags&unix.IFF_UP != 0
+	if up && now.Sub(g.looked) < healthEvery {
 		return nil
 	}
 	g.looked = now
@@ -164,15 +174,12 @@ func (g *ingressStand) check(now time.Time) error {
 	case !ok:
 		return errReplaced
 	}
-	s, err := g.t.link(g.ifb)
-	if err == nil && !s.up {
+	_, err := g.t.classStats(g.ifb, classRsync)
+	if err == nil && !up {
 		err = errors.New("is down")
 	}
-	if err == nil {
-		_, err = g.t.classStats(g.ifb, classRsync)
-	}
 	if err != nil {
-		return fmt.Errorf("link %s was changed by others: %s", ifbName(g.link), err)
+		return fmt.Errorf("link %s was changed by others: %s", g.name, err)
 	}
 	return nil
 }
@@ -188,11 +195,11 @@ func (g *ingressStand) setRate(s shaping) error {
 // hold makes the filters those of the members' connections.
 func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
 	var fails []watchdog.Failure
-	keep := map[flow]bool{}
-	for _, m := range members {
+	g.turn++
+	for i := range members {
+		m := &members[i]
 		f, err := flowOf(m)
 		if err = errors.Join(shapeable(m), err); err == nil {
-			keep[f] = true
 			err = g.lead(f, m.Bytes)
 		}
 		if err != nil {
@@ -200,7 +207,7 @@ func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchd
 		}
 	}
 	for f, ff := range g.flows {
-		if keep[f] {
+		if ff.turn == g.turn {
 			continue
 		}
 		if err := g.deleteFlow(g.link, f, ff.handle); err != nil {
@@ -215,7 +222,8 @@ func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchd
 
 // lead makes the filter of a flow, unless it is there.
 func (g *ingressStand) lead(f flow, bytes uint64) error {
-	if _, ok := g.flows[f]; ok {
+	if ff := g.flows[f]; ff != nil {
+		ff.turn = g.turn
 		return nil
 	}
 	handle, ok := freeHandle(f, g.used)
@@ -226,7 +234,7 @@ func (g *ingressStand) lead(f flow, bytes uint64) error {
 		return fmt.Errorf("filter for %s: %w", f.remote, err)
 	}
 	g.used[handle] = true
-	g.flows[f] = &flowFilter{handle: handle, bytes: bytes}
+	g.flows[f] = &flowFilter{handle: handle, bytes: bytes, turn: g.turn}
 	return nil
 }
 
@@ -250,12 +258,16 @@ func (g *ingressStand) audit(members []watchdog.Transfer, now time.Time) []watch
 		g.counted = now
 		hits, err := g.hits(g.link)
 		if err != nil {
-			return []watchdog.Failure{{Remedy: remedyShaper, Target: ifbName(g.link), Err: fmt.Sprintf("count packets: %v", err)}}
+			return []watchdog.Failure{{Remedy: remedyShaper, Target: g.name, Err: fmt.Sprintf("count packets: %v", err)}}
 		}
 		g.compare(members, hits)
 	}
+	if !g.passing {
+		return nil
+	}
 	var fails []watchdog.Failure
-	for _, m := range members {
+	for i := range members {
+		m := &members[i]
 		if f, err := flowOf(m); err == nil && g.flows[f] != nil && g.flows[f].passes {
 			fails = append(fails, transferFailure(m.ID, errors.New("not limited: its packets carry other addresses than its socket, or IP options (address translation, a tunnel?)")))
 		}
@@ -265,7 +277,9 @@ func (g *ingressStand) audit(members []watchdog.Transfer, now time.Time) []watch
 
 // compare holds what the filters saw against what the transfers moved.
 func (g *ingressStand) compare(members []watchdog.Transfer, hits map[uint32]uint32) {
-	for _, m := range members {
+	g.passing = false
+	for i := range members {
+		m := &members[i]
 		f, err := flowOf(m)
 		ff := g.flows[f]
 		if err != nil || ff == nil {
@@ -283,6 +297,7 @@ func (g *ingressStand) compare(members []watchdog.Transfer, hits map[uint32]uint
 		case m.Bytes-ff.bytes >= unseenBytes:
 			ff.passes = true
 		}
+		g.passing = g.passing || ff.passes
 	}
 }
 

@@ -46,6 +46,7 @@ type subject struct {
 	windowEntry string // ledger keys
 	pacingEntry string
 	bufferEntry string
+	has         recorded // of these, in the ledger
 }
 
 func newSubject(t watchdog.Transfer, now time.Time) *subject {
@@ -63,7 +64,7 @@ func entryOf(k ledger.Kind, t watchdog.Transfer) ledger.Entry {
 }
 
 // allowed takes from l what may not be done to t.
-func allowed(t watchdog.Transfer, l watchdog.Limit) watchdog.Limit {
+func allowed(t *watchdog.Transfer, l watchdog.Limit) watchdog.Limit {
 	switch t.Control {
 	case watchdog.ControlFull:
 	case watchdog.ControlLimitOnly:
@@ -137,7 +138,7 @@ type tuning struct {
 type recorded struct{ window, pacing, buffer bool }
 
 // tune decides what to set on the socket that looks like c.
-func (s *subject) tune(c connection, now time.Time, may recorded, fullIsSafe bool) (tuning, error) {
+func (s *subject) tune(c connection, now time.Time, fullIsSafe bool) (tuning, error) {
 	var set tuning
 	err := s.watch(c, now)
 	if c.listening {
@@ -145,10 +146,10 @@ func (s *subject) tune(c connection, now time.Time, may recorded, fullIsSafe boo
 	}
 	window, pacing := s.limits()
 	if c.established && !s.halted() && (fullIsSafe || !c.full()) {
-		set.window = s.clamp(c, window, may.window)
+		set.window = s.clamp(c, window, s.has.window)
 	}
 	switch {
-	case pacing > 0 && may.pacing:
+	case pacing > 0 && s.has.pacing:
 		if want := uint64(max(pacing, minPacing)); c.pacing != want {
 			set.pacing = want
 		}
@@ -156,7 +157,7 @@ func (s *subject) tune(c connection, now time.Time, may recorded, fullIsSafe boo
 		set.pacing = math.MaxUint64
 	}
 	switch {
-	case s.wantsBuffer() && may.buffer && s.buffer == 0 && s.narrow(c, now):
+	case s.wantsBuffer() && s.has.buffer && s.buffer == 0 && s.narrow(c, now):
 		set.buffer = c.unread + max(minBuffer, 8*c.floor())
 	case !s.wantsBuffer() && s.buffer != 0:
 		set.unbuffer = s.buffer
@@ -281,7 +282,16 @@ func (s *subject) moved() bool {
 // limited says that something is set on its socket.
 func (s *subject) limited() bool { return s.window != 0 || s.pacing != 0 || s.buffer != 0 }
 
-// inForce is what stands for the transfer.
-func (s *subject) inForce() watchdog.Limit {
-	return watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Pause: s.pause.phase != running}
+// place is where a shaper for the transfer would stand.
+func (s *subject) place() watchdog.ShaperKey {
+	return watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}
+}
+
+// inForce is what stands for the transfer, with these shapers in place.
+func (s *subject) inForce(shapers map[watchdog.ShaperKey]float64) watchdog.Limit {
+	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Pause: s.pause.phase != running}
+	if s.want.Shape {
+		_, l.Shape = shapers[s.place()]
+	}
+	return l
 }
