@@ -40,7 +40,7 @@ type Condition struct {
 	Subject  string        `json:"subject"` // a link, a probe, or "host"
 	Severity Severity      `json:"severity"`
 	Since    time.Time     `json:"since"`    // when it was first seen, before the hysteresis
-	Evidence string        `json:"evidence"` // the values that it rests on, latest
+	Evidence string        `json:"evidence"` // the values that it rests on, of the last second
 }
 
 // Change is a condition that was raised or cleared.
@@ -73,7 +73,7 @@ type finding struct {
 	subject  string
 	truth    Truth
 	severity Severity
-	evidence string
+	evidence string // of True; empty leaves what was told last
 }
 
 // hold is the hysteresis of one condition: how long it must be true before it
@@ -109,6 +109,8 @@ type conditionState struct {
 	trueFrom  time.Duration // monotonic; valid while wasTrue
 	falseFrom time.Duration // monotonic; valid while !wasTrue
 	wasTrue   bool
+	told      time.Duration // monotonic: when its evidence was written
+	found     bool          // in this step
 }
 
 // conditions keeps the hysteresis of every condition that was ever found.
@@ -116,23 +118,26 @@ type conditions map[conditionKey]*conditionState
 
 // step takes the findings of one Snapshot. A condition without a finding is
 // false: its subject is gone.
-func (c conditions) step(s Snapshot, found []finding) (standing []Condition, changes []Change) {
-	seen := make(map[conditionKey]bool, len(found))
-	for _, f := range found {
+func (c conditions) step(s *Snapshot, found []finding) (standing []Condition, changes []Change) {
+	for i := range found {
+		f := &found[i]
 		k := conditionKey{f.name, f.subject}
-		seen[k] = true
-		if st, ok := c[k]; ok {
-			st.take(s, f)
-		} else if f.truth == True {
-			st := &conditionState{Condition: Condition{Name: f.name, Subject: f.subject}, falseFrom: s.Mono}
+		st := c[k]
+		if st == nil {
+			if f.truth != True {
+				continue
+			}
+			st = &conditionState{Condition: Condition{Name: f.name, Subject: f.subject}, falseFrom: s.Mono}
 			c[k] = st
-			st.take(s, f)
 		}
+		st.take(s, f)
+		st.found = true
 	}
 	for k, st := range c {
-		if !seen[k] {
-			st.take(s, finding{truth: False})
+		if !st.found {
+			st.take(s, &finding{truth: False})
 		}
+		st.found = false
 		if ch, changed := st.settle(s.Mono); changed {
 			changes = append(changes, ch)
 		}
@@ -151,8 +156,18 @@ func compareConditions(a, b Condition) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject, b.Subject))
 }
 
+// evidenceEvery is how often the evidence of a condition that stands is written
+// anew, where that takes time.
+const evidenceEvery = time.Second
+
+// wants says whether the evidence of a condition is to be written, if it is true.
+func (c conditions) wants(name ConditionName, subject string, now time.Duration) bool {
+	st := c[conditionKey{name, subject}]
+	return st == nil || !st.wasTrue || now-st.told >= evidenceEvery || now < st.told
+}
+
 // take notes one finding.
-func (st *conditionState) take(s Snapshot, f finding) {
+func (st *conditionState) take(s *Snapshot, f *finding) {
 	switch f.truth {
 	case True:
 		if !st.wasTrue {
@@ -161,7 +176,10 @@ func (st *conditionState) take(s Snapshot, f finding) {
 				st.Since = s.Wall
 			}
 		}
-		st.Severity, st.Evidence = f.severity, f.evidence
+		st.Severity = f.severity
+		if f.evidence != "" {
+			st.Evidence, st.told = f.evidence, s.Mono
+		}
 	case False:
 		if st.wasTrue {
 			st.wasTrue, st.falseFrom = false, s.Mono

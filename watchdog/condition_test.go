@@ -12,7 +12,7 @@ func say(truths ...Truth) map[int]bool {
 	out := map[int]bool{}
 	for i, tr := range truths {
 		s := Snapshot{Mono: time.Duration(i) * time.Second, Wall: time.Unix(int64(i), 0)}
-		_, changes := c.step(s, []finding{{LinkSaturated, "eth0 rx", tr, Warning, "x"}})
+		_, changes := c.step(&s, []finding{{LinkSaturated, "eth0 rx", tr, Warning, "x"}})
 		for _, ch := range changes {
 			out[i] = ch.Raised
 		}
@@ -61,7 +61,7 @@ func TestConditionSubjectGone(t *testing.T) {
 		if i < 5 {
 			f = []finding{{LinkDown, "eth9", True, Critical, "no carrier"}}
 		}
-		standing, _ := c.step(s, f)
+		standing, _ := c.step(&s, f)
 		if want := i < 10; (len(standing) == 1) != want {
 			t.Errorf("at %d s: %v standing, want %v", i, standing, want)
 		}
@@ -76,7 +76,7 @@ func TestConditionSince(t *testing.T) {
 	c := conditions{}
 	for i := range 8 {
 		s := Snapshot{Mono: time.Duration(i) * time.Second, Wall: time.Unix(int64(i), 0)}
-		standing, _ := c.step(s, []finding{{ManagementUnreachable, "host", truth(i >= 2), Critical, "x"}})
+		standing, _ := c.step(&s, []finding{{ManagementUnreachable, "host", truth(i >= 2), Critical, "x"}})
 		if len(standing) == 1 && standing[0].Since != time.Unix(2, 0) {
 			t.Errorf("since %v, want 2 s", standing[0].Since)
 		}

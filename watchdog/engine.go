@@ -48,9 +48,9 @@ type Engine struct {
 	tenures     map[ShaperKey]*tenure
 	soundings   map[int]*sounding // by ifindex of the physical link
 	bursts      bursts
-	errors      map[string]*errorWindow
-	carriers    map[string]bool // links that were seen with a carrier
-	used        map[string]bool // links that are hardware, or that transfers or probes went over
+	links       map[string]*linkMemory // by name
+	flows       []control.Flow         // of this step; kept for its room, as is found
+	found       []finding
 }
 
 // LearntKey names a remembered capacity: indices change over a reboot, names
@@ -71,9 +71,7 @@ func NewEngine(s Settings, learnt map[LearntKey]float64) *Engine {
 		conditions:  conditions{},
 		tenures:     map[ShaperKey]*tenure{},
 		soundings:   map[int]*sounding{},
-		errors:      map[string]*errorWindow{},
-		carriers:    map[string]bool{},
-		used:        map[string]bool{},
+		links:       map[string]*linkMemory{},
 	}
 	for k, v := range learnt {
 		e.learnt[k] = v
@@ -96,23 +94,23 @@ func (e *Engine) Learnt() map[LearntKey]float64 { return e.learnt }
 // Step decides. Outcome is what stood when the Snapshot was taken.
 func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	d := Decision{
-		Desired: Desired{Limits: map[TransferID]Limit{}, Shapers: map[ShaperKey]float64{}},
+		Desired: Desired{Limits: make(map[TransferID]Limit, len(s.Transfers)), Shapers: map[ShaperKey]float64{}},
 		Tick:    e.settings.IdleTick,
 	}
 	e.forgetPins(s.Transfers)
 	links := newLinkIndex(s.Links)
-	var outs []judged
-	groups := e.groups(s, links)
-	e.sound(s, groups, links, stands)
-	for _, g := range groups {
-		j := e.judge(s, g, stands)
+	outs := e.groups(&s, links)
+	e.sound(&s, outs, links, stands)
+	e.flows = e.flows[:0]
+	for i := range outs {
+		j := &outs[i]
+		e.judge(&s, j, stands)
 		j.want(&d.Desired)
 		d.Links = append(d.Links, j.state())
 		d.Tick = min(d.Tick, j.out.Tick)
-		outs = append(outs, j)
 	}
 	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
-	d.Conditions, d.Changes = e.conditions.step(s, e.findings(s, links, outs, stands))
+	d.Conditions, d.Changes = e.conditions.step(&s, e.findings(&s, outs, stands))
 	return d
 }
 

@@ -237,7 +237,7 @@ func TestGroupsShareThePhysicalLink(t *testing.T) {
 	if p := Physical(s.Links); p(3) != 2 || p(4) != 2 || p(2) != 2 || p(9) != 9 {
 		t.Errorf("beneath 3, 4, 2 and 9: %d, %d, %d, %d", p(3), p(4), p(2), p(9))
 	}
-	gs := h.engine.groups(s, newLinkIndex(s.Links))
+	gs := h.engine.groups(&s, newLinkIndex(s.Links))
 	if len(gs) != 1 || gs[0].oneRoute {
 		t.Errorf("groups: %+v, want one without a shaper", gs)
 	}

@@ -9,21 +9,22 @@ import (
 )
 
 // findings runs every rule over one Snapshot and what was decided on it.
-func (e *Engine) findings(s Snapshot, links linkIndex, outs []judged, stands Outcome) []finding {
-	var fs []finding
-	for _, j := range outs {
-		fs = append(fs, j.findings()...)
+func (e *Engine) findings(s *Snapshot, outs []judged, stands Outcome) []finding {
+	fs := e.found[:0]
+	for i := range outs {
+		fs = e.findControl(fs, s, &outs[i])
 	}
 	fs = append(fs, findManagement(s))
 	fs = append(fs, findReboot(s)...)
-	fs = append(fs, e.findLinks(s)...)
+	fs = e.findLinks(fs, s)
 	fs = append(fs, findBlind(s)...)
 	fs = append(fs, e.findUnprotected(s))
-	return append(fs, findFailed(stands)...)
+	e.found = append(fs, findFailed(stands)...)
+	return e.found
 }
 
 // subject names a link and direction, as the conditions do.
-func (j judged) subject() string {
+func (j *judged) subject() string {
 	name := j.link.Name
 	if name == "" {
 		name = "unknown link"
@@ -31,27 +32,30 @@ func (j judged) subject() string {
 	return name + " " + j.key.Direction.String()
 }
 
-// findings of one controller: saturation, a queue of somebody else, nothing
-// to steer by.
-func (j judged) findings() []finding {
-	known := Unknown
+// findControl finds what one controller sees: saturation, a queue of somebody
+// else, nothing to steer by.
+func (e *Engine) findControl(fs []finding, s *Snapshot, j *judged) []finding {
+	subject, known := j.subject(), Unknown
 	if j.in.RateKnown || j.in.Delay.Known {
 		known = truth(j.out.Saturated)
 	}
-	saturated := finding{LinkSaturated, j.subject(), known, Warning, ""}
-	notOurs := finding{NotOurQueue, j.subject(), truth(j.out.NotOurs), Warning, ""}
-	if j.out.Saturated {
+	saturated := finding{LinkSaturated, subject, known, Warning, ""}
+	notOurs := finding{NotOurQueue, subject, truth(j.out.NotOurs), Warning, ""}
+	blind := finding{Unprotected, subject, truth(j.out.Phase == control.Blind && j.cut == nil && len(j.transfers) > 0), Warning, ""}
+	if j.out.Saturated && e.conditions.wants(LinkSaturated, subject, s.Mono) {
 		saturated.evidence = j.evidence()
 	}
-	if j.out.NotOurs {
+	if j.out.NotOurs && e.conditions.wants(NotOurQueue, subject, s.Mono) {
 		notOurs.evidence = "rsync gave way and the delay stayed: " + j.evidence()
 	}
-	blind := finding{Unprotected, j.subject(), truth(j.out.Phase == control.Blind && j.cut == nil && len(j.transfers) > 0), Warning, j.unseen()}
-	return []finding{saturated, notOurs, blind}
+	if blind.truth == True {
+		blind.evidence = j.unseen()
+	}
+	return append(fs, saturated, notOurs, blind)
 }
 
 // unseen says what is missing to steer by, and the mend.
-func (j judged) unseen() string {
+func (j *judged) unseen() string {
 	if j.doubtful {
 		return "a probe target answers, but the RTT of its empty path was first measured under load and could not be found since"
 	}
@@ -62,7 +66,7 @@ func (j judged) unseen() string {
 }
 
 // evidence is the values that the judgement rests on.
-func (j judged) evidence() string {
+func (j *judged) evidence() string {
 	var b strings.Builder
 	if j.in.RateKnown {
 		fmt.Fprintf(&b, "%s %s", j.key.Direction, Mbit(j.in.Rate))
@@ -91,7 +95,7 @@ func Mbit(bytesPerSecond float64) string {
 }
 
 // findReboot tells of a reboot that would lock management out, or might.
-func findReboot(s Snapshot) []finding {
+func findReboot(s *Snapshot) []finding {
 	if !s.Reboot.Known {
 		return nil
 	}
@@ -101,7 +105,7 @@ func findReboot(s Snapshot) []finding {
 	}
 }
 
-func findManagement(s Snapshot) finding {
+func findManagement(s *Snapshot) finding {
 	f := finding{name: ManagementUnreachable, subject: "host", severity: Critical}
 	switch s.Management {
 	case control.Unreachable:
@@ -112,8 +116,8 @@ func findManagement(s Snapshot) finding {
 		f.truth = Unknown
 	}
 	var silent []string
-	for _, p := range s.Paths {
-		if p.Silent > 0 { // a gateway too: then it is the path that is dead
+	for i := range s.Paths {
+		if p := &s.Paths[i]; p.Silent > 0 { // a gateway too: then it is the path that is dead
 			silent = append(silent, fmt.Sprintf("%s (%s) silent for %s", p.Target, p.Why, p.Silent.Round(time.Second)))
 		}
 	}
@@ -122,7 +126,7 @@ func findManagement(s Snapshot) finding {
 }
 
 // findBlind reports every probe that could not look.
-func findBlind(s Snapshot) []finding {
+func findBlind(s *Snapshot) []finding {
 	var fs []finding
 	for _, e := range s.Errors {
 		fs = append(fs, finding{ProbeBlind, e.Probe, True, Warning, e.Err})
@@ -131,11 +135,11 @@ func findBlind(s Snapshot) []finding {
 }
 
 // findUnprotected counts the transfers that are seen and cannot be limited.
-func (e *Engine) findUnprotected(s Snapshot) finding {
+func (e *Engine) findUnprotected(s *Snapshot) finding {
 	var foreign, none int
 	why := ""
-	for _, t := range s.Transfers {
-		switch {
+	for i := range s.Transfers {
+		switch t := &s.Transfers[i]; {
 		case t.Foreign && !e.settings.ForeignNetns:
 			foreign++
 		case t.Control == ControlNone:
@@ -156,6 +160,9 @@ func (e *Engine) findUnprotected(s Snapshot) finding {
 // findFailed reports the remedies that did not take. It is no more than a warning
 // where another does their work.
 func findFailed(o Outcome) []finding {
+	if len(o.Failed) == 0 {
+		return nil
+	}
 	by := map[string][]Failure{}
 	for _, f := range o.Failed {
 		by[f.Remedy] = append(by[f.Remedy], f)

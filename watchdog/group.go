@@ -13,14 +13,22 @@ import (
 func Physical(links []Link) func(index int) int { return newLinkIndex(links).physical }
 
 // linkIndex finds links by index and walks down to the physical one.
-type linkIndex map[int]Link
+type linkIndex map[int]*Link
 
 func newLinkIndex(ls []Link) linkIndex {
 	x := make(linkIndex, len(ls))
-	for _, l := range ls {
-		x[l.Index] = l
+	for i := range ls {
+		x[ls[i].Index] = &ls[i]
 	}
 	return x
+}
+
+// at is the link with that index; a zero one when it is not known.
+func (x linkIndex) at(index int) *Link {
+	if l := x[index]; l != nil {
+		return l
+	}
+	return &Link{}
 }
 
 // physical is the lowest link beneath index: where several L3 links meet in
@@ -43,7 +51,7 @@ func (x linkIndex) physical(index int) int {
 // group is the transfers that share one direction of one physical link.
 type group struct {
 	key       ShaperKey // the physical link
-	link      Link      // zero when it is not known
+	link      *Link     // zero when it is not known
 	shapeOn   ShaperKey // the link of the sockets' route
 	shaperOK  bool      // a shaper can be had or stands there
 	upper     string    // name of that link
@@ -51,38 +59,44 @@ type group struct {
 	transfers []*Transfer
 }
 
+func newGroup(key, shapeOn ShaperKey, links linkIndex) group {
+	upper := links.at(shapeOn.Link)
+	return group{
+		key: key, link: links.at(key.Link), oneRoute: true,
+		shapeOn: shapeOn, shaperOK: upper.ShaperOK[key.Direction], upper: upper.Name,
+	}
+}
+
 // groups sorts the transfers that may be touched, or whose link is known at
-// least, by physical link and direction. A controller that has no transfers left is stepped too, so that
-// it lets go.
-func (e *Engine) groups(s Snapshot, links linkIndex) []group {
-	by := map[ShaperKey]*group{}
+// least, by physical link and direction, to be judged. A controller that has no
+// transfers left is stepped too, so that it lets go.
+func (e *Engine) groups(s *Snapshot, links linkIndex) []judged {
+	var out []judged
+	of := func(k, shapeOn ShaperKey) *judged {
+		for i := range out {
+			if out[i].key == k {
+				return &out[i]
+			}
+		}
+		out = append(out, judged{group: newGroup(k, shapeOn, links)})
+		return &out[len(out)-1]
+	}
 	for i := range s.Transfers {
 		t := &s.Transfers[i]
 		if t.Foreign && !e.settings.ForeignNetns || t.Link == 0 && t.Control == ControlNone {
 			continue
 		}
-		k := ShaperKey{links.physical(t.Link), t.Direction}
-		g := by[k]
-		if g == nil {
-			g = &group{key: k, link: links[k.Link], shapeOn: ShaperKey{t.Link, t.Direction}, oneRoute: true}
+		g := of(ShaperKey{links.physical(t.Link), t.Direction}, ShaperKey{t.Link, t.Direction})
+		if g.transfers == nil {
 			g.transfers = make([]*Transfer, 0, len(s.Transfers))
-			by[k] = g
 		}
 		g.oneRoute = g.oneRoute && t.Link == g.shapeOn.Link && !t.Foreign
 		g.transfers = append(g.transfers, t)
 	}
 	for k := range e.controllers {
-		if by[k] == nil {
-			by[k] = &group{key: k, link: links[k.Link], shapeOn: k, oneRoute: true}
-		}
+		of(k, k)
 	}
-	out := make([]group, 0, len(by))
-	for _, g := range by {
-		upper := links[g.shapeOn.Link]
-		g.shaperOK, g.upper = upper.ShaperOK[g.key.Direction], upper.Name
-		out = append(out, *g)
-	}
-	slices.SortFunc(out, func(a, b group) int {
+	slices.SortFunc(out, func(a, b judged) int {
 		return cmp.Or(cmp.Compare(a.key.Link, b.key.Link), cmp.Compare(a.key.Direction, b.key.Direction))
 	})
 	return out
@@ -100,7 +114,8 @@ type judged struct {
 }
 
 // judge steps the controller of one group.
-func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
+func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
+	g := &j.group
 	dir := g.key.Direction
 	ls := e.settingsOf(g)
 	c := e.controllers[g.key]
@@ -110,7 +125,7 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 	}
 	lk := LearntKey{g.link.Name, dir}
 	_, shaperOn := stands.Shapers[g.shapeOn]
-	in := control.Input{
+	j.in = control.Input{
 		Now: s.Mono, Gap: s.Gap,
 		Rate: g.link.Rates[dir].Bytes, RateKnown: g.link.Rates[dir].Known,
 		Other:      g.link.Rates[1-dir].Bytes,
@@ -122,32 +137,27 @@ func (e *Engine) judge(s Snapshot, g group, stands Outcome) judged {
 		Management: s.Management,
 		Shaper:     g.oneRoute && g.shaperOK,
 		ShaperOn:   shaperOn,
-		Flows:      make([]control.Flow, 0, len(g.transfers)),
+		Flows:      e.flowsOf(g, s.Mono, stands),
 	}
-	for _, t := range g.transfers {
-		in.Flows = append(in.Flows, e.flow(t, s.Mono, stands))
+	j.out, j.needless = e.justify(g, ls, j.in, c.Step(j.in))
+	if j.out.Capacity > 0 && g.link.Name != "" {
+		e.learnt[lk] = j.out.Capacity
 	}
-	out, needless := e.justify(g, ls, in, c.Step(in))
-	if out.Capacity > 0 && g.link.Name != "" {
-		e.learnt[lk] = out.Capacity
-	}
-	if len(g.transfers) == 0 && out.Phase == control.Free {
+	if len(g.transfers) == 0 && j.out.Phase == control.Free {
 		delete(e.controllers, g.key)
 		delete(e.tenures, g.key)
 	}
-	j := judged{group: g, in: in, out: out, needless: needless}
 	if c := e.soundings[g.key.Link]; c != nil && ls.Mode[dir] != ModeOff {
 		j.doubtful = true
 		if c.on {
 			j.cut = c
 		}
 	}
-	return j
 }
 
 // settingsOf are the operator's for the physical link, else for the one that is
 // seen in routes.
-func (e *Engine) settingsOf(g group) LinkSettings { return e.settings.Link(g.link.Name, g.upper) }
+func (e *Engine) settingsOf(g *group) LinkSettings { return e.settings.Link(g.link.Name, g.upper) }
 
 func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Settings {
 	return control.Settings{
@@ -161,6 +171,16 @@ func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Setting
 		Share:      e.settings.Share,
 		Pause:      e.settings.Pause,
 	}
+}
+
+// flowsOf are the transfers of a group as the controller sees them, until the
+// next step.
+func (e *Engine) flowsOf(g *group, now time.Duration, stands Outcome) []control.Flow {
+	first := len(e.flows)
+	for _, t := range g.transfers {
+		e.flows = append(e.flows, e.flow(t, now, stands))
+	}
+	return e.flows[first:]
 }
 
 // flow is a transfer as the controller sees it.
@@ -200,7 +220,7 @@ func WindowFloor(t TCP) int64 {
 }
 
 // want adds the controller's limits to the desired state.
-func (j judged) want(d *Desired) {
+func (j *judged) want(d *Desired) {
 	for _, f := range j.out.Flows {
 		l := Limit{Window: f.Window, Pacing: f.Pacing, Shape: f.Shape, Pause: f.Pause}
 		if l != (Limit{}) {
@@ -216,7 +236,7 @@ func (j judged) want(d *Desired) {
 }
 
 // state sums the decision up for status and logs.
-func (j judged) state() LinkState {
+func (j *judged) state() LinkState {
 	st := LinkState{
 		Link: j.key.Link, Name: j.link.Name, Direction: j.key.Direction,
 		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,

@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,8 +28,8 @@ type errorSample struct {
 // errorWindow is the last minute of a link's error counters.
 type errorWindow struct{ samples []errorSample }
 
-func sampleErrors(l Link, at time.Duration) errorSample {
-	rx, tx := l.Counters[Rx], l.Counters[Tx]
+func sampleErrors(l *Link, at time.Duration) errorSample {
+	rx, tx := &l.Counters[Rx], &l.Counters[Tx]
 	return errorSample{
 		at: at, index: l.Index, packets: rx.Packets + tx.Packets,
 		bad: rx.Errors + tx.Errors, missed: rx.Missed + rx.FIFO + tx.FIFO, flaps: l.CarrierChanges,
@@ -73,34 +74,53 @@ func (w *errorWindow) finding(name string) finding {
 	return f
 }
 
+// linkMemory is what is remembered of a link.
+type linkMemory struct {
+	errors  errorWindow
+	carried bool // it was seen with a carrier
+	used    bool // it is hardware, or transfers or probes went over it
+	there   bool // in this step
+}
+
 // findLinks judges errors and carriers of every link.
-func (e *Engine) findLinks(s Snapshot) []finding {
-	var fs []finding
-	seen := make(map[string]bool, len(s.Links))
-	for _, l := range s.Links {
-		seen[l.Name] = true
-		w := e.errors[l.Name]
-		if w == nil {
-			w = &errorWindow{}
-			e.errors[l.Name] = w
+func (e *Engine) findLinks(fs []finding, s *Snapshot) []finding {
+	over := linksInUse(s)
+	for i := range s.Links {
+		l := &s.Links[i]
+		m := e.links[l.Name]
+		if m == nil {
+			m = &linkMemory{}
+			e.links[l.Name] = m
 		}
-		w.add(sampleErrors(l, s.Mono))
-		fs = append(fs, w.finding(l.Name), e.findCarrier(l))
+		m.there = true
+		m.carried = m.carried || l.Carrier
+		m.used = m.used || l.Kind == "device" || slices.Contains(over, l.Index)
+		m.errors.add(sampleErrors(l, s.Mono))
+		fs = append(fs, m.errors.finding(l.Name), m.findCarrier(l))
 	}
-	for name := range e.errors {
-		if !seen[name] {
-			delete(e.errors, name)
+	return e.findVanished(fs, s)
+}
+
+// linksInUse are the links that probes or transfers go over, by ifindex.
+func linksInUse(s *Snapshot) []int {
+	var over []int
+	note := func(link int) {
+		if !slices.Contains(over, link) {
+			over = append(over, link)
 		}
 	}
-	return append(fs, e.findVanished(s, seen)...)
+	for i := range s.Paths {
+		note(s.Paths[i].Link)
+	}
+	for i := range s.Transfers {
+		note(s.Transfers[i].Link)
+	}
+	return over
 }
 
 // findCarrier reports a link that is up by configuration and had a carrier.
-func (e *Engine) findCarrier(l Link) finding {
-	if l.Carrier {
-		e.carriers[l.Name] = true
-	}
-	f := finding{LinkDown, l.Name, truth(l.Up && !l.Carrier && e.carriers[l.Name]), Critical, ""}
+func (m *linkMemory) findCarrier(l *Link) finding {
+	f := finding{LinkDown, l.Name, truth(l.Up && !l.Carrier && m.carried), Critical, ""}
 	if f.truth == True {
 		f.evidence = fmt.Sprintf("no carrier, %d carrier changes", l.CarrierChanges)
 	}
@@ -109,38 +129,22 @@ func (e *Engine) findCarrier(l Link) finding {
 
 // findVanished reports a link that is gone. Virtual links come and go with
 // containers: their end is nobody's alarm unless it was used.
-func (e *Engine) findVanished(s Snapshot, seen map[string]bool) []finding {
-	e.noteUse(s)
-	var fs []finding
+func (e *Engine) findVanished(fs []finding, s *Snapshot) []finding {
 	gone := True
 	if s.Blind("nic") {
 		gone = Unknown
 	}
-	for name := range e.carriers {
+	for name, m := range e.links {
 		switch {
-		case seen[name]:
-		case e.used[name]:
+		case m.there:
+			m.there = false
+			continue
+		case m.used && m.carried:
 			fs = append(fs, finding{LinkDown, name, gone, Critical, "the link is gone"})
-		case gone == True:
-			delete(e.carriers, name)
+		case !m.used && gone == True:
+			delete(e.links, name)
 		}
+		m.errors = errorWindow{} // what comes under its name is another
 	}
 	return fs
-}
-
-// noteUse remembers the links that are hardware or that probes or transfers
-// went over.
-func (e *Engine) noteUse(s Snapshot) {
-	over := map[int]bool{}
-	for _, p := range s.Paths {
-		over[p.Link] = true
-	}
-	for _, t := range s.Transfers {
-		over[t.Link] = true
-	}
-	for _, l := range s.Links {
-		if l.Kind == "device" || over[l.Index] {
-			e.used[l.Name] = true
-		}
-	}
 }

@@ -10,7 +10,7 @@ func feed(n int, at func(i int) Link) finding {
 	w := &errorWindow{}
 	var f finding
 	for i := range n {
-		w.add(sampleErrors(at(i), time.Duration(i)*time.Second))
+		w.add(sampleErrors(new(at(i)), time.Duration(i)*time.Second))
 		f = w.finding("eth0")
 	}
 	return f
@@ -73,7 +73,7 @@ func TestLinkDown(t *testing.T) {
 	up := Link{Index: 2, Name: "eth0", Kind: "device", Up: true, Carrier: true}
 	spare := Link{Index: 3, Name: "eth1", Kind: "device", Up: true} // never had a carrier
 	veth := Link{Index: 4, Name: "veth1", Kind: "veth", Up: true, Carrier: true}
-	see := func(ls ...Link) []finding { return e.findLinks(Snapshot{Links: ls}) }
+	see := func(ls ...Link) []finding { return e.findLinks(nil, &Snapshot{Links: ls}) }
 
 	if got := truthOf(see(up, spare, veth), LinkDown, "eth0"); got != False {
 		t.Errorf("with carrier: %v", got)
@@ -94,7 +94,7 @@ func TestLinkDown(t *testing.T) {
 		t.Errorf("the last link vanished: %v", got)
 	}
 	blind := Snapshot{Errors: []ProbeError{{"nic", "no permission"}}}
-	if got := truthOf(e.findLinks(blind), LinkDown, "eth0"); got != Unknown {
+	if got := truthOf(e.findLinks(nil, &blind), LinkDown, "eth0"); got != Unknown {
 		t.Errorf("no link could be read: %v, want unknown", got)
 	}
 }

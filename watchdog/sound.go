@@ -29,14 +29,18 @@ const (
 )
 
 // sound begins, follows and ends the soundings of all links.
-func (e *Engine) sound(s Snapshot, groups []group, links linkIndex, stands Outcome) {
-	flows := map[int][]*Transfer{}
-	for _, g := range groups {
-		if e.settingsOf(g).Mode[g.key.Direction] == ModeOff {
+func (e *Engine) sound(s *Snapshot, groups []judged, links linkIndex, stands Outcome) {
+	var flows map[int][]*Transfer // of the links in doubt
+	for i := range groups {
+		g := &groups[i].group
+		if e.settingsOf(g).Mode[g.key.Direction] == ModeOff || !doubtful(g.key.Link, s.Paths, links) {
 			continue
 		}
 		for _, t := range g.transfers {
 			if silenced(t) {
+				if flows == nil {
+					flows = map[int][]*Transfer{}
+				}
 				flows[g.key.Link] = append(flows[g.key.Link], t)
 			}
 		}
@@ -47,10 +51,6 @@ func (e *Engine) sound(s Snapshot, groups []group, links linkIndex, stands Outco
 		}
 	}
 	for link, ts := range flows {
-		if !doubtful(link, s.Paths, links) {
-			delete(e.soundings, link)
-			continue
-		}
 		c := e.soundings[link]
 		if c == nil {
 			c = &sounding{}
@@ -64,7 +64,8 @@ func (e *Engine) sound(s Snapshot, groups []group, links linkIndex, stands Outco
 // computed from any, because the RTT of its empty path is in doubt.
 func doubtful(link int, paths []Path, links linkIndex) bool {
 	doubt := false
-	for _, p := range paths {
+	for i := range paths {
+		p := &paths[i]
 		if p.Link == 0 || links.physical(p.Link) != link || !p.Known || p.Silent > 0 {
 			continue
 		}
@@ -113,7 +114,7 @@ func (c *sounding) step(now time.Duration, limited bool) {
 
 // silence puts the least that keeps a connection alive in place of what was
 // decided for the link's transfers.
-func (j judged) silence(d *Desired) {
+func (j *judged) silence(d *Desired) {
 	for _, t := range j.transfers {
 		if !silenced(t) {
 			continue

@@ -57,7 +57,7 @@ func (t *tenure) step(in control.Input, phase control.Phase, target time.Duratio
 // justify begins the controller of a link anew when its limits have outlived
 // their reason. What was learnt of the capacity is in doubt then and forgotten:
 // from a small first budget it grows until the link answers.
-func (e *Engine) justify(g group, ls LinkSettings, in control.Input, out control.Output) (control.Output, time.Duration) {
+func (e *Engine) justify(g *group, ls LinkSettings, in control.Input, out control.Output) (control.Output, time.Duration) {
 	t := e.tenures[g.key]
 	if t == nil {
 		t = &tenure{}

@@ -66,8 +66,10 @@ func TestNeedlessLimitsBeginAnew(t *testing.T) {
 	k, lk := ShaperKey{2, Rx}, LearntKey{"eth0", Rx}
 	h.engine.learnt[lk] = 1e5
 	old := h.engine.controllers[k]
-	g := h.engine.groups(h.snapshot(), newLinkIndex(h.snapshot().Links))[0]
-	in := h.engine.judge(h.snapshot(), g, Outcome{}).in
+	s := h.snapshot()
+	j := &h.engine.groups(&s, newLinkIndex(s.Links))[0]
+	h.engine.judge(&s, j, Outcome{})
+	g, in := &j.group, j.in
 	in.Delay.Queue, in.Learnt = 0, 1e5
 	ls := h.engine.settingsOf(g)
 	needless := control.Output{Phase: control.Engaged}
