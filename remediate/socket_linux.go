@@ -75,18 +75,34 @@ func sameSocket(fd int, s watchdog.Socket) bool {
 	if !s.Local.IsValid() {
 		return true
 	}
-	sa, err := unix.Getsockname(fd)
-	return err == nil && samePort(sa, s.Local)
+	local, ok := localAddr(fd)
+	return ok && local.Port() == s.Local.Port() && local.Addr().Unmap() == s.Local.Addr().Unmap().WithZone("")
 }
 
-func samePort(sa unix.Sockaddr, want netip.AddrPort) bool {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return a.Port == int(want.Port()) && netip.AddrFrom4(a.Addr) == want.Addr().Unmap()
-	case *unix.SockaddrInet6:
-		return a.Port == int(want.Port()) && netip.AddrFrom16(a.Addr).Unmap() == want.Addr().Unmap().WithZone("")
+// localAddr is getsockname(2), of which the library makes two system calls. Of
+// other families than IP, ok is false.
+func localAddr(fd int) (a netip.AddrPort, ok bool) {
+	var sa unix.RawSockaddrInet6 // the larger one
+	n := uint32(unsafe.Sizeof(sa))
+	_, _, e := unix.Syscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&n)))
+	if e != 0 {
+		return a, false
 	}
-	return false
+	switch sa.Family {
+	case unix.AF_INET:
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), hostOrder(sa4.Port)), true
+	case unix.AF_INET6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), hostOrder(sa.Port)), true
+	}
+	return a, false
+}
+
+// hostOrder reads a number of the network.
+func hostOrder(v uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], v)
+	return binary.BigEndian.Uint16(b[:])
 }
 
 func setWindow(fd int, bytes int64) error {

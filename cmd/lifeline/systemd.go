@@ -15,8 +15,12 @@ import (
 	"lifeline/watchdog/control"
 )
 
-// statusEvery is how often the service manager's status line changes at most.
-const statusEvery = 5 * time.Second
+const (
+	// statusEvery is how often the service manager's status line changes at most.
+	statusEvery = 5 * time.Second
+	// newsEvery is how often it is looked whether there is something to tell.
+	newsEvery = time.Second
+)
 
 // notifier tells the service manager how the daemon does (sd_notify(3)), as a
 // task. What it says follows the turns of the control loop and no clock of its
@@ -26,8 +30,9 @@ type notifier struct {
 	watchdog time.Duration // WatchdogSec=; 0 without one
 	log      *slog.Logger
 
-	turns chan struct{} // poked by each turn
+	turns chan struct{} // poked by a turn that may be news
 	last  atomic.Pointer[watchdog.Report]
+	poked time.Time // by the loop
 
 	ready  bool
 	fed    time.Time // when the manager's watchdog was last fed
@@ -54,8 +59,16 @@ func newNotifier(log *slog.Logger) *notifier {
 // String names the task.
 func (n *notifier) String() string { return "service manager" }
 
-// turn notes that a turn has ended.
-func (n *notifier) turn(r watchdog.Report) {
+// turn notes that a turn has ended now.
+func (n *notifier) turn(r watchdog.Report, now time.Time) {
+	every := newsEvery
+	if n.watchdog > 0 {
+		every = min(every, n.watchdog/4)
+	}
+	if now.Sub(n.poked) < every {
+		return
+	}
+	n.poked = now
 	n.last.Store(&r)
 	poke(n.turns)
 }
@@ -92,9 +105,11 @@ func (n *notifier) news(r watchdog.Report, now time.Time) string {
 		n.fed = now
 		lines = append(lines, sd.SdNotifyWatchdog)
 	}
-	if s := headline(r); s != n.status && now.Sub(n.toldAt) >= statusEvery {
-		n.status, n.toldAt = s, now
-		lines = append(lines, "STATUS="+s)
+	if now.Sub(n.toldAt) >= statusEvery {
+		if s := headline(r); s != n.status {
+			n.status, n.toldAt = s, now
+			lines = append(lines, "STATUS="+s)
+		}
 	}
 	return strings.Join(lines, "\n")
 }

@@ -78,7 +78,7 @@ func TestNotifier(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- n.Run(ctx) }()
-	n.turn(watchdog.Report{})
+	n.turn(watchdog.Report{}, time.Now())
 	if got := <-heard; got != "READY=1\nWATCHDOG=1\nSTATUS=management unknown" {
 		t.Errorf("after the first turn: %q", got)
 	}
@@ -87,7 +87,7 @@ func TestNotifier(t *testing.T) {
 		t.Errorf("without a turn: %q", got)
 	case <-time.After(100 * time.Millisecond): // five times what the watchdog allows
 	}
-	n.turn(watchdog.Report{})
+	n.turn(watchdog.Report{}, time.Now())
 	if got := <-heard; got != "WATCHDOG=1" {
 		t.Errorf("after another turn: %q", got)
 	}

@@ -39,9 +39,10 @@ func (d *daemon) openPage() {
 func (d *daemon) told(r watchdog.Report) {
 	d.board.tell(r)
 	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.acts.guardPID()})
-	d.health.Turn(time.Now(), r)
+	now := time.Now()
+	d.health.Turn(now, r)
 	if d.manager != nil {
-		d.manager.turn(r)
+		d.manager.turn(r, now)
 	}
 }
 

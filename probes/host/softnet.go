@@ -13,7 +13,7 @@ import (
 
 // softnetEvery bounds the cost on hosts with many CPUs; drops of the backlog
 // are judged over seconds.
-const softnetEvery = time.Second
+const softnetEvery = 2 * time.Second
 
 // Softnet samples the receive backlog of all CPUs (/proc/net/softnet_stat).
 type Softnet struct {
@@ -33,7 +33,7 @@ func NewSoftnet(root string) (*Softnet, error) {
 }
 
 // Sample gives the rates at now, which is monotonic time. They are renewed
-// once a second, and not Known before the second look, after a counter fell
+// every two seconds, and not Known before the second look, after a counter fell
 // and after an error.
 func (s *Softnet) Sample(now time.Duration) (watchdog.Softnet, []watchdog.ProbeError) {
 	if s.last != nil && now >= s.at && now-s.at < softnetEvery {

@@ -45,10 +45,10 @@ func TestSoftnet(t *testing.T) {
 	}{
 		{"first look", 0, []string{cpu(0, 10, 5), cpu(1, 0, 0)}, watchdog.Softnet{}},
 		{"two seconds later", 2 * time.Second, []string{cpu(0, 20, 5), cpu(1, 4, 8)}, watchdog.Softnet{Known: true, Dropped: 7, TimeSqueeze: 4}},
-		{"held within a second", 2100 * time.Millisecond, []string{cpu(0, 999, 5), cpu(1, 4, 8)}, watchdog.Softnet{Known: true, Dropped: 7, TimeSqueeze: 4}},
-		{"new CPU counts from its second look", 3 * time.Second, []string{cpu(0, 20, 5), cpu(1, 4, 8), cpu(2, 5000, 0)}, watchdog.Softnet{Known: true}},
-		{"counter fell", 4 * time.Second, []string{cpu(0, 1, 5), cpu(1, 4, 8)}, watchdog.Softnet{}},
-		{"known again", 5 * time.Second, []string{cpu(0, 2, 5), cpu(1, 4, 8)}, watchdog.Softnet{Known: true, Dropped: 1}},
+		{"held within two seconds", 2100 * time.Millisecond, []string{cpu(0, 999, 5), cpu(1, 4, 8)}, watchdog.Softnet{Known: true, Dropped: 7, TimeSqueeze: 4}},
+		{"new CPU counts from its second look", 4 * time.Second, []string{cpu(0, 20, 5), cpu(1, 4, 8), cpu(2, 5000, 0)}, watchdog.Softnet{Known: true}},
+		{"counter fell", 6 * time.Second, []string{cpu(0, 1, 5), cpu(1, 4, 8)}, watchdog.Softnet{}},
+		{"known again", 8 * time.Second, []string{cpu(0, 3, 5), cpu(1, 4, 8)}, watchdog.Softnet{Known: true, Dropped: 1}},
 		{"time went back", 0, []string{cpu(0, 2, 5)}, watchdog.Softnet{}},
 	}
 	for _, c := range steps {
@@ -64,11 +64,11 @@ func TestSoftnetErrorIsUnknown(t *testing.T) {
 	write(cpu(0, 1, 1))
 	s.Sample(0)
 	write("not hexadecimal at all\n")
-	if got, errs := s.Sample(time.Second); got.Known || len(errs) != 1 {
+	if got, errs := s.Sample(2 * time.Second); got.Known || len(errs) != 1 {
 		t.Errorf("broken file: %+v, %v", got, errs)
 	}
 	write(cpu(0, 50, 1))
-	if got, errs := s.Sample(2 * time.Second); got.Known || len(errs) != 0 {
+	if got, errs := s.Sample(4 * time.Second); got.Known || len(errs) != 0 {
 		t.Errorf("first look after an error: %+v, %v", got, errs)
 	}
 }
@@ -84,7 +84,7 @@ func TestSoftnetOfThisHost(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for _, at := range []time.Duration{0, time.Second} {
+	for _, at := range []time.Duration{0, softnetEvery} {
 		got, errs := s.Sample(at)
 		if len(errs) > 0 {
 			t.Skip(errs)

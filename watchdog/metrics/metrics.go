@@ -63,7 +63,7 @@ func New(o Options) *Metrics {
 // Take adds one turn. The turn's slices and maps are not to be changed after it.
 func (m *Metrics) Take(t Turn) {
 	m.mu.Lock()
-	m.totals.take(t.Report)
+	m.totals.take(&t.Report)
 	m.mu.Unlock()
 	m.latest.Store(&t)
 }

@@ -23,7 +23,7 @@ type episode struct {
 // takeDelays follows the episodes. One whose delay becomes unknown, or whose
 // transfers end meanwhile, tells nothing of how they were limited and is
 // dropped.
-func (t *totals) takeDelays(r watchdog.Report) {
+func (t *totals) takeDelays(r *watchdog.Report) {
 	usable := func(l watchdog.LinkState) bool { return !r.Snapshot.Gap && l.Delay.Known && l.Transfers > 0 }
 	for _, l := range r.Decision.Links {
 		if usable(l) {

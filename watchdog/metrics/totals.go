@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +83,7 @@ func (t *totals) clone() totals {
 }
 
 // take adds one turn.
-func (t *totals) take(r watchdog.Report) {
+func (t *totals) take(r *watchdog.Report) {
 	t.turns.observe(r.Took.Seconds())
 	t.takeLinks(r)
 	t.takeLimits(r)
@@ -120,30 +119,38 @@ func (t *totals) answered(link int, rtt time.Duration) {
 
 // takeLinks remembers the links that are worth showing, and forgets those that
 // are gone.
-func (t *totals) takeLinks(r watchdog.Report) {
-	for _, l := range r.Snapshot.Links {
-		if l.Kind == "device" {
+func (t *totals) takeLinks(r *watchdog.Report) {
+	links := r.Snapshot.Links
+	for i := range links {
+		if l := &links[i]; l.Kind == "device" {
 			t.links[l.Index] = true
 		}
 	}
-	for _, p := range r.Snapshot.Paths {
-		t.links[p.Link] = true
+	for i := range r.Snapshot.Paths {
+		t.links[r.Snapshot.Paths[i].Link] = true
 	}
-	for _, s := range r.Decision.Links {
-		t.links[s.Link] = true
+	for i := range r.Decision.Links {
+		t.links[r.Decision.Links[i].Link] = true
 	}
-	gone := func(i int) bool {
-		return !slices.ContainsFunc(r.Snapshot.Links, func(l watchdog.Link) bool { return l.Index == i })
+	there := func(index int) bool {
+		for i := range links {
+			if links[i].Index == index {
+				return true
+			}
+		}
+		return false
 	}
-	maps.DeleteFunc(t.links, func(i int, _ bool) bool { return gone(i) })
-	maps.DeleteFunc(t.rtts, func(i int, _ histogram) bool { return gone(i) })
+	maps.DeleteFunc(t.links, func(i int, _ bool) bool { return !there(i) })
+	maps.DeleteFunc(t.rtts, func(i int, _ histogram) bool { return !there(i) })
 }
 
 // takeLimits counts what came into force with this turn.
-func (t *totals) takeLimits(r watchdog.Report) {
-	for _, x := range r.Snapshot.Transfers {
+func (t *totals) takeLimits(r *watchdog.Report) {
+	for i := range r.Snapshot.Transfers {
+		x := &r.Snapshot.Transfers[i]
 		now := standing(r.Outcome.Limits[x.ID])
-		h, known := t.held[x.ID]
+		was, known := t.held[x.ID]
+		h := was
 		if !known {
 			h.timed = !t.began // one that was there before us
 		}
@@ -158,8 +165,9 @@ func (t *totals) takeLimits(r watchdog.Report) {
 			t.timeToLimit[x.Direction].observe((x.Age + r.Took).Seconds())
 			h.timed = true
 		}
-		h.stands = now
-		t.held[x.ID] = h
+		if h.stands = now; !known || h != was {
+			t.held[x.ID] = h
+		}
 	}
 	t.forget(r.Snapshot.Transfers)
 }

@@ -13,7 +13,7 @@ import (
 func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
 	for _, l := range ls {
 		age += 100 * ms
-		t.take(watchdog.Report{
+		t.take(&watchdog.Report{
 			Took:     ms,
 			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t1", Direction: watchdog.Tx, Age: age}}},
 			Outcome:  watchdog.Outcome{Limits: map[watchdog.TransferID]watchdog.Limit{"t1": l}},
@@ -23,7 +23,7 @@ func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
 
 func TestLimitsAreCountedOnce(t *testing.T) {
 	x := newTotals(10 * ms)
-	x.take(watchdog.Report{})
+	x.take(&watchdog.Report{})
 	paced, paused, free := watchdog.Limit{Pacing: 1e6}, watchdog.Limit{Pacing: 1e6, Pause: true}, watchdog.Limit{}
 	turns(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
 	for mech, want := range map[string]uint64{mechPacing: 2, mechPause: 2, mechWindow: 0} {
@@ -34,7 +34,7 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 1 || math.Abs(x.timeToLimit[watchdog.Tx].sum-.201) > 1e-9 {
 		t.Errorf("time to limit: %d, %v s; want one of 0.201 s", all, x.timeToLimit[watchdog.Tx].sum)
 	}
-	x.take(watchdog.Report{})
+	x.take(&watchdog.Report{})
 	if len(x.held) > 0 {
 		t.Errorf("a transfer that ended is remembered: %v", x.held)
 	}
@@ -71,7 +71,7 @@ func TestTimeToProtect(t *testing.T) {
 				if d == idle {
 					l.Transfers = 0
 				}
-				x.take(watchdog.Report{
+				x.take(&watchdog.Report{
 					Snapshot: watchdog.Snapshot{Mono: time.Duration(i) * 500 * ms},
 					Decision: watchdog.Decision{Links: []watchdog.LinkState{l}},
 				})
