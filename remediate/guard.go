@@ -11,10 +11,11 @@ import (
 // hangs leaves nothing behind after two seconds.
 const DefaultLease = 1500 * time.Millisecond
 
-// What daemon and guard say to each other, a line each. All other lines from
-// the daemon are records of the ledger.
+// What daemon and guard say to each other, a line each; that they live they show
+// without a word (beats). All other lines from the daemon are records of the
+// ledger.
 const (
-	sayAlive   = "+"       // both: I am
+	sayAlive   = "+"       // daemon: are you alive? Guard: I am
 	sayReady   = "ready"   // guard: the ledger arrived
 	saySync    = "sync"    // daemon: that was the whole ledger
 	sayLeaving = "leaving" // guard: I was told to go, find another
@@ -63,6 +64,9 @@ func (w *watch) hear(line []byte, now time.Time) (answer string, v verdict) {
 	}
 	return "", keepOn
 }
+
+// see takes the daemon's last sign of life.
+func (w *watch) see(sign time.Time) { w.renewed = maxTime(w.renewed, sign) }
 
 // look judges by the time. A lease runs only while there is something to undo.
 // A guard that itself was not run for a while, on a machine that stood still,

@@ -17,8 +17,11 @@ import (
 	"lifeline/watchdog/ledger"
 )
 
-// guardSocket is the descriptor over which a guard hears its daemon.
-const guardSocket = 3
+// The descriptors that a guard has of its daemon.
+const (
+	guardSocket = 3 // over which they speak
+	guardPage   = 4 // for their signs of life
+)
 
 const (
 	maxLine  = 1 << 20         // bytes of a line from the daemon
@@ -38,11 +41,16 @@ func RunGuard(dir string, lease time.Duration, u Undoer, log *slog.Logger) error
 	}
 	conn := os.NewFile(guardSocket, "daemon")
 	defer conn.Close()
+	beats, err := openBeats(guardPage)
+	if err != nil {
+		return fmt.Errorf("guard: not started by a daemon: %w", err)
+	}
+	defer beats.close()
 	if err := settleIn(); err != nil {
 		say(sayOdd + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	w := &watch{lease: lease}
-	if attend(w, conn, terms) == leave {
+	if attend(w, beats, conn, terms) == leave {
 		return nil
 	}
 	began := time.Now()
@@ -69,7 +77,7 @@ func settleIn() error {
 }
 
 // attend listens to the daemon until there is something to do.
-func attend(w *watch, conn *os.File, terms <-chan os.Signal) verdict {
+func attend(w *watch, beats *beats, conn *os.File, terms <-chan os.Signal) verdict {
 	lines := make(chan []byte)
 	go func() {
 		defer close(lines)
@@ -95,11 +103,13 @@ func attend(w *watch, conn *os.File, terms <-chan os.Signal) verdict {
 			w.parting = time.Now()
 			say(sayLeaving)
 		case <-timer.C:
+			w.see(beats.last(ofDaemon))
 			v = w.look(time.Now())
 		}
 		if v != keepOn {
 			return v
 		}
+		beats.beat(ofGuard)
 		timer.Reset(w.next(time.Now()))
 	}
 }

@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	renewEvery  = 250 * time.Millisecond // signs of life
-	answerTime  = 3 * time.Second        // a guard that does not answer for so long is replaced
-	writeTime   = 300 * time.Millisecond // a guard that does not read for so long is replaced
-	readyTime   = 3 * time.Second        // for a new guard to hold the ledger
-	restartWait = time.Second            // after a failed start
+	askAfter    = 1750 * time.Millisecond // a guard without a sign of life for so long is asked, while it should give some by itself
+	askIdle     = 5 * time.Second         // the same while it has nothing to watch over
+	answerTime  = 1500 * time.Millisecond // a guard that does not answer for so long is replaced
+	writeTime   = 300 * time.Millisecond  // a guard that does not read for so long is replaced
+	readyTime   = 3 * time.Second         // for a new guard to hold the ledger
+	restartWait = time.Second             // after a failed start
 )
 
 // Guardian is the daemon's side of its guard: it renews the lease and starts
@@ -49,8 +50,8 @@ type guardProcess struct {
 	ready   bool
 	leaving bool
 	broken  error     // a write that failed: what the guard holds is not whole
-	said    time.Time // last sign of life
-	waiting time.Time // the first one without an answer; zero when all were answered
+	beats   *beats    // its signs of life, and ours
+	asked   time.Time // whether it lives; zero when it answered
 }
 
 // Renew shows the guard that the daemon lives. When there is no guard, it
@@ -58,7 +59,7 @@ type guardProcess struct {
 func (g *Guardian) Renew() error {
 	now := time.Now()
 	if g.guard != nil {
-		if err := g.guard.attend(now); err != nil {
+		if err := g.guard.attend(now, g.Ledger.Empty()); err != nil {
 			g.Log.Warn("guard is lost, starting another", "error", err)
 			g.drop()
 		}
@@ -152,17 +153,24 @@ func startGuard(argv []string) (*guardProcess, error) {
 	}
 	far := os.NewFile(uintptr(fds[1]), "guard")
 	defer far.Close()
+	beats, page, err := newBeats()
+	if err != nil {
+		unix.Close(fds[0])
+		return nil, err
+	}
+	defer page.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=20")
 	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{far}
+	cmd.ExtraFiles = []*os.File{far, page} // guardSocket, guardPage
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := StartChild(cmd); err != nil {
 		unix.Close(fds[0])
+		beats.close()
 		return nil, err
 	}
-	return &guardProcess{cmd: cmd, fd: fds[0]}, nil
+	return &guardProcess{cmd: cmd, fd: fds[0], beats: beats}, nil
 }
 
 // Write sends to the guard, and fails when it does not read.
@@ -209,25 +217,27 @@ func (p *guardProcess) sync() error {
 		}
 		p.poll(unix.POLLIN, time.Until(end))
 	}
-	p.said = time.Now()
 	return nil
 }
 
-// attend hears the guard and renews its lease.
-func (p *guardProcess) attend(now time.Time) error {
+// attend renews the lease, and sees to it that the guard lives. One that has
+// something to watch over looks at the lease before it ends, and that shows.
+func (p *guardProcess) attend(now time.Time, idle bool) error {
+	p.beats.beat(ofDaemon)
 	if err := errors.Join(p.broken, p.hear()); err != nil {
 		return err
 	}
-	if !p.waiting.IsZero() && now.Sub(p.waiting) > answerTime {
-		return fmt.Errorf("guard has not answered for %v", answerTime)
+	after := askAfter
+	if idle {
+		after = askIdle
 	}
-	if now.Sub(p.said) < renewEvery {
+	switch {
+	case !p.asked.IsZero() && now.Sub(p.asked) > answerTime:
+		return fmt.Errorf("guard has not answered for %v", answerTime)
+	case !p.asked.IsZero() || now.Sub(p.beats.last(ofGuard)) < after:
 		return nil
 	}
-	p.said = now
-	if p.waiting.IsZero() {
-		p.waiting = now
-	}
+	p.asked = now
 	_, err := io.WriteString(p, sayAlive+"\n")
 	return err
 }
@@ -262,7 +272,7 @@ func (p *guardProcess) note(line string) {
 	case sayReady:
 		p.ready = true
 	case sayAlive:
-		p.waiting = time.Time{}
+		p.asked = time.Time{}
 	case sayLeaving:
 		p.leaving = true
 	default:
@@ -283,6 +293,7 @@ func (p *guardProcess) dismiss() {
 // kill ends the guard. One that is held up inside the kernel is left behind.
 func (p *guardProcess) kill() {
 	unix.Close(p.fd)
+	p.beats.close()
 	pid := p.cmd.Process.Pid
 	_ = p.cmd.Process.Kill() // it may be gone already
 	for end := time.Now().Add(writeTime); time.Now().Before(end); time.Sleep(time.Millisecond) {

@@ -190,6 +190,13 @@ func (l *Ledger) Has(key string) bool {
 	return ok
 }
 
+// Empty says that nothing is to be undone.
+func (l *Ledger) Empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.Len() == 0
+}
+
 // Live lists the changes that are not undone, oldest first.
 func (l *Ledger) Live() []Entry {
 	l.mu.Lock()
