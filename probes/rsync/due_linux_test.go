@@ -42,3 +42,37 @@ func TestOldTransfersAreMeasuredTogether(t *testing.T) {
 		t.Errorf("measured %d times in 30 samples, want every other", together)
 	}
 }
+
+// Between two measurements the list is the same one, unless something is known
+// better by then.
+func TestListIsMadeWhenSomethingChanged(t *testing.T) {
+	p := &Probe{files: make(chan []fileRequest, 1), sockets: &duplicator{proc: procFS{root: "/proc"}}}
+	p.capability.Available = true
+	x := &transfer{Transfer: watchdog.Transfer{ID: "t1", Procs: []watchdog.ProcID{{PID: 1}}}, visible: true}
+	p.transfers = map[watchdog.TransferID]*transfer{x.ID: x}
+	p.retain(map[watchdog.TransferID]bool{x.ID: true})
+	p.files <- nil // nobody looks files up
+	list := func(now time.Duration) *watchdog.Transfer {
+		all, _ := p.Sample(now)
+		if len(all) != 1 {
+			t.Fatalf("listed %d", len(all))
+		}
+		return &all[0]
+	}
+	first := list(time.Second)
+	if list(time.Second+measureEvery/2) != first {
+		t.Error("made anew, and nothing changed")
+	}
+	p.retain(map[watchdog.TransferID]bool{x.ID: true})
+	second := list(time.Second + measureEvery/2)
+	if second == first {
+		t.Error("discovery is not heard")
+	}
+	if list(time.Second+measureEvery) == second {
+		t.Error("not measured again in time")
+	}
+	p.retain(nil)
+	if all, _ := p.Sample(time.Second + measureEvery); len(all) != 0 {
+		t.Errorf("after its end: %v", all)
+	}
+}

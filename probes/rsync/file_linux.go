@@ -214,6 +214,7 @@ func (p *Probe) lookUpFiles(ctx context.Context) error {
 			for i, r := range requests {
 				if t := p.transfers[r.id]; t != nil {
 					t.file, t.File = answers[i], answers[i].File
+					p.changed = true
 				}
 			}
 			p.mu.Unlock()

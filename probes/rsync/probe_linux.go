@@ -50,9 +50,11 @@ type Probe struct {
 	capability watchdog.Capability
 	failures   []watchdog.ProbeError // of discovery
 	sessions   []Session
-	sshPorts   []uint16      // as SSHPorts gives them
-	order      []*transfer   // all that discovery knew last, the oldest first
-	turn       int           // in order: whose state was read last
+	sshPorts   []uint16    // as SSHPorts gives them
+	order      []*transfer // all that discovery knew last, the oldest first
+	turn       int         // in order: whose state was read last
+	listed     []watchdog.Transfer
+	changed    bool          // since listed was made
 	whole      bool          // this sample measures all transfers
 	wholeAt    time.Duration // monotonic, of the last one that did
 	alive      time.Time     // of discovery: its last sign of life
@@ -187,6 +189,7 @@ func (p *Probe) retain(live map[watchdog.TransferID]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.transfers, func(id watchdog.TransferID, _ *transfer) bool { return !live[id] })
+	p.changed = true
 	p.order = slices.SortedFunc(maps.Values(p.transfers), func(a, b *transfer) int {
 		return cmp.Or(cmp.Compare(a.Procs[0].Start, b.Procs[0].Start), cmp.Compare(a.ID, b.ID))
 	})

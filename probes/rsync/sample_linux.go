@@ -26,23 +26,34 @@ const (
 	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
 
-// Sample measures all transfers, the oldest first. now is the monotonic time
-// of the daemon. What could not be looked at is in the errors.
+// Sample measures the transfers that are due and lists all, the oldest first. now
+// is the monotonic time of the daemon. What could not be looked at is in the
+// errors. The list may be that of the last sample, and is not to be changed.
 func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.ProbeError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	up := uptime()
 	p.lookForNew()
 	p.readStates(now)
 	p.beginSample(now)
-	out := make([]watchdog.Transfer, 0, len(p.order))
-	for _, t := range p.order {
-		if p.sample(t, now, up) {
-			out = append(out, t.Transfer)
-		}
+	if p.whole || p.changed {
+		p.list(now, uptime())
 	}
 	p.askForFiles(time.Now())
-	return out, p.errors(time.Now())
+	return p.listed, p.errors(time.Now())
+}
+
+// list makes the list anew.
+func (p *Probe) list(now, up time.Duration) {
+	p.changed = false
+	p.listed = make([]watchdog.Transfer, 0, len(p.order))
+	for _, t := range p.order {
+		if p.sample(t, now, up) {
+			p.listed = append(p.listed, t.Transfer)
+		}
+		if t.Age <= measuredYoung || t.Socket.Inode != 0 && !t.TCP.Known {
+			p.changed = true // the next sample looks at it again
+		}
+	}
 }
 
 // lookForNew has discovery look at new processes where no event tells of them.
@@ -109,7 +120,7 @@ func (p *Probe) beginSample(now time.Duration) {
 // look like bursts that no link could have passed.
 func (p *Probe) due(t *transfer, now time.Duration) bool {
 	if p.distant(t) {
-		return now-t.Measured >= distantEvery
+		return p.whole && now-t.Measured >= distantEvery
 	}
 	return t.Age <= measuredYoung || p.whole
 }
@@ -187,7 +198,9 @@ func (p *Probe) readState(t *transfer) {
 	id := t.Procs[t.turn]
 	st, err := p.sockets.stat(id)
 	t.stopped[t.turn] = err == nil && st.State == 'T'
+	was := t.Stopped
 	t.Stopped = slices.Contains(t.stopped, true)
+	p.changed = p.changed || t.Stopped != was
 }
 
 // measure reads the connection's struct tcp_info through the first holder

@@ -261,7 +261,7 @@ func (r *running) ours() []watchdog.Transfer {
 	if len(failures) > 0 {
 		r.t.Errorf("probe errors: %v", failures)
 	}
-	return slices.DeleteFunc(transfers, func(t watchdog.Transfer) bool { return t.Foreign })
+	return slices.DeleteFunc(slices.Clone(transfers), func(t watchdog.Transfer) bool { return t.Foreign })
 }
 
 // by gives the one transfer of a kind, if there is exactly one.
