@@ -176,6 +176,12 @@ func (e *Enforcer) record(subjects []*subject) {
 			entry.Was = int(s.seen.buffer)
 			batch = append(batch, entry)
 		}
+		if window > 0 && !s.known {
+			e.acquaint(s)
+		}
+		if s.known && !s.has.autotune && s.wantsFixed(s.seen) {
+			batch = append(batch, entryOf(ledger.Autotune, s.t))
+		}
 		if s.want.Pause && s.pause.phase == running {
 			batch = append(batch, s.foresee(e.kernel)...)
 		}
@@ -191,9 +197,19 @@ func (e *Enforcer) record(subjects []*subject) {
 	}
 }
 
+// acquaint sees the socket of a new subject before anything is set on it, so that
+// all of its limits can be recorded at once. An error shows again when they are set.
+func (e *Enforcer) acquaint(s *subject) {
+	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
+		s.seen = c
+		return tuning{}, nil
+	})
+	s.known = err == nil
+}
+
 // recorded asks the ledger what it holds of the socket of s.
 func (e *Enforcer) recorded(s *subject) recorded {
-	return recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry)}
+	return recorded{e.ledger.Has(s.windowEntry), e.ledger.Has(s.pacingEntry), e.ledger.Has(s.bufferEntry), e.ledger.Has(s.tuneEntry)}
 }
 
 // tune brings the socket of s to its limits. What has no record is not set.
@@ -205,7 +221,7 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 	if s.t.Socket.Inode == 0 || s.pause.phase == held && s.want.Pause {
 		return
 	}
-	if s.asWanted(window, pacing) && now.Sub(s.visited) < revisit {
+	if s.asWanted(window, pacing) && now.Sub(s.visited) < s.revisit() {
 		return
 	}
 	s.visited = now
@@ -231,7 +247,7 @@ func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 	case err == nil:
 		return
 	case errors.Is(err, ErrGone):
-		s.window, s.pacing, s.buffer, s.known = 0, 0, 0, false
+		s.window, s.pacing, s.buffer, s.fixed, s.known = 0, 0, 0, false, false
 		if s.goneSince.IsZero() {
 			s.goneSince = now
 		}
@@ -283,6 +299,9 @@ func (e *Enforcer) settle(subjects []*subject) {
 		}
 		if s.has.buffer && s.buffer == 0 && !s.wantsBuffer() {
 			done, s.has.buffer = append(done, s.bufferEntry), false
+		}
+		if s.has.autotune && !s.fixed && !s.wantsFixed(s.seen) {
+			done, s.has.autotune = append(done, s.tuneEntry), false
 		}
 		if s.pause.phase == running && !s.listed && !s.limited() && !time.Now().Before(s.care) {
 			delete(e.subjects, s.t.ID)

@@ -20,7 +20,7 @@ func simulate(t *testing.T, s Settings, f func(t *testing.T, b *bench)) {
 
 func TestLimitsAreSetKeptAndLifted(t *testing.T) {
 	simulate(t, Settings{}, func(t *testing.T, b *bench) {
-		b.add(1, watchdog.Rx)
+		b.sockOf(b.add(1, watchdog.Rx)).lockTold = false // before Linux 5.14
 		b.add(2, watchdog.Tx)
 		b.limit(1, watchdog.Limit{Window: 65536})
 		b.limit(2, watchdog.Limit{Pacing: 1e6})
@@ -200,11 +200,11 @@ func TestTransferThatEndsWhileLimited(t *testing.T) {
 		if n := len(b.e.subjects); n != 1 {
 			t.Errorf("%d transfers remembered, want 1", n)
 		}
-		if got, want := b.k.String(), "socket 2 window 8192"; got != want {
+		if got, want := b.k.String(), "socket 2 not tuned\nsocket 2 window 8192"; got != want {
 			t.Errorf("kernel %q, want %q", got, want)
 		}
-		if n := len(b.l.Live()); n != 1 {
-			t.Errorf("%d ledger entries, want 1", n)
+		if n := len(b.l.Live()); n != 2 {
+			t.Errorf("%d ledger entries, want 2", n)
 		}
 	})
 }
@@ -313,6 +313,9 @@ func TestEveryActIsInTheLedgerFirst(t *testing.T) {
 			b.tick()
 			if b.sock(1).windowClamped != liftedWindow && !b.l.Has(entryOf(ledger.Window, b.ts[0]).Key()) {
 				t.Fatal("clamped without a record")
+			}
+			if b.sock(1).bufferFixed && !b.l.Has(entryOf(ledger.Autotune, b.ts[0]).Key()) && !b.l.Has(entryOf(ledger.Buffer, b.ts[0]).Key()) {
+				t.Fatal("kept from tuning without a record")
 			}
 			for i, p := range b.ts[0].Procs {
 				key := ledger.Entry{Kind: ledger.Pause, Proc: p}.Key()

@@ -23,6 +23,7 @@ type fakeSock struct {
 	writes int
 	gone   bool
 	stuck  bool // the peer never uses up the old window
+	chosen bool // the application chose the size of its buffer
 }
 
 // fakeProc is a process.
@@ -66,10 +67,13 @@ func (k *fakeKernel) tune(s watchdog.Socket, decide func(connection) (tuning, er
 		f.pacing = set.pacing
 	}
 	if set.buffer != 0 {
-		f.buffer = set.buffer
+		f.buffer, f.bufferFixed = set.buffer, true // SO_RCVBUF locks
 	}
 	if set.unbuffer != 0 {
-		f.buffer = set.unbuffer
+		f.buffer, f.bufferFixed = set.unbuffer, false
+	}
+	if set.autotune != keepAutotune {
+		f.bufferFixed = set.autotune == holdAutotune
 	}
 	return err
 }
@@ -122,6 +126,9 @@ func (k *fakeKernel) String() string {
 		}
 		if s.buffer != fakeBuffer {
 			out = append(out, fmt.Sprintf("socket %d buffer %d", i, s.buffer))
+		}
+		if s.bufferFixed && !s.chosen {
+			out = append(out, fmt.Sprintf("socket %d not tuned", i))
 		}
 	}
 	for p, f := range k.procs {
@@ -189,7 +196,7 @@ func (b *bench) add(n int, dir watchdog.Direction) *watchdog.Transfer {
 		b.k.procs[p] = &fakeProc{}
 	}
 	b.k.socks[uint64(n)] = &fakeSock{connection: connection{
-		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: fakeBuffer,
+		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: fakeBuffer, lockTold: true,
 		windowClamped: liftedWindow, pacing: liftedPacing}}
 	b.ts = append(b.ts, t)
 	return &b.ts[len(b.ts)-1]

@@ -48,6 +48,9 @@ func (t tuning) apply(fd int) error {
 	if t.unbuffer != 0 {
 		errs = append(errs, freeBuffer(fd, t.unbuffer))
 	}
+	if t.autotune != keepAutotune {
+		errs = append(errs, setAutotune(fd, t.autotune == freeAutotune))
+	}
 	return errors.Join(errs...)
 }
 

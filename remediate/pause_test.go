@@ -310,7 +310,7 @@ func TestBufferOfAPausedReceiver(t *testing.T) {
 		{"old window open", func(s *fakeSock, _ *watchdog.Transfer) { s.stuck = true }, false},
 		{"over ssh", func(_ *fakeSock, t *watchdog.Transfer) { t.Via = watchdog.ViaSSHServer }, false},
 		{"sender", func(_ *fakeSock, t *watchdog.Transfer) { t.Direction = watchdog.Tx }, false},
-		{"chosen by the application", func(s *fakeSock, _ *watchdog.Transfer) { s.bufferFixed = true }, false},
+		{"chosen by the application", func(s *fakeSock, _ *watchdog.Transfer) { s.bufferFixed, s.chosen = true, true }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

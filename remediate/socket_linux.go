@@ -152,14 +152,28 @@ func freeBuffer(fd int, was int64) error {
 	if err := setBuffer(fd, max(was, openBuffer)); err != nil {
 		return err
 	}
-	locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK, locks&^unix.SOCK_RCVBUF_LOCK)
-	}
+	err := setAutotune(fd, true)
 	if errors.Is(err, unix.ENOPROTOOPT) {
 		return setBuffer(fd, max(was, largestBuffer()))
 	}
+	return err
+}
+
+// setAutotune lets the kernel tune the receive buffer of a socket, or not.
+// ENOPROTOOPT before Linux 5.14.
+func setAutotune(fd int, on bool) error {
+	locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
 	if err != nil {
+		return fmt.Errorf("get SO_BUF_LOCK: %w", err)
+	}
+	want := locks | unix.SOCK_RCVBUF_LOCK
+	if on {
+		want = locks &^ unix.SOCK_RCVBUF_LOCK
+	}
+	if want == locks {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK, want); err != nil {
 		return fmt.Errorf("set SO_BUF_LOCK: %w", err)
 	}
 	return nil
@@ -176,11 +190,11 @@ func largestBuffer() int64 {
 	return 6 << 20 // the kernel's default
 }
 
-// bufferFixed says whether the application chose the size of its receive
-// buffer. Before Linux 5.14 it cannot be told, and "no" is likelier.
-func bufferFixed(fd int) bool {
+// bufferFixed says whether the size of the receive buffer was set by hand or
+// fixed by us. Before Linux 5.14 that is not told, and "no" is likelier.
+func bufferFixed(fd int) (fixed, told bool) {
 	locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
-	return err == nil && locks&unix.SOCK_RCVBUF_LOCK != 0
+	return err == nil && locks&unix.SOCK_RCVBUF_LOCK != 0, err == nil
 }
 
 // connection is the state of a TCP socket that limiting it depends on.
@@ -196,7 +210,8 @@ type connection struct {
 	acked         uint64
 	pacing        uint64 // bytes/s; liftedPacing for none
 	windowClamped int64  // TCP_WINDOW_CLAMP that stands
-	bufferFixed   bool   // the size of the receive buffer was set by hand
+	bufferFixed   bool   // the kernel does not tune the receive buffer
+	lockTold      bool   // bufferFixed is told, and can be set
 }
 
 // floor is the smallest window that the kernel can announce usefully: two
@@ -245,7 +260,7 @@ func inspect(fd int) (connection, error) {
 		return connection{}, fmt.Errorf("get TCP_WINDOW_CLAMP: %w", err)
 	}
 	c.windowClamped = int64(clamp)
-	c.bufferFixed = bufferFixed(fd)
+	c.bufferFixed, c.lockTold = bufferFixed(fd)
 	return c, nil
 }
 

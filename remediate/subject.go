@@ -36,6 +36,7 @@ type subject struct {
 	window      int64      // bytes in force; 0 for none
 	pacing      uint64     // bytes/s in force; 0 for none
 	buffer      int64      // bytes of receive buffer before it was made small; 0 when it is not
+	fixed       bool       // we keep the kernel from tuning the receive buffer
 	seen        connection // at the last visit
 	known       bool       // there was one
 	movedAt     time.Time  // bytes were last received
@@ -46,6 +47,7 @@ type subject struct {
 	windowEntry string // ledger keys
 	pacingEntry string
 	bufferEntry string
+	tuneEntry   string
 	has         recorded // of these, in the ledger
 }
 
@@ -56,6 +58,7 @@ func newSubject(t watchdog.Transfer, now time.Time) *subject {
 		windowEntry: entryOf(ledger.Window, t).Key(),
 		pacingEntry: entryOf(ledger.Pacing, t).Key(),
 		bufferEntry: entryOf(ledger.Buffer, t).Key(),
+		tuneEntry:   entryOf(ledger.Autotune, t).Key(),
 	}
 }
 
@@ -99,43 +102,17 @@ func (s *subject) limits() (window int64, pacing float64) {
 	return window, pacing
 }
 
-// revisit is how often a socket is looked at whose limits are as wanted:
-// autotuning raises a clamp by little within that time, and each look costs
-// several system calls.
-const revisit = 400 * time.Millisecond
-
-// revisitAge is the age until which a transfer is looked at each time.
-const revisitAge = 2 * time.Second
-
-// near is the ratio within which a limit that stands is as good as another.
-const near = 0.03
-
-// asWanted says that what stands on the socket is what is wanted of it, as far
-// as we know without looking. A young transfer is looked at each time: its
-// window opens fast. So is one that is paused or about to run.
-func (s *subject) asWanted(window int64, pacing float64) bool {
-	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 &&
-		isNear(float64(s.window), float64(window)) && isNear(float64(s.pacing), pacing)
-}
-
-// isNear says that two limits are practically one; 0 is none.
-func isNear(a, b float64) bool {
-	if a == 0 || b == 0 {
-		return a == b
-	}
-	return math.Abs(a-b) <= near*max(a, b)
-}
-
 // tuning is what to set on a socket.
 type tuning struct {
 	window   int64  // bytes; 0 leaves it
 	pacing   uint64 // bytes/s; 0 leaves it
 	buffer   int64  // bytes, to make the receive buffer small; 0 leaves it
 	unbuffer int64  // bytes that it had before, to give them back; 0 leaves it
+	autotune autotune
 }
 
 // recorded says which undos the ledger holds.
-type recorded struct{ window, pacing, buffer bool }
+type recorded struct{ window, pacing, buffer, autotune bool }
 
 // tune decides what to set on the socket that looks like c.
 func (s *subject) tune(c connection, now time.Time, fullIsSafe bool) (tuning, error) {
@@ -161,6 +138,8 @@ func (s *subject) tune(c connection, now time.Time, fullIsSafe bool) (tuning, er
 		set.buffer = c.unread + max(minBuffer, 8*c.floor())
 	case !s.wantsBuffer() && s.buffer != 0:
 		set.unbuffer = s.buffer
+	case s.buffer == 0:
+		set.autotune = s.tuneBuffer(c, set.window)
 	}
 	return set, err
 }
@@ -172,7 +151,7 @@ func (s *subject) tune(c connection, now time.Time, fullIsSafe bool) (tuning, er
 // application chose is left alone.
 func (s *subject) wantsBuffer() bool {
 	return s.want.Pause && s.t.Direction == watchdog.Rx && s.t.Via == watchdog.ViaDaemon &&
-		s.t.Control == watchdog.ControlFull && (s.buffer != 0 || s.known && !s.seen.bufferFixed)
+		s.t.Control == watchdog.ControlFull && (s.buffer != 0 || s.known && !s.chosen(s.seen))
 }
 
 // narrow says that the peer has used up the window that was offered before the
@@ -251,6 +230,13 @@ func (s *subject) note(set tuning) {
 	default:
 		s.pacing = set.pacing
 	}
+	switch set.autotune {
+	case keepAutotune:
+	case holdAutotune:
+		s.fixed = true
+	case freeAutotune:
+		s.fixed = false
+	}
 }
 
 // noteBuffer takes note of a receive buffer that was made small or given back.
@@ -280,7 +266,9 @@ func (s *subject) moved() bool {
 }
 
 // limited says that something is set on its socket.
-func (s *subject) limited() bool { return s.window != 0 || s.pacing != 0 || s.buffer != 0 }
+func (s *subject) limited() bool {
+	return s.window != 0 || s.pacing != 0 || s.buffer != 0 || s.fixed
+}
 
 // place is where a shaper for the transfer would stand.
 func (s *subject) place() watchdog.ShaperKey {

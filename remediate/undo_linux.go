@@ -56,7 +56,7 @@ func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Undone {
 		case ledger.Pause:
 			out[i].Err = u.cont(e.Proc)
 			parents = append(parents, e.Parents...)
-		case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer:
+		case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer, ledger.Autotune:
 			sockets[e.Socket.Inode] = append(sockets[e.Socket.Inode], i)
 		}
 	}
@@ -168,6 +168,8 @@ func lift(fd int, e ledger.Entry) error {
 		return setPacing(fd, liftedPacing)
 	case ledger.Buffer:
 		return freeBuffer(fd, int64(e.Was))
+	case ledger.Autotune:
+		return setAutotune(fd, true)
 	default:
 		return restorePriority(fd, e)
 	}

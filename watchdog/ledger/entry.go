@@ -15,6 +15,7 @@ const (
 	Pacing   Kind = "pacing"   // SO_MAX_PACING_RATE of a socket
 	Priority Kind = "priority" // SO_PRIORITY of a socket
 	Buffer   Kind = "buffer"   // SO_RCVBUF of a socket
+	Autotune Kind = "autotune" // SO_BUF_LOCK of a socket: its receive buffer is not tuned by the kernel
 	Pause    Kind = "pause"    // SIGSTOP of a process
 	Qdisc    Kind = "qdisc"    // a qdisc on a link, also ingress and clsact
 	Class    Kind = "class"    // a class of a qdisc
@@ -40,7 +41,7 @@ type TC struct {
 type Entry struct {
 	Kind     Kind                `json:"kind"`
 	Transfer watchdog.TransferID `json:"transfer,omitempty"`
-	Socket   watchdog.Socket     `json:"socket,omitzero"` // Window, Pacing, Priority, Buffer
+	Socket   watchdog.Socket     `json:"socket,omitzero"` // Window, Pacing, Priority, Buffer, Autotune
 	Was      int                 `json:"was,omitempty"`   // Priority: the application's last value; Buffer: bytes; Bursts: the setting
 	Set      int                 `json:"set,omitempty"`   // Priority, Bursts: ours; undone only while it stands
 	Netns    uint64              `json:"netns,omitempty"` // Bursts: inode of the network namespace
@@ -53,7 +54,7 @@ type Entry struct {
 // the place of the earlier one. It does not depend on how it was changed.
 func (e Entry) Key() string {
 	switch e.Kind {
-	case Window, Pacing, Priority, Buffer:
+	case Window, Pacing, Priority, Buffer, Autotune:
 		return fmt.Sprintf("%s:%d:%d", e.Kind, e.Socket.Netns, e.Socket.Inode)
 	case Pause:
 		return fmt.Sprintf("%s:%s", e.Kind, e.Proc)
@@ -68,7 +69,7 @@ func (e Entry) Key() string {
 // String is the change in words, for reports.
 func (e Entry) String() string {
 	switch e.Kind {
-	case Window, Pacing, Priority, Buffer:
+	case Window, Pacing, Priority, Buffer, Autotune:
 		return fmt.Sprintf("%s of transfer %s (%s -> %s)", e.Kind, e.Transfer, e.Socket.Local, e.Socket.Remote)
 	case Pause:
 		return fmt.Sprintf("pause of process %d of transfer %s", e.Proc.PID, e.Transfer)

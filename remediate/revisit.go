@@ -1,0 +1,44 @@
+package remediate
+
+import (
+	"math"
+	"time"
+)
+
+// How often a socket is looked at whose limits are as wanted, as each look
+// costs several system calls: autotuning raises a clamp by little within
+// revisit unless the receiver reads in bursts, and hardly where it is held.
+const (
+	revisit     = 400 * time.Millisecond
+	revisitHeld = time.Second
+)
+
+// revisitAge is the age until which a transfer is looked at each time.
+const revisitAge = 2 * time.Second
+
+func (s *subject) revisit() time.Duration {
+	if s.fixed {
+		return revisitHeld
+	}
+	return revisit
+}
+
+// near is the ratio within which a limit that stands is as good as another.
+const near = 0.03
+
+// asWanted says that what stands on the socket is what is wanted of it, as far
+// as we know without looking. A young transfer is looked at each time, as its
+// window opens fast. So is one that is paused or about to run.
+func (s *subject) asWanted(window int64, pacing float64) bool {
+	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 &&
+		s.fixed == s.wantsFixed(s.seen) &&
+		isNear(float64(s.window), float64(window)) && isNear(float64(s.pacing), pacing)
+}
+
+// isNear says that two limits are practically one; 0 is none.
+func isNear(a, b float64) bool {
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	return math.Abs(a-b) <= near*max(a, b)
+}
