@@ -6,21 +6,26 @@ import (
 )
 
 // How often a socket is looked at whose limits are as wanted, as each look
-// costs several system calls: autotuning raises a clamp by little within
-// revisit unless the receiver reads in bursts, and hardly where it is held.
+// costs several system calls. Autotuning raises a clamp by little within
+// revisitTuned unless the receiver reads in bursts, and hardly where it is held;
+// pacing and priority are changed by nobody but the application.
 const (
-	revisit     = 400 * time.Millisecond
-	revisitHeld = time.Second
+	revisitTuned = 400 * time.Millisecond
+	revisitHeld  = time.Second
+	revisitSet   = 2 * time.Second
 )
 
 // revisitAge is the age until which a transfer is looked at each time.
 const revisitAge = 2 * time.Second
 
 func (s *subject) revisit() time.Duration {
-	if s.fixed {
+	switch {
+	case s.window == 0:
+		return revisitSet
+	case s.fixed:
 		return revisitHeld
 	}
-	return revisit
+	return revisitTuned
 }
 
 // near is the ratio within which a limit that stands is as good as another.

@@ -28,7 +28,7 @@ type priority struct {
 // set gives the socket of a transfer our priority, unless it has it. The ledger
 // gets the value that the application chose, each time that it chose another.
 func (p *priorities) set(t *watchdog.Transfer, of *priority, now time.Time) error {
-	if of.entry.Kind != "" && t.Age > revisitAge && now.Sub(of.looked) < revisit {
+	if of.entry.Kind != "" && t.Age > revisitAge && now.Sub(of.looked) < revisitSet {
 		return nil // an application that sets IP_TOS meanwhile has its way until the next look
 	}
 	p.held[t.ID], of.looked = t.Socket, now
