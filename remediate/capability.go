@@ -64,6 +64,7 @@ func (c confinement) causes() []string {
 // What is left when a mechanism is not available.
 var leftWithout = map[string]string{
 	remedyWindow:   "incoming transfers: the shaper, or fewer running at a time",
+	remedyHold:     "windows without it: a receiver that reads in bursts may open its own for a moment",
 	remedyPacing:   "outgoing transfers: fewer running at a time",
 	remedyPriority: "outgoing transfers: pacing; no shaper for them",
 	remedyPause:    "limits only",

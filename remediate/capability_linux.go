@@ -25,6 +25,9 @@ type Trials struct {
 	// before 6.7 without "tcp: fix mid stream window clamp" never open the
 	// window again).
 	FullClamp bool
+	// HoldBuffer says that the receive buffer of a clamped socket can be kept as
+	// it is, and given back (SO_BUF_LOCK, Linux 5.14).
+	HoldBuffer bool
 }
 
 // Try tries each mechanism on a loopback connection to a child of ours, whose
@@ -35,20 +38,23 @@ func Try(ctx context.Context, argv []string) Trials {
 	t, err := startTrial(ctx, argv)
 	if err != nil {
 		return Trials{Capabilities: []watchdog.Capability{
-			c.capability(remedyWindow, err), c.capability(remedyPacing, err),
+			c.capability(remedyWindow, err), c.capability(remedyHold, err), c.capability(remedyPacing, err),
 			c.capability(remedyPriority, err), c.capability(remedyPause, err)}}
 	}
 	defer t.close()
-	window := t.tryWindow()
 	pause := t.tryPause()
+	hold := t.tryHold() // before the buffer has grown
+	window := t.tryWindow()
 	return Trials{
 		Capabilities: []watchdog.Capability{
 			c.capability(remedyWindow, window),
+			c.capability(remedyHold, hold),
 			c.capability(remedyPacing, t.tryPacing()),
 			c.capability(remedyPriority, t.tryPriority()),
 			c.capability(remedyPause, pause),
 		},
-		FullClamp: window == nil && pause == nil && t.tryFull() == nil, // last: it may wedge the connection
+		HoldBuffer: hold == nil && window == nil,
+		FullClamp:  window == nil && pause == nil && t.tryFull() == nil, // last: it may wedge the connection
 	}
 }
 
@@ -109,7 +115,49 @@ func (t *trial) tryWindow() error {
 	return nil
 }
 
+// tryHold clamps the receiver, fixes its buffer and has it stand still until
+// that is full: when it reads all at once the buffer must stay as it was.
+// tryWindow shows then whether the window opens again.
+func (t *trial) tryHold() error {
+	before, err := t.inspect()
+	if err != nil {
+		return err
+	}
+	if err := t.visit(func(fd int) error { return setAutotune(fd, false) }); err != nil {
+		return err
+	}
+	clamp := t.visit(func(fd int) error { return setWindow(fd, before.floor()) })
+	full := t.whenFull(func() error { return nil }, 1<<20)
+	after, drained := t.drained()
+	free := t.visit(func(fd int) error { return setAutotune(fd, true) })
+	if err := errors.Join(clamp, full, drained, free, t.lift()); err != nil {
+		return err
+	}
+	if after.buffer != before.buffer {
+		return fmt.Errorf("held at %d bytes, the receive buffer has %d", before.buffer, after.buffer)
+	}
+	return nil
+}
+
+// drained waits until the receiver has read all that came.
+func (t *trial) drained() (connection, error) {
+	for end := time.Now().Add(trialTime); ; time.Sleep(time.Millisecond) {
+		c, err := t.inspect()
+		if err != nil || c.unread == 0 || time.Now().After(end) {
+			return c, err
+		}
+	}
+}
+
 func (t *trial) visit(f func(fd int) error) error { return t.handles.Visit(t.socket, f) }
+
+func (t *trial) inspect() (c connection, err error) {
+	err = t.visit(func(fd int) error {
+		c, err = inspect(fd)
+		return err
+	})
+	return c, err
+}
 
 func (t *trial) lift() error {
 	return t.visit(func(fd int) error { return setWindow(fd, liftedWindow) })
@@ -164,24 +212,33 @@ func (t *trial) waitStopped(want bool) error {
 // tryFull sets a clamp while the receiver is full; it must take data again
 // once it has read.
 func (t *trial) tryFull() error {
+	err := t.whenFull(func() error {
+		return t.visit(func(fd int) error {
+			c, err := inspect(fd)
+			return errors.Join(err, setWindow(fd, c.floor()))
+		})
+	}, 32<<20)
+	return errors.Join(err, t.lift())
+}
+
+// whenFull stops the child until its socket is full, runs f, and has the child
+// read on, and n bytes more.
+func (t *trial) whenFull(f func() error, n int) error {
 	if err := t.handles.signal(t.proc, unix.SIGSTOP); err != nil {
 		return err
 	}
-	if err := t.waitStopped(true); err != nil {
+	err := t.waitStopped(true)
+	if err == nil {
+		err = t.fill()
+	}
+	if err == nil {
+		err = f()
+	}
+	if err := errors.Join(err, t.handles.signal(t.proc, unix.SIGCONT)); err != nil {
 		return err
 	}
-	if err := t.fill(); err != nil {
-		return err
-	}
-	set := t.visit(func(fd int) error {
-		c, err := inspect(fd)
-		return errors.Join(err, setWindow(fd, c.floor()))
-	})
-	if err := errors.Join(set, t.handles.signal(t.proc, unix.SIGCONT)); err != nil {
-		return err
-	}
-	_, err := t.push(32<<20, trialTime)
-	return errors.Join(err, t.lift())
+	_, err = t.push(n, trialTime)
+	return err
 }
 
 // fill sends to the stopped child until its socket has no room.
@@ -190,13 +247,7 @@ func (t *trial) fill() error {
 		if _, err := t.push(1<<30, 50*time.Millisecond); err == nil {
 			return errors.New("a stopped receiver took a gigabyte")
 		}
-		full := false
-		err := t.visit(func(fd int) error {
-			c, err := inspect(fd)
-			full = c.full()
-			return err
-		})
-		if err != nil || full {
+		if c, err := t.inspect(); err != nil || c.full() {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 func TestTrialsOnThisKernel(t *testing.T) {
 	got := Try(context.Background(), play("trial"))
+	t.Logf("a receive buffer can be held: %v", got.HoldBuffer)
 	t.Logf("clamp on a full receiver is safe: %v", got.FullClamp)
 	for _, c := range got.Capabilities {
 		if !c.Available && (os.Geteuid() == 0 || c.Name == remedyPause) {
@@ -26,7 +27,7 @@ func TestTrialsOnThisKernel(t *testing.T) {
 
 func TestTrialWithoutProgram(t *testing.T) {
 	got := Try(context.Background(), []string{"/nonexistent/program"})
-	if len(got.Capabilities) != 4 || got.FullClamp {
+	if len(got.Capabilities) != 5 || got.HoldBuffer || got.FullClamp {
 		t.Fatalf("%+v", got)
 	}
 	for _, c := range got.Capabilities {

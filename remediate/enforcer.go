@@ -38,11 +38,12 @@ type Lease interface {
 
 // Settings are what the Enforcer may do.
 type Settings struct {
-	Budget    Budget
-	NoPause   string // why nothing may be paused; "" when it may
-	NoShaper  string // why no shaper may be made; "" when it may
-	FullClamp bool   // the kernel was seen to bear a clamp on a full receiver
-	Bursts    bool   // the kernel's bursts may be made small
+	Budget     Budget
+	NoPause    string // why nothing may be paused; "" when it may
+	NoShaper   string // why no shaper may be made; "" when it may
+	FullClamp  bool   // the kernel was seen to bear a clamp on a full receiver
+	HoldBuffer bool   // receive buffers can be kept from being tuned
+	Bursts     bool   // the kernel's bursts may be made small
 }
 
 // Enforcer makes the kernel match what is desired. It is used by one goroutine.
@@ -197,11 +198,17 @@ func (e *Enforcer) record(subjects []*subject) {
 	}
 }
 
+// known takes from c what the kernel tells of a lock that does not do what it should.
+func (e *Enforcer) known(c connection) connection {
+	c.lockTold = c.lockTold && e.settings.HoldBuffer
+	return c
+}
+
 // acquaint sees the socket of a new subject before anything is set on it, so that
 // all of its limits can be recorded at once. An error shows again when they are set.
 func (e *Enforcer) acquaint(s *subject) {
 	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
-		s.seen = c
+		s.seen = e.known(c)
 		return tuning{}, nil
 	})
 	s.known = err == nil
@@ -229,8 +236,8 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 	var seen connection
 	var odd error
 	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
-		seen = c
-		set, odd = s.tune(c, now, e.settings.FullClamp)
+		seen = e.known(c)
+		set, odd = s.tune(seen, now, e.settings.FullClamp)
 		return set, nil
 	})
 	if err == nil {

@@ -77,14 +77,6 @@ func (t *trial) transfer() watchdog.Transfer {
 	}
 }
 
-func (t *trial) inspect() (c connection, err error) {
-	err = t.visit(func(fd int) error {
-		c, err = inspect(fd)
-		return err
-	})
-	return c, err
-}
-
 func want(id watchdog.TransferID, l watchdog.Limit) watchdog.Desired {
 	return watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{id: l}}
 }
@@ -94,7 +86,7 @@ func want(id watchdog.TransferID, l watchdog.Limit) watchdog.Desired {
 func TestClampAtBirthRunLift(t *testing.T) {
 	tr := newTrial(t)
 	x := tr.transfer()
-	e := newLive(t, Settings{})
+	e := newLive(t, Settings{HoldBuffer: true})
 	ctx := context.Background()
 	noFails(t, e.Apply(ctx, want(x.ID, watchdog.Limit{Window: 8192}), []watchdog.Transfer{x}))
 	feed := func() int64 {
@@ -138,7 +130,7 @@ func TestClampAtBirthRunLift(t *testing.T) {
 func TestClampHoldsAReceiverThatReadsInBursts(t *testing.T) {
 	tr := newTrial(t)
 	x := tr.transfer()
-	e := newLive(t, Settings{})
+	e := newLive(t, Settings{HoldBuffer: true})
 	ctx := context.Background()
 	apply := func() {
 		t.Helper()
@@ -150,19 +142,7 @@ func TestClampHoldsAReceiverThatReadsInBursts(t *testing.T) {
 		t.Skipf("the kernel has no SO_BUF_LOCK (before Linux 5.14), or %v", err)
 	}
 	for range 5 {
-		if err := tr.handles.signal(tr.proc, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		if err := tr.waitStopped(true); err != nil {
-			t.Fatal(err)
-		}
-		if err := tr.fill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := tr.handles.signal(tr.proc, unix.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tr.push(4<<20, 30*time.Second); err != nil {
+		if err := tr.whenFull(func() error { return nil }, 1<<20); err != nil {
 			t.Fatalf("clamped: data does not flow: %v", err)
 		}
 		apply()

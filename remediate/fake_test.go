@@ -177,6 +177,7 @@ func newBench(t *testing.T, s Settings) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	s.HoldBuffer = true
 	b := &bench{t: t, k: newFakeKernel(), l: l, lease: &fakeLease{}, shaper: &fakeShaper{}}
 	b.e = New(l, b.lease, b.shaper, s)
 	b.e.kernel = b.k

@@ -25,6 +25,7 @@ const (
 	remedyPriority = "priority"
 	remedyPause    = "pause"
 	remedyShaper   = "shaper"
+	remedyHold     = "hold-buffer"
 	remedyBursts   = "small-bursts"
 	remedyLedger   = "ledger"
 	remedyGuard    = "guard"

@@ -319,7 +319,7 @@ type Spent struct {
 
 // Capability is one mechanism that was tried at start-up.
 type Capability struct {
-	Name      string `json:"name"` // window, pacing, priority, pause, shaper-egress, shaper-ingress, small-bursts, proc-connector, icmp
+	Name      string `json:"name"` // window, hold-buffer, pacing, priority, pause, shaper-egress, shaper-ingress, small-bursts, proc-connector, icmp
 	Available bool   `json:"available"`
 	Why       string `json:"why,omitempty"`  // the likely cause when it is not
 	Left      string `json:"left,omitempty"` // what is used in its place

@@ -83,7 +83,7 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
 	settings := remediate.Settings{
-		FullClamp: trials.FullClamp, NoPause: alone, NoShaper: alone, Bursts: bursts.Available,
+		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: alone, NoShaper: alone, Bursts: bursts.Available,
 		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
 	}
 	if alone == "" && !remediate.Available(a.capabilities, "pause") {
