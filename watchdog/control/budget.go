@@ -166,7 +166,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 // we send: the least of them, and only while it rises quickly, for they also
 // fall slowly after a burst. Late in a ramp it is younger than what probes say.
 func (c *Controller) swelling(s *signal) float64 {
-	if c.set.Direction != Tx || c.shaper.wanted || s.now-c.budget.refuted < refutedFor {
+	if c.set.Direction != Tx || c.shaper.wanted || c.refuted(s) {
 		return 0
 	}
 	least := math.Inf(1)
@@ -187,10 +187,14 @@ func (c *Controller) swelling(s *signal) float64 {
 	return least
 }
 
-// refutedFor is for how many seconds the transfers' own RTTs are not believed
-// after a queue that they told of was met by no probe: while many begin on a busy
-// machine, acknowledgements wait for a processor.
-const refutedFor = 0.5
+// refuted says that the transfers' own evidence, their RTTs and what they have in
+// flight, is not believed; the ramp is careful meanwhile.
+func (c *Controller) refuted(s *signal) bool { return s.now-c.budget.refuted < refutedFor }
+
+// refutedFor is for how many seconds that is so after a queue that they told of was
+// met by no probe: while many begin on a busy machine, acknowledgements wait for a
+// processor, and do so again a moment later.
+const refutedFor = 1.5
 
 // deaf says that the delay was lost a moment ago. It may come back with a full
 // queue, so nothing grows meanwhile.
@@ -255,7 +259,11 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 	case c.trustsHints(in):
 		return min(most, 2*(0.01+s.rtt/2)/((hintLag+s.rtt)*(hintLag+s.rtt)))
 	}
-	return min(most, 2*(0.025+s.rtt/2)/(s.loop*s.loop))
+	queue := 0.025
+	if c.refuted(s) { // only probes tell of one now
+		queue = 0.01
+	}
+	return min(most, 2*(queue+s.rtt/2)/(s.loop*s.loop))
 }
 
 // bound keeps the budget within what is used or known to be borne, so that

@@ -1,0 +1,40 @@
+package control
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// TestLateAcknowledgements: while many transfers log in on a busy machine their
+// acknowledgements wait for a processor, now and then. Their own RTTs rise, and
+// what they have in flight with them, as if a queue stood; no probe meets one. The
+// ramp must not take that for what the link bears.
+func TestLateAcknowledgements(t *testing.T) {
+	short(t, true)
+	for _, kind := range []sender{cubic, bbr} {
+		for _, every := range []float64{0.25, 0.4, 0.7} {
+			for _, late := range []float64{0.008, 0.016, 0.025} {
+				w := lab(Tx).with(16, kind)
+				w.shaper, w.calmFrom, w.length = true, 3.5, 12
+				for i, x := range w.transfers {
+					x.born = 0.5 + 0.04*float64(i)
+				}
+				w.input = func(now float64, in *Input) {
+					if phase := math.Mod(now, every) / every; now < 0.5 || now > 2.4 || phase > 0.5 {
+						return
+					}
+					wait := late * (0.7 + 0.3*w.rng.Float64())
+					in.Delay.Hint += time.Duration(wait * float64(time.Second))
+					in.Delay.HintKnown = true
+					for i := range in.Flows {
+						f := &in.Flows[i]
+						f.RTT += time.Duration(wait * float64(time.Second))
+						f.Inflight += int64(wait * f.Rate)
+					}
+				}
+				w.within(t, most{p99: 15 * ms, peak: 60 * ms, use: 0.85})
+			}
+		}
+	}
+}
