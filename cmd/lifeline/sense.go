@@ -45,13 +45,15 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	var errs []watchdog.ProbeError
 	snap.Links, errs = s.nic.Sample(mono)
 	note(errs)
+	moving := slices.ContainsFunc(last.Links, func(l watchdog.LinkState) bool { return l.Moving })
+	s.rsync.Follow(moving)
 	snap.Transfers, errs = s.rsync.Sample(mono)
 	note(errs)
 	snap.Softnet, errs = s.softnet.Sample(mono)
 	note(errs)
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
-	s.watchClosely(&snap, last)
+	s.watchClosely(&snap, moving)
 	s.aim(mono, &snap, quiet(last, physical))
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
@@ -112,9 +114,9 @@ func quiet(last watchdog.Decision, physical func(int) int) func(link int) bool {
 	}
 }
 
-// watchClosely tells the path probe how often to ask.
-func (s *senses) watchClosely(snap *watchdog.Snapshot, last watchdog.Decision) {
-	moving := slices.ContainsFunc(last.Links, func(l watchdog.LinkState) bool { return l.Moving })
+// watchClosely tells the path probe how often to ask, where moving says that
+// limits are on their way.
+func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
 	switch {
 	case len(snap.Transfers) == 0:
 		s.path.SetMode(path.Idle)

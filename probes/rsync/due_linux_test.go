@@ -12,7 +12,7 @@ import (
 func TestOldTransfersAreMeasuredTogether(t *testing.T) {
 	p := &Probe{}
 	const tick = 100 * time.Millisecond
-	born := []time.Duration{0, 100 * time.Millisecond, 250 * time.Millisecond, 8 * time.Second}
+	born := []time.Duration{0, 100 * time.Millisecond, 250 * time.Millisecond, 9500 * time.Millisecond}
 	var ts []*transfer
 	for range born {
 		ts = append(ts, &transfer{Transfer: watchdog.Transfer{TCP: watchdog.TCP{Known: true}}})
@@ -40,6 +40,30 @@ func TestOldTransfersAreMeasuredTogether(t *testing.T) {
 	}
 	if together < 10 || together > 16 {
 		t.Errorf("measured %d times in 30 samples, want every other", together)
+	}
+}
+
+// While limits are on their way every sample measures all.
+func TestAllAreMeasuredWhileLimitsMove(t *testing.T) {
+	p := &Probe{}
+	x := &transfer{Transfer: watchdog.Transfer{Age: time.Hour, TCP: watchdog.TCP{Known: true}}}
+	measured := func(samples int) (n int) {
+		for now := time.Second; samples > 0; samples-- {
+			now += 100 * time.Millisecond
+			if p.beginSample(now); p.due(x, now) {
+				n++
+			}
+		}
+		return n
+	}
+	p.Follow(true)
+	if n := measured(20); n != 20 {
+		t.Errorf("moving: measured %d times in 20 samples", n)
+	}
+	p.Follow(false)
+	p.wholeAt = 0
+	if n := measured(20); n < 9 || n > 14 {
+		t.Errorf("at rest: measured %d times in 20 samples, want about every other", n)
 	}
 }
 

@@ -73,6 +73,10 @@ func group(w world, rsyncs []*process) ([]*found, []*process) {
 		if p.State == 'Z' || p.State == 'X' {
 			continue
 		}
+		if len(p.Argv) == 0 {
+			g.wait(p)
+			continue
+		}
 		switch root := g.root(p); {
 		case p.Cmd.Server:
 			g.server(p, root)

@@ -55,6 +55,7 @@ type Probe struct {
 	turn       int         // in order: whose state was read last
 	listed     []watchdog.Transfer
 	changed    bool          // since listed was made
+	close      bool          // as Follow says
 	whole      bool          // this sample measures all transfers
 	wholeAt    time.Duration // monotonic, of the last one that did
 	alive      time.Time     // of discovery: its last sign of life

@@ -15,16 +15,24 @@ import (
 const (
 	statesPerSample = 4               // or one in statesPart
 	statesPart      = 16              // of the transfers
-	movingState     = 2 * time.Second // of a process while bytes move: a stopped receiver fills its buffer first
+	movingState     = 4 * time.Second // of a process while bytes move: a stopped receiver fills its buffer first
 	filesPerSample  = 16
 	fileEvery       = 2 * time.Second
 	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
-	measuredYoung   = 5 * time.Second        // measured with every sample
+	measuredYoung   = 2 * time.Second        // measured with every sample
 	measureEvery    = 150 * time.Millisecond // later: every other sample, all in the same ones
 	distantEvery    = 3 * time.Second        // those that are only counted
 	distantRest     = 10 * time.Second       // their states and files
 	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
+
+// Follow says whether limits are on their way: then each Sample measures all
+// transfers, otherwise only every other one the old ones.
+func (p *Probe) Follow(close bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.close = close
+}
 
 // Sample measures the transfers that are due and lists all, the oldest first. now
 // is the monotonic time of the daemon. What could not be looked at is in the
@@ -109,7 +117,7 @@ func (p *Probe) distant(t *transfer) bool { return t.Foreign && !p.opts.ForeignN
 
 // beginSample says whether this sample measures the old transfers too.
 func (p *Probe) beginSample(now time.Duration) {
-	p.whole = p.wholeAt == 0 || now-p.wholeAt >= measureEvery
+	p.whole = p.close || p.wholeAt == 0 || now-p.wholeAt >= measureEvery
 	if p.whole {
 		p.wholeAt = now
 	}

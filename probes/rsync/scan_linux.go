@@ -93,13 +93,21 @@ func (s *scanner) running() []*process {
 	var out []*process
 	for _, pid := range slices.Sorted(maps.Keys(s.rsyncs)) {
 		p := s.process(pid)
-		if p == nil || !p.rsync() {
+		if p == nil || !p.rsync() && !s.executing(p) {
 			delete(s.rsyncs, pid)
 			continue
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// executing says that a process looks as one does in the midst of execve(2): it
+// runs rsync's program, and has no arguments yet. Without events to tell of its
+// end such a look is not rare, and one that was taken for no rsync by it would be
+// missed for seconds. A kernel thread never has arguments.
+func (s *scanner) executing(p *process) bool {
+	return isRsync(p.Exe) && len(p.Argv) == 0 && p.State != 'Z' && s.age(p) < time.Second
 }
 
 // process implements world.

@@ -238,3 +238,42 @@ func TestProcOfAnotherNamespace(t *testing.T) {
 		t.Errorf("no procfs: %v", err)
 	}
 }
+
+// A process that is in the midst of execve(2) runs rsync and has no arguments yet:
+// it is looked at again. One that never gets any is none.
+func TestScannerWaitsForTheEndOfExec(t *testing.T) {
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: rsyncd, fds: "5=socket:[200]"})
+	h.conn(200, "10.0.0.1:873", "10.0.0.9:40000")
+	cmdline := filepath.Join(h.root, "20", "cmdline")
+	args, err := os.ReadFile(cmdline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ends := range []bool{true, false} {
+		if err := os.WriteFile(cmdline, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := h.scanner(false)
+		s.rsyncs[20] = struct{}{}
+		transfers, waiting := group(s, s.running())
+		if len(transfers) != 0 || len(waiting) != 1 {
+			t.Fatalf("without arguments: %d transfers, %d to be looked at again", len(transfers), len(waiting))
+		}
+		if ends {
+			if err := os.WriteFile(cmdline, args, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.begin(s.now.Add(500 * time.Millisecond))
+		s.forget(20)
+		transfers, waiting = group(s, s.running())
+		if found := len(transfers) == 1; found != ends || len(waiting) == 1 == ends {
+			t.Errorf("later: %d transfers, %d to be looked at again; has arguments: %v", len(transfers), len(waiting), ends)
+		}
+		s.begin(s.now.Add(time.Second))
+		s.forget(20)
+		if n := len(s.running()); n == 1 != ends {
+			t.Errorf("in the end: %d rsyncs; has arguments: %v", n, ends)
+		}
+	}
+}
