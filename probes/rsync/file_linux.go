@@ -31,9 +31,13 @@ func finalName(path string) string {
 const neither = unix.O_DIRECTORY | unix.O_APPEND | unix.O_PATH
 
 // transferring says whether an open file may be one that a transfer reads or
-// writes, by its flags alone: a log is appended to, a directory is opened as
-// one. Nothing here asks a file system, which may hang.
-func transferring(f fd, info fdInfo) bool { return info.Flags&neither == 0 && !special(f.Path) }
+// writes, by what its descriptor shows: a log is appended to, a directory is opened
+// as one, and rsync locks nothing that it copies, but "max connections" of a daemon
+// locks a file, and so does flock(1) before it starts rsync. Nothing here asks a
+// file system, which may hang.
+func transferring(f fd, info fdInfo) bool {
+	return info.Flags&neither == 0 && !info.Locked && !special(f.Path)
+}
 
 // special says whether a path leads to no files that are copied. Below /dev,
 // only /dev/shm holds such.
@@ -77,12 +81,23 @@ func (f procFS) openFile(pids []int, first int, size func(pid, num int) int64) o
 			if open.Num < first || best.writes {
 				continue
 			}
-			if o := f.at(pid, open); o.found() && (o.writes || !best.found()) {
+			if o := f.at(pid, open); o.found() && (o.writes || !best.found()) && !f.inherited(pid, open) {
 				best = o
 			}
 		}
 	}
 	return best.sized(size)
+}
+
+// inherited says whether the parent of a process has the same file open under the
+// same number: rsync opens what it copies itself, after its last fork.
+func (f procFS) inherited(pid int, open fd) bool {
+	st, err := f.stat(pid)
+	if err != nil {
+		return false
+	}
+	target, err := readlink(f.path(st.PPID, "fd/"+strconv.Itoa(open.Num)))
+	return err == nil && parseFD(open.Num, target) == open
 }
 
 // again looks at the same descriptor once more: a transfer has its next file

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,4 +38,45 @@ func TestSizeOfAFile(t *testing.T) {
 			t.Errorf("flags %#x: asked %d times, want %d, for %+v", flags, asked, want, at)
 		}
 	}
+}
+
+// What a daemon locks to count its connections, and what a client got from who
+// started it, is no file of a transfer, nor does it show which way one goes.
+func TestFileOfATransferIsItsOwn(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *site, opts Options) {
+		if err := os.Rename(s.path("src/big"), s.path("local/big")); err != nil {
+			t.Fatal(err)
+		}
+		s.write("counted.conf", fmt.Sprintf("use chroot = no\nuid = root\ngid = root\nmax connections = 4\nlock file = %[1]s/count\n"+
+			"[both]\npath = %[1]s/local\nread only = no\n[dst]\npath = %[1]s/dst\nread only = no\n", s.dir))
+		s.start("rsync", "--daemon", "--no-detach", "--config="+s.path("counted.conf"), "--port=8876")
+		s.await("listener", func() bool { return answers("127.0.0.1:8876") })
+		p := s.probe(opts)
+		url := "rsync://127.0.0.1:8876/"
+		for what, c := range map[string]struct {
+			from, to string
+			near     watchdog.Direction
+		}{
+			"pull": {url + "both/", s.path("dst/pulled/"), watchdog.Tx},
+			"push": {s.path("local/"), url + "dst/pushed/", watchdog.Rx},
+		} {
+			script := fmt.Sprintf("exec 7<%[1]s/id 8>%[1]s/held 9>%[1]s/open; flock 8; rsync -a --bwlimit=2000 %[2]s %[3]s; exit", s.dir, c.from, c.to)
+			client := s.start("sh", "-c", script)
+			s.await(what, func() bool {
+				near, a := p.by(watchdog.ViaDaemon)
+				far, b := p.by(watchdog.ViaDaemonClient)
+				for _, end := range []watchdog.Transfer{near, far} {
+					if name := filepath.Base(end.File.Name); a && b && name != "big" && name != "." {
+						t.Fatalf("%s: at %s", what, end.File.Name)
+					}
+				}
+				return a && b && near.File.Pos > 0 && far.File.Pos > 0 && near.Rate > 100e3
+			})
+			if near, ok := p.by(watchdog.ViaDaemon); !ok || near.Direction != c.near {
+				t.Errorf("%s: the daemon's end is %v", what, near.Direction)
+			}
+			end(client)
+			s.await("end of "+what, func() bool { return len(p.ours()) == 0 })
+		}
+	})
 }

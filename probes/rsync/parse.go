@@ -127,11 +127,13 @@ func baseName(exe string) string {
 
 // fdInfo is what is used of /proc/PID/fdinfo/FD.
 type fdInfo struct {
-	Pos   int64
-	Flags uint64 // open(2) flags
+	Pos    int64
+	Flags  uint64 // open(2) flags
+	Locked bool   // by flock(2) or fcntl(2), here or where it was inherited from
 }
 
-// parseFDInfo reads /proc/PID/fdinfo/FD: "pos:" in decimal, "flags:" in octal.
+// parseFDInfo reads /proc/PID/fdinfo/FD: "pos:" in decimal, "flags:" in octal, and
+// one "lock:" for each lock.
 func parseFDInfo(b []byte) (fdInfo, error) {
 	var (
 		info  fdInfo
@@ -150,6 +152,8 @@ func parseFDInfo(b []byte) (fdInfo, error) {
 		case "flags":
 			info.Flags, err = strconv.ParseUint(text, 8, 64)
 			found++
+		case "lock":
+			info.Locked = true
 		}
 		if err != nil {
 			return fdInfo{}, fmt.Errorf("fdinfo: %w: %w", errFormat, err)

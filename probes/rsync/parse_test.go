@@ -48,6 +48,10 @@ func TestParseFDInfo(t *testing.T) {
 	if err != nil || got != (fdInfo{Pos: 5242880, Flags: 0100002}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	got, err = parseFDInfo([]byte("pos:\t0\nflags:\t0100001\nlock:\t1: FLOCK  ADVISORY  WRITE 900 00:2b:1131 0 EOF\n"))
+	if err != nil || got != (fdInfo{Flags: 0100001, Locked: true}) {
+		t.Errorf("locked: %+v, %v", got, err)
+	}
 	for _, bad := range []string{"", "pos:\t1\n", "pos:\tx\nflags:\t0\n", "pos:\t1\nflags:\t9\n"} {
 		if _, err := parseFDInfo([]byte(bad)); err == nil {
 			t.Errorf("%q: no error", bad)
