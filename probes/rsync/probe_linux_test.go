@@ -197,7 +197,8 @@ func TestSessions(t *testing.T) {
 		stranger := dialIdle(t, "127.0.0.1:"+sshPort)
 		defer stranger()
 		s.await("rsync over ssh", func() bool { _, ok := p.by(watchdog.ViaSSHServer); return ok })
-		person := s.start(strings.Fields(s.ssh + " root@127.0.0.1 exec sleep 1000")...)
+		s.write("stay", "") // without a terminal nothing else ends what runs at the far end
+		person := s.start(append(strings.Fields(s.ssh+" root@127.0.0.1"), "while [ -e "+s.path("stay")+" ]; do sleep 0.1; done")...)
 		local := "127.0.0.1:" + sshPort
 		var sessions []Session
 		s.await("the session", func() bool {
