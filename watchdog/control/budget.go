@@ -34,7 +34,7 @@ type budget struct {
 	waited   float64 // s for which this ramp has waited on hints
 	hush     float64 // s, the least hint of this ramp plus one; 0 before the first
 	heeded   bool    // the present hint has been answered with a lower rate
-	alarmed  bool    // the last cut was for a queue that no probe had met
+	alarmed  bool    // the last cut was for a queue that no probe had met, nor anything else shows
 	refuted  float64 // when none had met it either by the end of its drain
 }
 
@@ -136,7 +136,9 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		c.cruiseWindow(in, s)
 		return
 	case long:
+		sent := b.rate
 		c.cutRate(in, s)
+		b.alarmed = probed <= end && b.top >= sent // all that was sent has passed, too
 		return
 	case c.deaf(s) || b.again > 0 && !c.noisy() && s.fresh > end/2:
 		return

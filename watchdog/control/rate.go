@@ -203,13 +203,14 @@ func (c *Controller) drain(in *Input, s *signal) {
 	if c.shaper.wanted && !c.noisy() { // the capacity is known: what is seen now is a loop old
 		wait, seen = 1.5*s.loop, since-s.loop
 	}
+	b.alarmed = b.alarmed && s.sees && s.fresh < c.empty()
 	switch {
 	case s.now-b.cut < max(0.1, 0.75*s.loop) && !c.noisy(): // cannot have worked yet, whatever the probes say
+	case b.alarmed:
+		b.alarmed, b.refuted, b.waited = false, s.now, hintsFor
+		c.mode, b.top, b.noted = ramping, b.undo, 0
 	case s.fresh < c.empty() && b.top == 0:
 		c.mode = ramping
-		if b.alarmed {
-			b.alarmed, b.refuted, b.waited = false, s.now, hintsFor
-		}
 	case s.fresh < c.empty() || !s.sees:
 		c.mode = cruising
 		b.entered, b.settled = s.now, s.now+s.loop

@@ -38,3 +38,35 @@ func TestLateAcknowledgements(t *testing.T) {
 		}
 	}
 }
+
+// TestAcknowledgementsEverLater: the same, but they wait longer and longer, until
+// all have logged in. That no probe meets what they tell of must count then, also
+// when the last transfer has begun long enough ago to be no excuse.
+func TestAcknowledgementsEverLater(t *testing.T) {
+	short(t, true)
+	for _, kind := range []sender{cubic, bbr} {
+		for _, until := range []float64{1.4, 1.8, 2.2} {
+			for _, late := range []float64{0.010, 0.017, 0.025} {
+				w := lab(Tx).with(16, kind)
+				w.shaper, w.calmFrom, w.length = true, 3.5, 12
+				for i, x := range w.transfers {
+					x.born = 0.5 + 0.02*float64(i)
+				}
+				w.input = func(now float64, in *Input) {
+					if now < 0.5 || now > until {
+						return
+					}
+					wait := late * (now - 0.5) / (until - 0.5) * (0.8 + 0.2*w.rng.Float64())
+					in.Delay.Hint += time.Duration(wait * float64(time.Second))
+					in.Delay.HintKnown = true
+					for i := range in.Flows {
+						f := &in.Flows[i]
+						f.RTT += time.Duration(wait * float64(time.Second))
+						f.Inflight += int64(wait * f.Rate)
+					}
+				}
+				w.within(t, most{p99: 20 * ms, peak: 60 * ms, use: 0.85})
+			}
+		}
+	}
+}
