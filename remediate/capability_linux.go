@@ -127,7 +127,7 @@ func (t *trial) tryHold() error {
 		return err
 	}
 	clamp := t.visit(func(fd int) error { return setWindow(fd, before.floor()) })
-	full := t.whenFull(func() error { return nil }, 1<<20)
+	full := t.whenFull(nil, 1<<20)
 	after, drained := t.drained()
 	free := t.visit(func(fd int) error { return setAutotune(fd, true) })
 	if err := errors.Join(clamp, full, drained, free, t.lift()); err != nil {
@@ -221,8 +221,8 @@ func (t *trial) tryFull() error {
 	return errors.Join(err, t.lift())
 }
 
-// whenFull stops the child until its socket is full, runs f, and has the child
-// read on, and n bytes more.
+// whenFull stops the child until its socket is full, runs f if there is any, and has
+// the child read on, and n bytes more.
 func (t *trial) whenFull(f func() error, n int) error {
 	if err := t.handles.signal(t.proc, unix.SIGSTOP); err != nil {
 		return err
@@ -231,7 +231,7 @@ func (t *trial) whenFull(f func() error, n int) error {
 	if err == nil {
 		err = t.fill()
 	}
-	if err == nil {
+	if err == nil && f != nil {
 		err = f()
 	}
 	if err := errors.Join(err, t.handles.signal(t.proc, unix.SIGCONT)); err != nil {

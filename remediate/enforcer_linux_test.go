@@ -142,7 +142,7 @@ func TestClampHoldsAReceiverThatReadsInBursts(t *testing.T) {
 		t.Skipf("the kernel has no SO_BUF_LOCK (before Linux 5.14), or %v", err)
 	}
 	for range 5 {
-		if err := tr.whenFull(func() error { return nil }, 1<<20); err != nil {
+		if err := tr.whenFull(nil, 1<<20); err != nil {
 			t.Fatalf("clamped: data does not flow: %v", err)
 		}
 		apply()

@@ -96,18 +96,24 @@ func (f procFS) inherited(pid int, open fd) bool {
 	if err != nil {
 		return false
 	}
-	target, err := readlink(f.path(st.PPID, "fd/"+strconv.Itoa(open.Num)))
-	return err == nil && parseFD(open.Num, target) == open
+	above, err := f.fd(st.PPID, open.Num)
+	return err == nil && above == open
+}
+
+// fd reads one entry of /proc/PID/fd.
+func (f procFS) fd(pid, num int) (fd, error) {
+	target, err := readlink(f.path(pid, "fd/"+strconv.Itoa(num)))
+	return parseFD(num, target), err
 }
 
 // again looks at the same descriptor once more: a transfer has its next file
 // open under the same number as its last one, mostly.
 func (f procFS) again(last opened, size func(pid, num int) int64) opened {
-	target, err := readlink(f.path(last.pid, "fd/"+strconv.Itoa(last.num)))
+	open, err := f.fd(last.pid, last.num)
 	if err != nil {
 		return nothing
 	}
-	o := f.at(last.pid, parseFD(last.num, target))
+	o := f.at(last.pid, open)
 	switch {
 	case o.writes != last.writes:
 		return nothing
