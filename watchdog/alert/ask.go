@@ -249,7 +249,7 @@ const testCondition watchdog.ConditionName = "LifelineTest"
 
 // testIncident makes an incident that begins and ends at once.
 func testIncident(host string, at moment, receivers []string) output {
-	inc := newIncident(host, conditionKey{testCondition, newID()}, at)
+	inc := newIncident(incidentID(host, conditionKey{testCondition, newID()}, at), host, at)
 	inc.Test = true
 	inc.Current, inc.Severity = watchdog.Info, watchdog.Info
 	c := ConditionState{Condition: testCondition, Subject: "alerts", Severity: watchdog.Info, Status: StatusFiring,

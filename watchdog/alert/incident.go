@@ -78,14 +78,25 @@ func (s *sampling) due(now time.Duration) bool {
 	return true
 }
 
-// newIncident opens an incident with its first condition. The id is made of
-// the time to the millisecond, so that ids sort by age, and of a digest, for
-// there may be two at once.
-func newIncident(host string, k conditionKey, at moment) *incident {
+// incidentID makes the id of an incident that a condition opens: the time to
+// the millisecond, so that ids sort by age, and a digest, for there may be more
+// at once. It is one that none of the others has.
+func incidentID(host string, k conditionKey, at moment, others ...[]*incident) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d", host, k.name, k.subject, at.wall.UnixNano()))
+	for ; ; sum = sha256.Sum256(sum[:]) {
+		id := fmt.Sprintf("%s%03d-%x", at.wall.UTC().Format("20060102-150405"), at.wall.Nanosecond()/1e6, sum[:2])
+		same := func(i *incident) bool { return i.ID == id }
+		if !slices.ContainsFunc(others, func(is []*incident) bool { return slices.ContainsFunc(is, same) }) {
+			return id
+		}
+	}
+}
+
+// newIncident opens an incident.
+func newIncident(id, host string, at moment) *incident {
 	inc := &incident{
 		Incident: Incident{
-			ID:      fmt.Sprintf("%s%03d-%x", at.wall.UTC().Format("20060102-150405"), at.wall.Nanosecond()/1e6, sum[:2]),
+			ID:      id,
 			Host:    host,
 			Started: stamp(at.wall),
 		},

@@ -29,6 +29,10 @@ func keyOf(c watchdog.Condition) conditionKey {
 // probes' time to come up.
 const graceAfterRestart = 30 * time.Second
 
+// lookAgain is how soon the lifecycle looks again whether there was a turn after
+// the grace: one turn of the control loop.
+const lookAgain = 100 * time.Millisecond
+
 // mostOpen bounds the incidents that are open at once; further conditions
 // become part of the youngest.
 const mostOpen = 256
@@ -53,6 +57,7 @@ type lifecycle struct {
 	silences []Silence
 	until    time.Duration // restored conditions stand until then
 	first    moment        // of the first turn
+	looked   time.Duration // when what stands was last compared
 	seen     bool          // there was one
 	out      output
 }
@@ -135,6 +140,7 @@ func (l *lifecycle) pause(at moment) {
 // were missed.
 func (l *lifecycle) reconcile(at moment, standing []watchdog.Condition) {
 	l.begin(at)
+	l.looked = at.mono
 	now := make(map[conditionKey]bool, len(standing))
 	for _, c := range standing {
 		now[keyOf(c)] = true
@@ -289,7 +295,7 @@ func (l *lifecycle) incidentFor(k conditionKey, at moment) *incident {
 		best = l.open[len(l.open)-1]
 	}
 	if best == nil {
-		best = newIncident(l.host, k, at)
+		best = newIncident(incidentID(l.host, k, at, l.open, l.out.closed), l.host, at)
 		l.open = append(l.open, best)
 	}
 	return best
@@ -306,8 +312,8 @@ func (l *lifecycle) next(at moment) (time.Duration, bool) {
 		}
 	}
 	for _, inc := range l.open {
-		if at.mono < l.until && inc.unsure() {
-			consider(l.until)
+		if l.looked < l.until && inc.unsure() {
+			consider(max(l.until, at.mono+lookAgain)) // with what stands by then
 		}
 		if l.repeat > 0 {
 			consider(inc.lastEvent + l.repeat)

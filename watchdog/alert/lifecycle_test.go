@@ -401,6 +401,26 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// What was not found again is told to be over by the first turn after the
+// grace: the last one before it settles nothing.
+func TestEndOfTheGraceIsSeen(t *testing.T) {
+	s := newSim(t)
+	s.raise(down)
+	s = s.restart()
+	s.stand = nil
+	s.turn(nil)
+	s.now += graceAfterRestart - time.Millisecond
+	s.turn(nil)
+	s.now += time.Millisecond
+	s.life.elapse(s.at())
+	if next, ok := s.life.next(s.at()); !ok || next > s.now+time.Second {
+		t.Fatalf("looks again at %s (%t), %s after the grace", next, ok, next-s.now)
+	}
+	s.now += time.Millisecond
+	s.turn(nil)
+	s.want("0s r firing critical", "30.001s r resolved critical")
+}
+
 // Changes that were missed do not matter: what stands is the truth.
 func TestMissedChanges(t *testing.T) {
 	s := newSim(t)
@@ -409,6 +429,24 @@ func TestMissedChanges(t *testing.T) {
 	s.stand = nil
 	s.pass(time.Second)
 	s.want("1s r firing warning", "2s r resolved warning")
+}
+
+// Incidents that begin in the same millisecond are told apart: a restart would
+// else take up only one of those with the same id, and never tell the others'
+// ends. Among 255 that differ in 16 bits, two are equal in 39 % of all cases.
+func TestIncidentsOfOneMoment(t *testing.T) {
+	for n := range 20 {
+		s := newSim(t)
+		s.now = time.Duration(n) * time.Millisecond
+		var down []watchdog.Condition
+		for n := range mostOpen - 1 {
+			down = append(down, cond(watchdog.LinkDown, fmt.Sprintf("veth%d", n), watchdog.Warning))
+		}
+		s.raise(down...)
+		if s = s.restart(); len(s.life.open) != len(down) {
+			t.Fatalf("%d of %d incidents are known after a restart", len(s.life.open), len(down))
+		}
+	}
 }
 
 func TestManyIncidents(t *testing.T) {
