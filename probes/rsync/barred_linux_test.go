@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ func (barred) inspect(watchdog.FDRef, uint64) (socketInfo, error) {
 }
 
 // loopback makes a TCP connection to itself over the loopback link.
-func loopback(t *testing.T) (near, far *net.TCPConn) {
+func loopback(t testing.TB) (near, far *net.TCPConn) {
 	t.Helper()
 	loopbackUp(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +43,7 @@ func loopback(t *testing.T) (near, far *net.TCPConn) {
 }
 
 // inodeOf is the inode and descriptor of a connection.
-func inodeOf(t *testing.T, c *net.TCPConn) (inode uint64, fd int) {
+func inodeOf(t testing.TB, c *net.TCPConn) (inode uint64, fd int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -82,21 +83,52 @@ func TestWithoutDuplicates(t *testing.T) {
 	d := newDiag()
 	defer d.close()
 	socket := watchdog.Socket{Inode: inode, Local: local, Remote: remote}
+	other, ended := socket, socket
+	other.Inode++
+	ended.Remote = netip.MustParseAddrPort("127.0.0.1:1")
 	await(t, "bytes in sock_diag", func() bool {
-		info, scales, err := d.tcpInfo(socket)
-		if err != nil {
+		var told []int
+		var bytes uint64
+		err := d.tcpInfo([]watchdog.Socket{other, socket, ended}, func(i int, info *unix.TCPInfo, scales uint8) {
+			told, bytes = append(told, i), info.Bytes_received
+			if scales == 0 {
+				t.Error("no window scales")
+			}
+		})
+		if err != nil || !slices.Equal(told, []int{1}) {
+			t.Fatalf("told of %v, want 1, for 0 is another socket by now and 2 none: %v", told, err)
+		}
+		return bytes == 4711
+	})
+}
+
+// Any number of connections is asked for, and each answer is for its question.
+func TestManyConnectionsAreAsked(t *testing.T) {
+	const n = 3*diagBatch + 5
+	var sockets []watchdog.Socket
+	for i := range n {
+		near, far := loopback(t)
+		if _, err := far.Write(make([]byte, 1000+i)); err != nil {
 			t.Fatal(err)
 		}
-		return info.Bytes_received == 4711 && scales != 0
+		inode, _ := inodeOf(t, near)
+		sockets = append(sockets, watchdog.Socket{Inode: inode,
+			Local: near.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: near.RemoteAddr().(*net.TCPAddr).AddrPort()})
+	}
+	d := newDiag()
+	defer d.close()
+	await(t, "all bytes", func() bool {
+		got := map[int]uint64{}
+		if err := d.tcpInfo(sockets, func(i int, info *unix.TCPInfo, _ uint8) { got[i] = info.Bytes_received }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if got[i] != uint64(1000+i) {
+				return false
+			}
+		}
+		return len(got) == n
 	})
-	socket.Inode++
-	if _, _, err := d.tcpInfo(socket); !errors.Is(err, errGone) {
-		t.Errorf("another socket at the same addresses: %v", err)
-	}
-	socket.Remote = netip.MustParseAddrPort("127.0.0.1:1")
-	if _, _, err := d.tcpInfo(socket); !errors.Is(err, errGone) {
-		t.Errorf("no such connection: %v", err)
-	}
 }
 
 func TestBarredTransfers(t *testing.T) {
@@ -122,9 +154,12 @@ func TestBarredTransfers(t *testing.T) {
 }
 
 func FuzzParseDiag(f *testing.F) {
-	f.Add(make([]byte, diagAnswer+8))
+	asked := make([]watchdog.Socket, 2)
+	f.Add(make([]byte, unix.SizeofNlMsghdr+diagAnswer+8))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _, _ = parseDiag(b, 0)
+		if i, _, _, err := parseAnswer(b, 0, asked); i >= len(asked) || i < 0 && err == nil {
+			t.Errorf("%x: answers %d, %v", b, i, err)
+		}
 		if err := answerError(b); err == nil {
 			t.Errorf("%x: no error", b)
 		}

@@ -2,6 +2,8 @@ package rsync
 
 import (
 	"context"
+	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -195,4 +197,41 @@ func lastPID(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return pid
+}
+
+// BenchmarkMeasure compares the two ways to struct tcp_info of 16 connections.
+func BenchmarkMeasure(b *testing.B) {
+	d := &duplicator{proc: procFS{root: "/proc"}}
+	self, err := d.proc.stat(os.Getpid())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var sockets []watchdog.Socket
+	for range 16 {
+		near, _ := loopback(b)
+		inode, fd := inodeOf(b, near)
+		sockets = append(sockets, watchdog.Socket{Inode: inode, Refs: []watchdog.FDRef{{Proc: self.ID, FD: fd}},
+			Local: near.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: near.RemoteAddr().(*net.TCPAddr).AddrPort()})
+	}
+	b.Run("duplicates", func(b *testing.B) {
+		defer d.keep(func(watchdog.ProcID) bool { return false })
+		for b.Loop() {
+			for _, s := range sockets {
+				err := d.with(s.Refs[0], s.Inode, func(sock int) error { _, _, err := tcpInfo(sock); return err })
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("sock_diag", func(b *testing.B) {
+		g := newDiag()
+		defer g.close()
+		for b.Loop() {
+			n := 0
+			if err := g.tcpInfo(sockets, func(int, *unix.TCPInfo, uint8) { n++ }); err != nil || n != len(sockets) {
+				b.Fatal(n, err)
+			}
+		}
+	})
 }

@@ -15,7 +15,7 @@ func TestOldTransfersAreMeasuredTogether(t *testing.T) {
 	born := []time.Duration{0, 100 * time.Millisecond, 250 * time.Millisecond, 9500 * time.Millisecond}
 	var ts []*transfer
 	for range born {
-		ts = append(ts, &transfer{Transfer: watchdog.Transfer{TCP: watchdog.TCP{Known: true}}})
+		ts = append(ts, &transfer{Transfer: watchdog.Transfer{Socket: watchdog.Socket{Inode: 1}, TCP: watchdog.TCP{Known: true}}})
 	}
 	together := 0
 	for now := 8 * time.Second; now < 11*time.Second; now += tick {
@@ -46,7 +46,7 @@ func TestOldTransfersAreMeasuredTogether(t *testing.T) {
 // While limits are on their way every sample measures all.
 func TestAllAreMeasuredWhileLimitsMove(t *testing.T) {
 	p := &Probe{}
-	x := &transfer{Transfer: watchdog.Transfer{Age: time.Hour, TCP: watchdog.TCP{Known: true}}}
+	x := &transfer{Transfer: watchdog.Transfer{Age: time.Hour, Socket: watchdog.Socket{Inode: 1}, TCP: watchdog.TCP{Known: true}}}
 	measured := func(samples int) (n int) {
 		for now := time.Second; samples > 0; samples-- {
 			now += 100 * time.Millisecond

@@ -50,9 +50,11 @@ type Probe struct {
 	capability watchdog.Capability
 	failures   []watchdog.ProbeError // of discovery
 	sessions   []Session
-	sshPorts   []uint16    // as SSHPorts gives them
-	order      []*transfer // all that discovery knew last, the oldest first
-	turn       int         // in order: whose state was read last
+	sshPorts   []uint16          // as SSHPorts gives them
+	order      []*transfer       // all that discovery knew last, the oldest first
+	turn       int               // in order: whose state was read last
+	asked      []watchdog.Socket // by ask, of askedOf
+	askedOf    []*transfer
 	listed     []watchdog.Transfer
 	changed    bool          // since listed was made
 	close      bool          // as Follow says

@@ -54,8 +54,9 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 func (p *Probe) list(now, up time.Duration) {
 	p.changed = false
 	p.listed = make([]watchdog.Transfer, 0, len(p.order))
+	p.ask(now, up)
 	for _, t := range p.order {
-		if p.sample(t, now, up) {
+		if p.sample(t, now) {
 			p.listed = append(p.listed, t.Transfer)
 		}
 		if t.Age <= measuredYoung || t.Socket.Inode != 0 && !t.TCP.Known {
@@ -85,17 +86,36 @@ func (p *Probe) errors(now time.Time) []watchdog.ProbeError {
 	return failures
 }
 
-// sample measures one transfer and says whether it is to be shown.
-func (p *Probe) sample(t *transfer, now, up time.Duration) bool {
-	t.Age = max(0, up-sinceBoot(t.Procs[0]))
-	if t.Socket.Inode == 0 {
-		return t.visible
+// ask takes what sock_diag tells of the transfers that are due, of all at once.
+func (p *Probe) ask(now, up time.Duration) {
+	p.asked, p.askedOf = p.asked[:0], p.askedOf[:0]
+	for _, t := range p.order {
+		t.Age = max(0, up-sinceBoot(t.Procs[0]))
+		if p.due(t, now) && !t.Foreign && t.Socket.Inode != t.untold {
+			p.asked, p.askedOf = append(p.asked, t.Socket), append(p.askedOf, t)
+		}
 	}
-	if t.TCP.Known && !p.due(t, now) {
-		return t.visible // as it was: each look costs several system calls
+	if len(p.asked) == 0 {
+		return
+	}
+	// Those of which it tells nothing are measured one by one.
+	_ = p.diag.tcpInfo(p.asked, func(i int, info *unix.TCPInfo, scales uint8) {
+		p.askedOf[i].take(info, scales)
+		p.askedOf[i].told = true
+	})
+}
+
+// sample measures one transfer and says whether it is to be shown.
+func (p *Probe) sample(t *transfer, now time.Duration) bool {
+	if !p.due(t, now) {
+		return t.visible // as it was
 	}
 	t.Measured = now
-	if !p.measure(t) {
+	told := t.told
+	t.told = false
+	if !told && p.measure(t) {
+		t.untold = t.Socket.Inode
+	} else if !told {
 		p.lookAgain(t)
 		return t.visible && p.runs(t)
 	}
@@ -127,6 +147,12 @@ func (p *Probe) beginSample(now time.Duration) {
 // the same samples, whenever each became old: bytes that are counted in turns
 // look like bursts that no link could have passed.
 func (p *Probe) due(t *transfer, now time.Duration) bool {
+	switch {
+	case t.Socket.Inode == 0:
+		return false
+	case !t.TCP.Known:
+		return true
+	}
 	if p.distant(t) {
 		return p.whole && now-t.Measured >= distantEvery
 	}
@@ -229,14 +255,11 @@ func (p *Probe) measure(t *transfer) bool {
 		}
 		barred = barred || !errors.Is(err, errGone)
 	}
-	if barred && !t.Foreign {
-		if info, scales, err := p.diag.tcpInfo(t.Socket); err == nil {
-			t.take(&info, scales)
-			return true
-		}
-	}
 	t.TCP = watchdog.TCP{}
-	return false
+	if barred && !t.Foreign {
+		_ = p.diag.tcpInfo([]watchdog.Socket{t.Socket}, func(_ int, info *unix.TCPInfo, scales uint8) { t.take(info, scales) })
+	}
+	return t.TCP.Known
 }
 
 // take converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and

@@ -17,6 +17,8 @@ type transfer struct {
 	since   time.Time // first seen
 	studied time.Time // last study
 	meter   meter
+	told    bool          // by sock_diag, for this sample
+	untold  uint64        // inode of the socket of which sock_diag tells nothing
 	moves   bool          // between the last two measurements
 	turn    int           // whose state is read next
 	stated  time.Duration // monotonic, when a state was last read
