@@ -188,8 +188,9 @@ func (p *Probe) askForFiles(now time.Time) {
 	}
 	var due []*transfer
 	pressing := false
+	usual := fileEveryOf(len(p.order))
 	for _, t := range p.order {
-		every, early := fileEvery, fileEvery/2
+		every, early := usual, usual/2
 		if p.distant(t) {
 			every, early = distantRest, distantRest
 		}
@@ -211,6 +212,11 @@ func (p *Probe) askForFiles(now time.Time) {
 		})
 	}
 	p.files <- requests
+}
+
+// fileEveryOf is how often the file of each of n transfers is looked up.
+func fileEveryOf(n int) time.Duration {
+	return min(max(fileEvery, time.Duration(n)*fileShare), fileLeast)
 }
 
 // lookUpFiles answers until the context ends, apart from everything else: a

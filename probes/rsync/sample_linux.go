@@ -17,7 +17,9 @@ const (
 	statesPart      = 16              // of the transfers
 	movingState     = 4 * time.Second // of a process while bytes move: a stopped receiver fills its buffer first
 	filesPerSample  = 16
-	fileEvery       = 2 * time.Second
+	fileEvery       = 2 * time.Second        // for few transfers
+	fileShare       = 250 * time.Millisecond // for each of many: so that all have a bounded part of the time
+	fileLeast       = 10 * time.Second       // for any number
 	fileAfter       = 300 * time.Millisecond // before, it has its libraries open
 	measuredYoung   = 2 * time.Second        // measured with every sample
 	measureEvery    = 150 * time.Millisecond // later: every other sample, all in the same ones
