@@ -79,7 +79,7 @@ func TestShapedLinks(t *testing.T) {
 
 // TestKnownLink begins at nearly full speed on a link that was learnt earlier.
 func TestKnownLink(t *testing.T) {
-	variants(t, most{p99: 15 * ms, peak: 60 * ms, calm: 1, use: 0.93}, func(w *world) {
+	usualVariants(t, most{p99: 15 * ms, peak: 60 * ms, calm: 1, use: 0.93}, func(w *world) {
 		w.with(16, cubic)
 		w.learnt, w.calmFrom = 100*mbit, 1.5
 	})

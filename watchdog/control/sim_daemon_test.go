@@ -77,6 +77,10 @@ func (w *world) act(e *end, now float64) {
 	e.out = e.c.Step(in)
 	e.last, e.seen = now, e.passed
 	e.next = now + e.out.Tick.Seconds()
+	w.probe.close = 0
+	if e.out.Moving { // asked with every step, but not oftener than each 50 ms
+		w.probe.close = max(0.05, e.out.Tick.Seconds())
+	}
 	w.apply(e, now)
 	if w.each != nil && e == w.ctl {
 		w.each(now, e.out)

@@ -11,6 +11,7 @@ import (
 // seen. It tells the median of the newest answers.
 type prober struct {
 	every  float64 // s between requests, if fixed
+	close  float64 // the same while limits move, else 0
 	recent bool    // it tells the newest answers apart and how old its median is
 
 	rng     *rand.Rand
@@ -32,6 +33,8 @@ func (p *prober) interval(now float64) float64 {
 		return p.every
 	case !p.active:
 		return 1
+	case p.close > 0:
+		return p.close
 	case now-p.sprint < 3:
 		return 0.05
 	case p.high:

@@ -47,6 +47,7 @@ type world struct {
 	own    *fifo
 	ctl    *end
 	farCtl *end
+	seed   uint64 // of the random numbers
 	result result
 	series []float64 // s of queue, each ms or step
 	stamps []float64
@@ -81,7 +82,7 @@ func (w *world) run(tb testing.TB) result {
 }
 
 func (w *world) setUp() {
-	w.rng = rand.New(rand.NewPCG(1, uint64(len(w.transfers))))
+	w.rng = rand.New(rand.NewPCG(1+w.seed, uint64(len(w.transfers))))
 	w.probe.rng, w.probe.noise = w.rng, w.noise
 	w.dt = clamp(w.rtt/2, 0.25*ms, 1*ms)
 	if len(w.transfers) > 32 {

@@ -8,14 +8,28 @@ import (
 
 // variants runs a scenario for both directions, with and without a shaper.
 func variants(t *testing.T, m most, scenario func(w *world)) {
+	eachVariant(t, func(t *testing.T, scene func() *world) {
+		w := scene()
+		w.within(t, m)
+	}, scenario)
+}
+
+// usualVariants does so with several sequences of random numbers.
+func usualVariants(t *testing.T, m most, scenario func(w *world)) {
+	eachVariant(t, func(t *testing.T, scene func() *world) { usually(t, m, scene) }, scenario)
+}
+
+func eachVariant(t *testing.T, try func(t *testing.T, scene func() *world), scenario func(w *world)) {
 	for _, dir := range []Direction{Rx, Tx} {
 		for _, sh := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v/shaper=%v", dir, sh), func(t *testing.T) {
 				short(t, sh || dir == Tx)
-				w := lab(dir)
-				w.shaper = sh
-				scenario(w)
-				w.within(t, m)
+				try(t, func() *world {
+					w := lab(dir)
+					w.shaper = sh
+					scenario(w)
+					return w
+				})
 			})
 		}
 	}
@@ -39,7 +53,7 @@ func TestRivalInelastic(t *testing.T) {
 // TestRivalElastic: a download fills the FIFO whatever rsync does. Rsync gives
 // way, learns that it is of no use, and is not starved.
 func TestRivalElastic(t *testing.T) {
-	variants(t, most{use: 0.15}, func(w *world) {
+	usualVariants(t, most{use: 0.15}, func(w *world) {
 		w.with(8, cubic).rival(cubic, 0, 5, 40)
 		w.length = 50
 	})
@@ -140,7 +154,7 @@ func TestCoarseProbes(t *testing.T) {
 // TestJitter: the administrator sits behind a path with 4 ms of jitter, of
 // which nothing was known when the transfers began.
 func TestJitter(t *testing.T) {
-	variants(t, most{p99: 40 * ms, use: 0.45}, func(w *world) {
+	usualVariants(t, most{p99: 40 * ms, use: 0.45}, func(w *world) {
 		w.rtt, w.noise = 0.03, 4*ms
 		w.with(8, cubic)
 		w.length, w.calmFrom = 50, 15
