@@ -150,21 +150,31 @@ const closeGrowth = 0.01
 // but not for long, because each step costs.
 func (c *Controller) tick(in *Input, s *signal) time.Duration {
 	b := &c.budget
-	fast := c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor ||
-		c.mode == draining && s.now-b.cut < fastFor/2
+	least := rampTick
+	fast := c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor
+	if c.mode == draining && s.now-b.cut < fastFor/2 {
+		least, fast = drainTick, true
+	}
 	switch {
 	case c.mode == idle:
 		return time.Second
 	case c.climbs(in) && s.busy && s.now-c.shaper.since < fastFor:
 		return climbTick
 	case fast:
-		return time.Duration(clamp(s.rtt/4, 0.02, 0.1) * float64(time.Second))
+		return time.Duration(clamp(s.rtt/4, least, 0.1) * float64(time.Second))
 	}
 	return steadyTick
 }
 
 // steadyTick is the time between two steps when nothing moves fast.
 const steadyTick = 100 * time.Millisecond
+
+// The least time between two steps in seconds while a ramp grows, and while a
+// queue drains: probes tell of its end no sooner.
+const (
+	rampTick  = 0.03
+	drainTick = 0.05
+)
 
 // fastFor is for how many seconds a ramp is stepped fast.
 const fastFor = 3.0
