@@ -34,6 +34,7 @@ type Decision struct {
 	Conditions []Condition   `json:"conditions"` // those that stand
 	Changes    []Change      `json:"-"`          // conditions raised or cleared by this step
 	Tick       time.Duration `json:"tick"`       // when the next Snapshot is wanted
+	Rest       bool          `json:"-"`          // nothing moves: the next Snapshot may be Repeated
 }
 
 // Active tells whether anything is limited, paused or shaped by d.

@@ -101,6 +101,7 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	links := newLinkIndex(s.Links)
 	outs := e.groups(&s, links)
 	e.sound(&s, outs, links, stands)
+	d.Rest = len(outs) > 0 && len(e.soundings) == 0
 	e.flows = e.flows[:0]
 	for i := range outs {
 		j := &outs[i]
@@ -108,6 +109,7 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 		j.want(&d.Desired)
 		d.Links = append(d.Links, j.state())
 		d.Tick = min(d.Tick, j.out.Tick)
+		d.Rest = d.Rest && j.out.Rest
 	}
 	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
 	d.Conditions, d.Changes = e.conditions.step(&s, e.findings(&s, outs, stands))

@@ -7,7 +7,8 @@ import (
 	"lifeline/watchdog/control"
 )
 
-// Sensor takes one sample of everything. Mono is the time since Loop.Origin.
+// Sensor takes one sample of everything. Mono is the time since Loop.Origin. Where
+// the last Decision says Rest, the Snapshot may be Repeated.
 type Sensor interface {
 	Sample(mono time.Duration, wall time.Time, last Decision) Snapshot
 }
@@ -68,8 +69,10 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case p := <-l.Pins:
 			l.Engine.Pin(p.ID, p.Pin)
+			decision.Rest = false
 			continue
 		case <-l.Wake:
+			decision.Rest = false
 			if wait := minTurn - time.Since(last); wait > 0 {
 				timer.Reset(wait)
 				continue
@@ -81,6 +84,10 @@ func (l *Loop) Run(ctx context.Context) error {
 		s.Gap = s.Gap || slipped(last, now)
 		last = now
 		decision = l.Engine.Step(s, stands)
+		if s.Repeated && decision.Rest && len(decision.Changes) == 0 {
+			timer.Reset(max(minTurn, decision.Tick-time.Since(now)))
+			continue // as it was: what changes slowly is set by the next turn
+		}
 		stands = l.Actor.Apply(ctx, decision.Desired, s.Transfers)
 		l.Tell(Report{s, decision, stands, l.Engine.Learnt(), time.Since(now)})
 		timer.Reset(max(minTurn, decision.Tick-time.Since(now)))

@@ -251,6 +251,7 @@ type Snapshot struct {
 	Mono      time.Duration `json:"mono"` // monotonic, from the daemon's start
 	Wall      time.Time     `json:"wall"`
 	Gap       bool          `json:"gap"` // suspend or clock jump since the last one
+	Repeated  bool          `json:"-"`   // all but Paths is as the last one has it, and was not looked at
 	Links     []Link        `json:"links"`
 	Paths     []Path        `json:"paths"`
 	Transfers []Transfer    `json:"transfers"`

@@ -34,6 +34,7 @@ type senses struct {
 	sessionsAt time.Duration
 	before     []watchdog.Transfer // of the sample before
 	beforeAt   time.Duration
+	host       hostSample
 	doubted    map[int]bool // links whose queue was found not to be ours
 }
 
@@ -43,14 +44,16 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	note := func(errs []watchdog.ProbeError) { snap.Errors = append(snap.Errors, errs...) }
 
 	var errs []watchdog.ProbeError
-	snap.Links, errs = s.nic.Sample(mono)
-	note(errs)
 	moving := slices.ContainsFunc(last.Links, func(l watchdog.LinkState) bool { return l.Moving })
 	s.rsync.Follow(moving)
 	snap.Transfers, errs = s.rsync.Sample(mono)
 	note(errs)
-	snap.Softnet, errs = s.softnet.Sample(mono)
-	note(errs)
+	snap.Repeated = last.Rest && sameList(snap.Transfers, s.before)
+	if !snap.Repeated {
+		s.host = s.lookAtHost(mono)
+	}
+	snap.Links, snap.Softnet = slices.Clone(s.host.links), s.host.softnet
+	note(s.host.errs)
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
 	s.watchClosely(&snap, moving)
@@ -74,6 +77,27 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	}
 	s.before, s.beforeAt = snap.Transfers, mono
 	return snap
+}
+
+// hostSample is what was seen of links and softnet.
+type hostSample struct {
+	links   []watchdog.Link
+	softnet watchdog.Softnet
+	errs    []watchdog.ProbeError
+}
+
+func (s *senses) lookAtHost(mono time.Duration) (h hostSample) {
+	var errs []watchdog.ProbeError
+	h.links, h.errs = s.nic.Sample(mono)
+	h.softnet, errs = s.softnet.Sample(mono)
+	h.errs = append(h.errs, errs...)
+	return h
+}
+
+// sameList says that a list of transfers is the very one of before: nothing was
+// measured since.
+func sameList(a, b []watchdog.Transfer) bool {
+	return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
 }
 
 // inUse are the links that transfers or probes go over, and the NICs beneath.

@@ -141,6 +141,7 @@ type Output struct {
 	NotOurs   bool          // the causality test said that the queue is not ours
 	Saturated bool          // the link is saturated: by delay or by utilisation
 	Moving    bool          // the limits are on their way to what the link bears: watch the delay closely
+	Rest      bool          // nothing moves: until it does, links may be looked at and limits set by every other step
 	Tick      time.Duration // when the next step is wanted
 	Why       string        // one short clause for logs and status
 }

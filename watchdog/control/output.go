@@ -13,6 +13,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 		Moving:    c.moving(in, s),
 		Tick:      c.tick(in, s),
 	}
+	out.Rest = c.rests(in, &out, s)
 	limiting := c.mode != idle && c.mode != lifted
 	if limiting {
 		c.divide(s)
@@ -140,6 +141,18 @@ func (c *Controller) moving(in *Input, s *signal) bool {
 	case idle, lifted:
 	}
 	return false
+}
+
+// rests says that the limits stand about where they belong and change slowly. Not
+// so where the capacity is in doubt: what is seen is then the step's own effect.
+func (c *Controller) rests(in *Input, out *Output, s *signal) bool {
+	switch {
+	case c.mode == idle:
+		return true
+	case c.mode != cruising || out.Moving || out.Phase != Engaged && out.Phase != Probing || s.running < len(c.members):
+		return false
+	}
+	return c.growth() <= closeGrowth && !c.unmet(in) && !c.uncertain() && c.delay.restless() < c.target/10
 }
 
 // closeGrowth is how fast the rate may grow above the top, per second, while

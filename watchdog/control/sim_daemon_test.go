@@ -2,23 +2,27 @@ package control
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
 // end is one Lifeline.
 type end struct {
-	c      *Controller
-	next   float64
-	last   float64
-	passed float64 // bytes at its NIC
-	seen   float64
-	out    Output
-	shaped float64 // since when the shaper is asked for
-	paused map[string]bool
-	phase  Phase
-	toggle int
-	phases int
-	born   map[string]float64
+	c        *Controller
+	next     float64
+	last     float64
+	passed   float64 // bytes at its NIC
+	seen     float64
+	flows    []Flow
+	rate     float64 // as it was measured last
+	repeated bool    // the last step did not look at links, nor set limits unless something moved
+	out      Output
+	shaped   float64 // since when the shaper is asked for
+	paused   map[string]bool
+	phase    Phase
+	toggle   int
+	phases   int
+	born     map[string]float64
 }
 
 func newEnd(s Settings) *end {
@@ -64,24 +68,36 @@ func (w *world) control(now float64) {
 }
 
 func (w *world) act(e *end, now float64) {
+	fresh := false
 	for _, t := range w.transfers { // a birth is seen within 20 ms
 		if t.alive && !t.theirs && e.born[t.id] == 0 && now-t.born > 0.02 {
-			e.born[t.id] = now
+			e.born[t.id], fresh = now, true
 			e.next = min(e.next, now)
 		}
 	}
 	if now < e.next || now < w.asleep {
 		return
 	}
+	alive := 0
+	for _, t := range w.transfers {
+		if t.alive && !t.theirs && e.born[t.id] > 0 {
+			alive++
+		}
+	}
+	e.repeated = e.out.Rest && !e.repeated && !fresh && alive == len(e.flows)
 	in := w.sample(e, now)
 	e.out = e.c.Step(in)
-	e.last, e.seen = now, e.passed
 	e.next = now + e.out.Tick.Seconds()
 	w.probe.close = 0
 	if e.out.Moving { // asked with every step, but not oftener than each 50 ms
 		w.probe.close = max(0.05, e.out.Tick.Seconds())
 	}
-	w.apply(e, now)
+	if !e.repeated {
+		e.last, e.seen = now, e.passed
+	}
+	if !e.repeated || !e.out.Rest {
+		w.apply(e, now)
+	}
 	if w.each != nil && e == w.ctl {
 		w.each(now, e.out)
 	}
@@ -92,18 +108,23 @@ func (w *world) sample(e *end, now float64) Input {
 		Now: time.Duration(now * 1e9), Delay: w.delay(now), Capacity: w.known, Learnt: w.learnt, Configured: w.known > 0,
 		Shaper: w.shaper, ShaperOn: e.shaped > 0 && now-e.shaped > 0.05, Management: Reachable,
 	}
-	if now > e.last {
-		in.RateKnown = e.last > 0
-		in.Rate = (e.passed - e.seen) / (now - e.last) * (1 + 0.01*w.rng.NormFloat64())
+	if !e.repeated && now > e.last {
+		e.rate = (e.passed - e.seen) / (now - e.last) * (1 + 0.01*w.rng.NormFloat64())
 	}
+	in.Rate, in.RateKnown = e.rate, e.last > 0 && (e.repeated || now > e.last)
 	if w.other != nil {
 		in.Other = w.other(now)
 	}
 	if w.reach != nil {
 		in.Management = w.reach(w)
 	}
+	if e.repeated {
+		in.Flows = e.flows
+	} else {
+		defer func() { e.flows = slices.Clone(in.Flows) }()
+	}
 	for _, t := range w.transfers {
-		if t.alive && !t.theirs && e.born[t.id] > 0 {
+		if !e.repeated && t.alive && !t.theirs && e.born[t.id] > 0 {
 			in.Flows = append(in.Flows, t.flow(now))
 		}
 	}
