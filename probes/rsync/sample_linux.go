@@ -109,7 +109,7 @@ func (p *Probe) ask(now, up time.Duration) {
 
 // sample measures one transfer and says whether it is to be shown.
 func (p *Probe) sample(t *transfer, now time.Duration) bool {
-	if !p.due(t, now) {
+	if !t.told && !p.due(t, now) {
 		return t.visible // as it was
 	}
 	t.Measured = now
