@@ -37,6 +37,11 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		w.be(stand, w.kills < kills)
 		w.be(nil, w.kills < kills)
 	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d kills, the last process lives: %t; without an end: %v", w.kills, w.cmd != nil, endless(t, b.got(), raised))
+		}
+	}()
 	eventually(t, "all ends are told", func() bool { return len(inOrder(t, b.got())) == raised })
 	doubles := len(b.got())
 	for subject, evs := range inOrder(t, b.got()) {
@@ -72,6 +77,24 @@ func inOrder(t *testing.T, all []Event) map[string][]Event {
 		if !ended[s] {
 			delete(out, s)
 		}
+	}
+	return out
+}
+
+// endless lists the subjects whose end was not told, with the events that were.
+func endless(t *testing.T, all []Event, raised int) (out []string) {
+	told := inOrder(t, all)
+	for n := range raised {
+		s := fmt.Sprintf("link%d", n)
+		if told[s] != nil {
+			continue
+		}
+		for _, ev := range all {
+			if ev.Conditions[0].Subject == s {
+				s += " " + ev.ID
+			}
+		}
+		out = append(out, s)
 	}
 	return out
 }
