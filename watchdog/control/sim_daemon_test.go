@@ -78,13 +78,7 @@ func (w *world) act(e *end, now float64) {
 	if now < e.next || now < w.asleep {
 		return
 	}
-	alive := 0
-	for _, t := range w.transfers {
-		if t.alive && !t.theirs && e.born[t.id] > 0 {
-			alive++
-		}
-	}
-	e.repeated = e.out.Rest && !e.repeated && !fresh && alive == len(e.flows)
+	e.repeated = e.out.Rest && !e.repeated && !fresh && len(w.met(e)) == len(e.flows)
 	in := w.sample(e, now)
 	e.out = e.c.Step(in)
 	e.next = now + e.out.Tick.Seconds()
@@ -103,6 +97,16 @@ func (w *world) act(e *end, now float64) {
 	}
 }
 
+// met gives the transfers that one end has seen the birth of.
+func (w *world) met(e *end) (ts []*transfer) {
+	for _, t := range w.transfers {
+		if t.alive && !t.theirs && e.born[t.id] > 0 {
+			ts = append(ts, t)
+		}
+	}
+	return ts
+}
+
 func (w *world) sample(e *end, now float64) Input {
 	in := Input{
 		Now: time.Duration(now * 1e9), Delay: w.delay(now), Capacity: w.known, Learnt: w.learnt, Configured: w.known > 0,
@@ -118,16 +122,13 @@ func (w *world) sample(e *end, now float64) Input {
 	if w.reach != nil {
 		in.Management = w.reach(w)
 	}
-	if e.repeated {
-		in.Flows = e.flows
-	} else {
-		defer func() { e.flows = slices.Clone(in.Flows) }()
-	}
-	for _, t := range w.transfers {
-		if !e.repeated && t.alive && !t.theirs && e.born[t.id] > 0 {
-			in.Flows = append(in.Flows, t.flow(now))
+	if !e.repeated {
+		e.flows = e.flows[:0]
+		for _, t := range w.met(e) {
+			e.flows = append(e.flows, t.flow(now))
 		}
 	}
+	in.Flows = slices.Clone(e.flows)
 	if w.input != nil {
 		w.input(now, &in)
 	}
