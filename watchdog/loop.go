@@ -84,12 +84,11 @@ func (l *Loop) Run(ctx context.Context) error {
 		s.Gap = s.Gap || slipped(last, now)
 		last = now
 		decision = l.Engine.Step(s, stands)
-		if s.Repeated && decision.Rest && len(decision.Changes) == 0 {
-			timer.Reset(max(minTurn, decision.Tick-time.Since(now)))
-			continue // as it was: what changes slowly is set by the next turn
+		asItWas := s.Repeated && decision.Rest && len(decision.Changes) == 0
+		if !asItWas { // else what changes slowly is set by the next turn
+			stands = l.Actor.Apply(ctx, decision.Desired, s.Transfers)
+			l.Tell(Report{s, decision, stands, l.Engine.Learnt(), time.Since(now)})
 		}
-		stands = l.Actor.Apply(ctx, decision.Desired, s.Transfers)
-		l.Tell(Report{s, decision, stands, l.Engine.Learnt(), time.Since(now)})
 		timer.Reset(max(minTurn, decision.Tick-time.Since(now)))
 	}
 }

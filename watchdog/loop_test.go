@@ -47,15 +47,12 @@ func TestRestingTurnsSetNothing(t *testing.T) {
 		t.Error("the first turn rests")
 	}
 	<-actor.applied
-	settle := func() { // conditions are raised by whole turns
-		for range 20 {
-			<-sensor.rests
-		}
-		for len(actor.applied) > 0 {
-			<-actor.applied
-		}
+	for range 20 { // conditions are raised by whole turns
+		<-sensor.rests
 	}
-	settle()
+	for len(actor.applied) > 0 {
+		<-actor.applied
+	}
 	for range 20 {
 		if !<-sensor.rests {
 			t.Error("a turn without need looks at everything")

@@ -115,9 +115,11 @@ func (p *Probe) sample(t *transfer, now time.Duration) bool {
 	t.Measured = now
 	told := t.told
 	t.told = false
-	if !told && p.measure(t) {
+	switch {
+	case told:
+	case p.measure(t):
 		t.untold = t.Socket.Inode
-	} else if !told {
+	default:
 		p.lookAgain(t)
 		return t.visible && p.runs(t)
 	}

@@ -163,18 +163,18 @@ const closeGrowth = 0.01
 // but not for long, because each step costs.
 func (c *Controller) tick(in *Input, s *signal) time.Duration {
 	b := &c.budget
-	least := rampTick
-	fast := c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor
-	if c.mode == draining && s.now-b.cut < fastFor/2 {
-		least, fast = drainTick, true
+	fast := func(least float64) time.Duration {
+		return time.Duration(clamp(s.rtt/4, least, 0.1) * float64(time.Second))
 	}
 	switch {
 	case c.mode == idle:
 		return time.Second
 	case c.climbs(in) && s.busy && s.now-c.shaper.since < fastFor:
 		return climbTick
-	case fast:
-		return time.Duration(clamp(s.rtt/4, least, 0.1) * float64(time.Second))
+	case c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor:
+		return fast(rampTick)
+	case c.mode == draining && s.now-b.cut < fastFor/2:
+		return fast(drainTick)
 	}
 	return steadyTick
 }
