@@ -18,6 +18,7 @@ type LinkState struct {
 	Delay     control.Delay `json:"delay"`
 	Shaper    float64       `json:"shaper"` // bytes/s wanted of the shaper; 0 for none
 	Moving    bool          `json:"moving"` // the limits are on their way to what the link bears
+	Drained   bool          `json:"-"`      // a queue went in this step because the limits were lowered
 	Transfers int           `json:"transfers"`
 	Limited   int           `json:"limited"`
 	Paused    int           `json:"paused"`

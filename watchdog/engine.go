@@ -1,6 +1,7 @@
 package watchdog
 
 import (
+	"slices"
 	"time"
 
 	"lifeline/watchdog/control"
@@ -53,6 +54,10 @@ type Engine struct {
 	found       []finding
 }
 
+// learnTick is the time between Snapshots until the RTTs of empty paths are known:
+// a night's transfers may begin seconds after the daemon.
+const learnTick = 250 * time.Millisecond
+
 // LearntKey names a remembered capacity: indices change over a reboot, names
 // seldom do.
 type LearntKey struct {
@@ -96,6 +101,9 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	d := Decision{
 		Desired: Desired{Limits: make(map[TransferID]Limit, len(s.Transfers)), Shapers: map[ShaperKey]float64{}},
 		Tick:    e.settings.IdleTick,
+	}
+	if slices.ContainsFunc(s.Paths, func(p Path) bool { return p.Learning }) {
+		d.Tick = min(d.Tick, learnTick)
 	}
 	e.forgetPins(s.Transfers)
 	links := newLinkIndex(s.Links)

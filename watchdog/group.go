@@ -241,7 +241,7 @@ func (j *judged) state() LinkState {
 		Link: j.key.Link, Name: j.link.Name, Direction: j.key.Direction,
 		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,
 		Capacity: cmp.Or(j.out.Capacity, j.in.Capacity, j.in.Learnt),
-		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper,
+		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper, Drained: j.out.Drained,
 		Transfers: len(j.transfers), Why: j.out.Why, Needless: j.needless,
 	}
 	if j.cut != nil {

@@ -69,7 +69,7 @@ func doubtful(link int, paths []Path, links linkIndex) bool {
 		if p.Link == 0 || links.physical(p.Link) != link || !p.Known || p.Silent > 0 {
 			continue
 		}
-		if p.Delay {
+		if p.Delay && !p.Unproven {
 			return false
 		}
 		doubt = doubt || p.Doubt

@@ -185,11 +185,13 @@ type Path struct {
 	Lag       time.Duration `json:"lag"`        // how old RTT is: half the span of its answers
 	Base      time.Duration `json:"base"`       // learnt while idle; 0 when unknown
 	Known     bool          `json:"known"`
-	Delay     bool          `json:"delay"`    // may be used for queueing delay (a gateway only once it was seen to queue)
-	Doubt     bool          `json:"doubt"`    // Base was first measured under load and may hold a queue: no delay is computed
-	Answered  bool          `json:"answered"` // ever, in this run
-	Silent    time.Duration `json:"silent"`   // since the last answer, while probes went unanswered; 0 when answering
-	Loss      float64       `json:"loss"`     // ratio 0..1 of the last window; NaN when nothing was sent
+	Delay     bool          `json:"delay"`              // may be used for queueing delay
+	Unproven  bool          `json:"unproven"`           // a gateway that was not yet seen to queue: its delay yields to any other's
+	Doubt     bool          `json:"doubt"`              // Base was first measured under load and may hold a queue: no delay is computed
+	Learning  bool          `json:"learning,omitempty"` // Base will be known after a few answers more while idle
+	Answered  bool          `json:"answered"`           // ever, in this run
+	Silent    time.Duration `json:"silent"`             // since the last answer, while probes went unanswered; 0 when answering
+	Loss      float64       `json:"loss"`               // ratio 0..1 of the last window; NaN when nothing was sent
 }
 
 // MarshalJSON writes an unknown loss as null: JSON has no NaN.

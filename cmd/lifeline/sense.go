@@ -113,18 +113,23 @@ func inUse(snap *watchdog.Snapshot, physical func(int) int) map[int]bool {
 }
 
 // doubt takes a gateway's word no longer for a queue that was found not to be
-// ours: many answer when they please.
+// ours, as many answer when they please, and all the more for one that went when
+// the limits were lowered.
 func (s *senses) doubt(snap *watchdog.Snapshot, last watchdog.Decision, physical func(int) int) {
-	now := map[int]bool{}
+	now, drained := map[int]bool{}, map[int]bool{}
 	for _, l := range last.Links {
-		if l.Phase == control.Backoff {
-			now[l.Link] = true
-		}
+		now[l.Link] = now[l.Link] || l.Phase == control.Backoff
+		drained[l.Link] = drained[l.Link] || l.Drained
 	}
 	for _, p := range snap.Paths {
-		link := physical(p.Link)
-		if p.Why == watchdog.TargetGateway && p.Delay && now[link] && !s.doubted[link] {
+		if p.Why != watchdog.TargetGateway || !p.Delay {
+			continue
+		}
+		switch link := physical(p.Link); {
+		case now[link] && !s.doubted[link]:
 			s.path.Doubt(p.Target)
+		case drained[link] && p.Unproven:
+			s.path.Confirm(p.Target)
 		}
 	}
 	s.doubted = now

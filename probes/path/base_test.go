@@ -94,20 +94,24 @@ func TestWorthOfGateway(t *testing.T) {
 			w.see(queue, idle)
 		}
 	}
+	firm := func(w *worth, now time.Duration) bool { return w.counts(true, now) && !w.unproven(true) }
 	t.Run("late under load only", func(t *testing.T) {
 		var w worth
 		see(&w, 100, 0, true)
 		see(&w, proofs-1, 20*ms, false)
-		if w.delays(true, 0) {
-			t.Error("proven too early")
+		if firm(&w, 0) || !w.counts(true, 0) {
+			t.Error("proven too early, or does not count until then")
 		}
 		see(&w, 1, 20*ms, false)
-		if !w.delays(true, 0) {
+		if !firm(&w, 0) {
 			t.Error("not proven")
 		}
 		w.doubt(time.Minute)
-		if w.delays(true, time.Minute) {
+		if w.counts(true, time.Minute) {
 			t.Error("counts although it is doubted")
+		}
+		if !w.counts(true, time.Minute+disbelief) || firm(&w, time.Minute+disbelief) {
+			t.Error("after the doubt it has to be proven again")
 		}
 	})
 	t.Run("late when it pleases", func(t *testing.T) {
@@ -115,8 +119,10 @@ func TestWorthOfGateway(t *testing.T) {
 		see(&w, 50, 0, true)
 		see(&w, 50, 20*ms, true)
 		see(&w, 100, 20*ms, false)
-		if w.delays(true, 0) {
-			t.Error("proven although it is late without load")
+		w.confirm()
+		w.confirm()
+		if w.counts(true, 0) || firm(&w, 0) {
+			t.Error("counts although it is late without load")
 		}
 	})
 	t.Run("proof is withdrawn", func(t *testing.T) {
@@ -124,8 +130,8 @@ func TestWorthOfGateway(t *testing.T) {
 		see(&w, 20, 0, true)
 		see(&w, proofs, 20*ms, false)
 		see(&w, 20, 20*ms, true)
-		if w.delays(true, 0) {
-			t.Error("still proven although it is late without load")
+		if w.counts(true, 0) {
+			t.Error("still counts although it is late without load")
 		}
 	})
 	t.Run("a single late answer", func(t *testing.T) {
@@ -134,17 +140,29 @@ func TestWorthOfGateway(t *testing.T) {
 			see(&w, proofs-1, 20*ms, false)
 			see(&w, 1, 0, false)
 		}
-		if w.delays(true, 0) {
+		if firm(&w, 0) {
 			t.Error("proven by outliers")
+		}
+	})
+	t.Run("its queue goes with the limits", func(t *testing.T) {
+		var w worth
+		see(&w, 2, 0, true)
+		w.confirm()
+		if firm(&w, 0) {
+			t.Error("proven by what may be chance")
+		}
+		w.confirm()
+		if !firm(&w, 0) {
+			t.Error("not proven")
 		}
 	})
 	t.Run("others need no proof, but may be doubted", func(t *testing.T) {
 		var w worth
-		if !w.delays(false, 0) {
+		if !w.counts(false, 0) || w.unproven(false) {
 			t.Error("does not count")
 		}
 		w.doubt(0)
-		if w.delays(false, time.Minute) || !w.delays(false, disbelief) {
+		if w.counts(false, time.Minute) || !w.counts(false, disbelief) {
 			t.Error("doubt does not last as long as it should")
 		}
 	})

@@ -149,19 +149,24 @@ func TestLinkDelay(t *testing.T) {
 		return watchdog.Path{Link: link, Base: base, RTT: rtt, Known: true, Delay: true, Answered: true}
 	}
 	with := func(p watchdog.Path, f func(*watchdog.Path)) watchdog.Path { f(&p); return p }
+	unproven := func(p watchdog.Path) watchdog.Path { p.Unproven = true; return p }
 	passive := Passive{Queue: 30 * ms, Base: ms, Known: true}
 	for name, c := range map[string]struct {
 		paths   []watchdog.Path
 		passive Passive
 		want    string
 	}{
-		"nothing":       {nil, Passive{}, "unknown"},
-		"the least":     {[]watchdog.Path{p(2, ms, 21*ms), p(2, 10*ms, 15*ms), p(3, ms, ms)}, passive, "5ms over 10ms"},
-		"below base":    {[]watchdog.Path{p(2, 10*ms, 9*ms)}, passive, "0s over 10ms"},
-		"passive":       {[]watchdog.Path{p(3, ms, ms)}, passive, "passive 30ms over 1ms"},
-		"not known":     {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Known = false })}, Passive{}, "unknown"},
-		"not for delay": {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Delay = false })}, Passive{}, "unknown"},
-		"silent":        {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Silent = 1 })}, Passive{}, "unknown"},
+		"nothing":                             {nil, Passive{}, "unknown"},
+		"the least":                           {[]watchdog.Path{p(2, ms, 21*ms), p(2, 10*ms, 15*ms), p(3, ms, ms)}, passive, "5ms over 10ms"},
+		"below base":                          {[]watchdog.Path{p(2, 10*ms, 9*ms)}, passive, "0s over 10ms"},
+		"passive":                             {[]watchdog.Path{p(3, ms, ms)}, passive, "passive 30ms over 1ms"},
+		"not known":                           {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Known = false })}, Passive{}, "unknown"},
+		"not for delay":                       {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Delay = false })}, Passive{}, "unknown"},
+		"a gateway alone, at night":           {[]watchdog.Path{unproven(p(2, ms, 4*ms))}, Passive{}, "3ms over 1ms"},
+		"an unproven gateway yields":          {[]watchdog.Path{unproven(p(2, ms, ms)), p(2, ms, 31*ms)}, Passive{}, "30ms over 1ms"},
+		"it may be on this side of the queue": {[]watchdog.Path{unproven(p(2, ms, ms))}, passive, "passive 30ms over 1ms"},
+		"it shows about as much":              {[]watchdog.Path{unproven(p(2, ms, 21*ms))}, passive, "20ms over 1ms"},
+		"silent":                              {[]watchdog.Path{with(p(2, ms, ms), func(p *watchdog.Path) { p.Silent = 1 })}, Passive{}, "unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := LinkDelay(only(2), c.paths, c.passive)

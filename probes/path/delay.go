@@ -1,6 +1,8 @@
 package path
 
 import (
+	"time"
+
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
 )
@@ -11,11 +13,30 @@ type Over func(link int) bool
 
 // LinkDelay is the queueing delay of a link: the least that its targets show,
 // because what only one of them sees is on that one's way and not on ours.
-// Without such a target it is the passive evidence, and without that unknown.
+// A gateway that was not yet seen to queue serves where there is no other: it may
+// be on this side of the queue, so that the passive evidence counts where that
+// shows more. Without a target it is the passive evidence, and without that unknown.
 func LinkDelay(over Over, paths []watchdog.Path, passive Passive) control.Delay {
-	var d control.Delay
+	d := leastDelay(over, paths, func(p watchdog.Path) bool { return !p.Unproven })
+	if !d.Known {
+		d = leastDelay(over, paths, func(p watchdog.Path) bool { return p.Unproven })
+		if passive.Known && (!d.Known || passive.Queue > d.Queue+passiveMore) {
+			d = control.Delay{Queue: passive.Queue, Base: passive.Base, Known: true, Passive: true}
+		}
+	}
+	d.Hint, d.HintKnown = passive.Young, passive.YoungKnown
+	return d
+}
+
+// passiveMore is by how much the passive evidence must exceed what a gateway shows
+// that may be on this side of the queue: the transfers' own RTT also knows delayed
+// acknowledgements, and falls late.
+const passiveMore = 20 * time.Millisecond
+
+// leastDelay is the least that the link's targets of a kind show.
+func leastDelay(over Over, paths []watchdog.Path, kind func(watchdog.Path) bool) (d control.Delay) {
 	for _, p := range paths {
-		if p.Link == 0 || !over(p.Link) || !p.Known || !p.Delay || p.Silent > 0 {
+		if p.Link == 0 || !over(p.Link) || !p.Known || !p.Delay || p.Silent > 0 || !kind(p) {
 			continue
 		}
 		if !d.Known || p.Queue() < d.Queue {
@@ -24,10 +45,6 @@ func LinkDelay(over Over, paths []watchdog.Path, passive Passive) control.Delay 
 				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0, RecentLag: p.RecentLag,
 			}
 		}
-	}
-	d.Hint, d.HintKnown = passive.Young, passive.YoungKnown
-	if !d.Known && passive.Known {
-		d.Queue, d.Base, d.Known, d.Passive = passive.Queue, passive.Base, true, true
 	}
 	return d
 }

@@ -155,8 +155,21 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeErro
 	return paths, p.errors()
 }
 
+// Confirm says that the queue which target showed went when the transfers' limits
+// were lowered.
+func (p *Probe) Confirm(target netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.targets {
+		if t.addr == target {
+			t.worth.confirm()
+		}
+	}
+}
+
 // primaries picks for each link the target that is followed most closely: the
-// first that answers and whose delay counts, else the first that answers.
+// first that answers and whose delay counts without yielding to another's, else
+// the first whose delay counts, else the first that answers.
 func (p *Probe) primaries(now time.Duration) map[int]*target {
 	best := make(map[int]*target, mostFast)
 	for _, t := range p.targets {
@@ -164,7 +177,7 @@ func (p *Probe) primaries(now time.Duration) map[int]*target {
 			continue
 		}
 		old, ok := best[t.link]
-		if !ok && len(best) < mostFast || ok && !old.counts(now) && t.counts(now) {
+		if !ok && len(best) < mostFast || ok && t.rank(now) > old.rank(now) {
 			best[t.link] = t
 		}
 	}

@@ -38,8 +38,8 @@ func TestIdleLearnsTheBase(t *testing.T) {
 		if !p.Known || !p.Delay || p.RTT != 20*ms || p.Base != 20*ms || p.Link != 2 || p.Loss != 0 || p.Silent != 0 || p.Why != watchdog.TargetConfigured {
 			t.Errorf("admin after 30 s: %+v", p)
 		}
-		if g := s.one(t, gw); !g.Known || g.Delay {
-			t.Errorf("a gateway gives delay before it was seen to queue: %+v", g)
+		if g := s.one(t, gw); !g.Known || !g.Delay || !g.Unproven {
+			t.Errorf("a gateway before it was seen to queue: %+v", g)
 		}
 	})
 }
@@ -182,11 +182,14 @@ func TestGatewayCountsOnceItQueues(t *testing.T) {
 		s.net.set(gw, 1*ms)
 		s.SetIdle(2)
 		s.tick(time.Second, 30*time.Second)
+		if p := s.one(t, gw); !p.Delay || !p.Unproven {
+			t.Errorf("gateway before any load: %+v", p)
+		}
 		s.SetIdle()
 		s.SetMode(Fast)
 		s.net.set(gw, 40*ms)
 		s.tick(100*ms, 2*time.Second)
-		if p := s.one(t, gw); !p.Delay || p.Queue() < 30*ms {
+		if p := s.one(t, gw); !p.Delay || p.Unproven || p.Queue() < 30*ms {
 			t.Errorf("gateway that queues under load: %+v", p)
 		}
 		s.Doubt(gw)

@@ -16,8 +16,10 @@ const (
 	secondEvery = time.Second // targets that only confirm, while transfers run
 	idleEvery   = 2 * time.Second
 	idleSecond  = 10 * time.Second
-	doubtEvery  = time.Second // targets that are new, late or silent
-	doubtFor    = time.Minute // of silence
+	learnEvery  = 250 * time.Millisecond // while idle and the base is not known yet
+	learnTries  = 3 * idleAnswers        // for so many requests; what other traffic hides is waited for
+	doubtEvery  = time.Second            // targets that are new, late or silent
+	doubtFor    = time.Minute            // of silence
 	firstTries  = 10
 	deafEvery   = time.Minute // targets that never answered
 	leastWait   = time.Second // for an answer to a single request
@@ -33,6 +35,7 @@ type situation struct {
 	calm    bool // neither was for long
 	heard   bool // it answered before
 	tries   int  // requests so far
+	learns  bool // the RTT of its empty path is not known yet
 	silence time.Duration
 	slowest time.Duration // of the last answers
 }
@@ -53,6 +56,8 @@ func (s situation) pace() pace {
 		return single(doubtEvery)
 	case !s.heard:
 		return single(deafEvery)
+	case !s.fast && s.learns && s.tries < learnTries && s.silence == 0:
+		return single(learnEvery)
 	case s.silence > doubtFor:
 		return single(idleSecond)
 	case s.silence > 0:

@@ -74,6 +74,7 @@ func (t *target) sprint(now time.Duration, transfersBegin bool) {
 func (t *target) situation(now time.Duration, fast, confirm bool) situation {
 	return situation{
 		fast: fast, primary: t.primary, high: t.high || confirm, heard: t.history.heard, tries: t.tries,
+		learns:  !t.base.trusted(),
 		sprint:  t.sprinted && now-t.sprintAt < sprintFor,
 		calm:    now-t.stirred >= calmAfter,
 		silence: t.history.silence(now),
@@ -100,7 +101,7 @@ func (t *target) answered(id requestID, idle bool, now time.Duration) (time.Dura
 		return 0, false
 	}
 	t.base.learn(rtt, idle, now)
-	if t.why == watchdog.TargetGateway && t.base.trusted() {
+	if t.gateway() && t.base.trusted() {
 		t.worth.see(rtt-t.base.rtt, idle)
 	}
 	return rtt, true
@@ -132,7 +133,23 @@ func (t *target) recall(m BaseMemory) {
 
 // counts tells whether the delay of its answers may be a queue of ours.
 func (t *target) counts(now time.Duration) bool {
-	return t.base.trusted() && t.worth.delays(t.why == watchdog.TargetGateway, now)
+	return t.base.trusted() && t.worth.counts(t.gateway(), now)
+}
+
+func (t *target) gateway() bool { return t.why == watchdog.TargetGateway }
+
+// firm tells whether it counts without yielding to another.
+func (t *target) firm(now time.Duration) bool { return t.counts(now) && !t.worth.unproven(t.gateway()) }
+
+// rank orders targets by what their delay is worth.
+func (t *target) rank(now time.Duration) int {
+	switch {
+	case t.firm(now):
+		return 2
+	case t.counts(now):
+		return 1
+	}
+	return 0
 }
 
 // path is the target as the core sees it. Only what was asked after from
@@ -142,8 +159,9 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 	h := &t.history
 	p := watchdog.Path{
 		Target: t.addr, Why: t.why, Link: t.link,
-		Base: t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
-		Delay: t.counts(now), Doubt: t.base.rtt > 0 && t.base.suspect,
+		Learning: t.history.heard && !t.base.trusted() && t.tries < learnTries,
+		Base:     t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
+		Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Doubt: t.base.rtt > 0 && t.base.suspect,
 	}
 	rtt, ok := h.rtt(now, from)
 	if !ok {

@@ -7,6 +7,8 @@ const (
 	proofs       = 5                    // answers under load in a row that show a queue
 	strongProofs = 10                   // the same, when the idle path is not known yet
 	idleTrials   = 10                   // idle answers that tell how steady a gateway is
+	drains       = 2                    // the same by queues that went when the limits were lowered
+	fewIdleLate  = 2                    // late idle answers that may be chance
 	unsteady     = 0.2                  // ratio of idle answers with delay above which nothing is proven
 	steady       = 0.05                 // and below which it can be
 	trialsKept   = 1000
@@ -14,9 +16,12 @@ const (
 )
 
 // worth finds out whether a gateway's answers show queueing: they are late
-// under load, and not without. Many gateways answer when they please.
+// under load, and not without. Many gateways answer when they please, so one that
+// was not seen to queue yet gives way to any target that needs no proof. Alone, it
+// is believed until something speaks against it: at night it is all there is.
 type worth struct {
 	proven    bool
+	drained   int     // times that its delay went when the limits were lowered
 	inARow    int     // late answers under load
 	idle      float64 // idle answers
 	idleLate  float64 // of which late
@@ -63,14 +68,26 @@ func (w *worth) seeIdle(late bool) {
 
 // doubt marks a target whose queue did not follow our transfers.
 func (w *worth) doubt(now time.Duration) {
-	w.doubted, w.doubtedAt, w.proven, w.inARow = true, now, false, 0
+	w.doubted, w.doubtedAt, w.proven, w.inARow, w.drained = true, now, false, 0, 0
 }
 
-// delays tells whether the target's delay may count now. Only a gateway needs
-// proof.
-func (w *worth) delays(gateway bool, now time.Duration) bool {
+// confirm marks a target whose delay went when the transfers' limits were
+// lowered: its way shares their bottleneck. Once may be chance.
+func (w *worth) confirm() {
+	w.drained++
+	if w.drained >= drains && w.idleLate <= max(1, steady*w.idle) {
+		w.proven = true
+	}
+}
+
+// counts tells whether the target's delay may be used now: nothing speaks against it.
+func (w *worth) counts(gateway bool, now time.Duration) bool {
 	if w.doubted && now-w.doubtedAt < disbelief {
 		return false
 	}
-	return w.proven || !gateway
+	return !gateway || w.proven || w.idleLate < fewIdleLate || w.idleLate <= unsteady*w.idle
 }
+
+// unproven tells whether the target's delay yields to any other's. Only a gateway
+// needs proof.
+func (w *worth) unproven(gateway bool) bool { return gateway && !w.proven }

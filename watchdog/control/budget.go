@@ -25,6 +25,7 @@ type budget struct {
 	cut      float64 // when that was
 	depth    float64 // of top: the rate while draining
 	before   float64 // s of queue when draining was last checked
+	shown    float64 // s of queue that the last cut was for
 	checked  float64 // when that was
 	patience float64 // until when the queue may still grow
 	entered  float64 // when the last drain ended
@@ -85,7 +86,7 @@ func (c *Controller) steer(in *Input, s *signal) {
 	if s.busy {
 		c.budget.quiet = s.now
 	}
-	if !c.carries(in, s) && c.mode != lifted {
+	if !c.carries(in, s) && c.mode != unsighted {
 		s.queue, s.fresh = 0, 0
 	}
 	switch {

@@ -116,8 +116,8 @@ const (
 	Engaged               // limits are held at what the link bears
 	Fewer                 // limits are at their floor, some transfers are paused
 	PauseAll              // management is unreachable: everything that may be is paused
-	Backoff               // the queue is not ours: lifted, and trying again later
-	Blind                 // no delay, no capacity: nothing to steer by
+	Backoff               // the queue is not ours: let go, and trying again later
+	Blind                 // no delay, no capacity: limits follow what passes
 )
 
 var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind"}
@@ -138,6 +138,7 @@ type Output struct {
 	Shaper    float64       // bytes/s of the shaper, for the transfers alone; 0 for none
 	Capacity  float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
 	AtFloor   bool          // every flow is at its floor and the delay still stands
+	Drained   bool          // a queue went now because the limits were lowered: who showed it shares our bottleneck
 	NotOurs   bool          // the causality test said that the queue is not ours
 	Saturated bool          // the link is saturated: by delay or by utilisation
 	Moving    bool          // the limits are on their way to what the link bears: watch the delay closely

@@ -6,11 +6,11 @@ import "time"
 type mode uint8
 
 const (
-	idle     mode = iota // no transfers
-	ramping              // the budget grows until the link answers
-	draining             // below capacity until the queue is gone
-	cruising             // around what the link bears
-	lifted               // no limits: there is nothing to steer by
+	idle      mode = iota // no transfers
+	ramping               // the budget grows until the link answers
+	draining              // below capacity until the queue is gone
+	cruising              // around what the link bears
+	unsighted             // neither delay nor capacity is known: by what passes
 )
 
 // Controller steers one direction of one link. It keeps what it learnt between
@@ -39,9 +39,11 @@ type Controller struct {
 	shaper shaper
 	load   load
 	cause  cause
+	unseen unseen
 	crisis crisis
 	roster roster
 	left   []int64 // scratch
+	gone   bool    // a queue has gone in this step because the limits were lowered
 	whole  bool    // all transfers were measured by this step
 	newest float64 // s, when the newest transfer was first seen
 	excuse float64 // s, when new transfers last began to excuse a queue
@@ -109,6 +111,7 @@ func (c *Controller) Step(in Input) Output {
 // advance moves the clock and says whether the time since the last step means nothing.
 func (c *Controller) advance(in *Input) (gap bool) {
 	c.steps++
+	c.gone = false
 	elapsed := in.Now - c.last
 	gap = in.Gap || c.begun && (elapsed < 0 || elapsed > 30*time.Second)
 	c.dt = clamp(seconds(elapsed), 0, 1)
@@ -185,16 +188,19 @@ func (c *Controller) decide(in *Input, s *signal) {
 		c.rest(s)
 		return
 	case c.blind(in, s):
-		c.mode = lifted
+		if c.mode == idle {
+			c.begin(in, s)
+		}
 		c.shaper = shaper{}
+		c.grope(in, s)
 		c.crisis.judge(c, in, s)
 		c.roster.staff(c, in, s)
 		return
 	case c.mode == idle:
 		c.begin(in, s)
 	}
-	if c.mode == lifted {
-		c.begin(in, s)
+	if c.mode == unsighted {
+		c.sight(in, s)
 	}
 	c.cause.judge(c, in, s)
 	c.handover(in, s)

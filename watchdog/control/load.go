@@ -45,7 +45,7 @@ func (l *load) watch(in *Input, s *signal, best, engage float64) {
 func (c *Controller) settle(s *signal) {
 	l := &c.load
 	switch {
-	case c.mode == idle || c.mode == lifted:
+	case c.mode == idle || c.mode == unsighted:
 		l.engaged = false
 	case l.saturated || c.mode == draining:
 		l.engaged = true

@@ -9,12 +9,13 @@ func (c *Controller) output(in *Input, s *signal) Output {
 		Capacity:  c.remember(in),
 		Saturated: c.load.saturated,
 		NotOurs:   c.cause.foreign,
+		Drained:   c.gone,
 		Phase:     c.phase(in, s),
 		Moving:    c.moving(in, s),
 		Tick:      c.tick(in, s),
 	}
 	out.Rest = c.rests(in, &out, s)
-	limiting := c.mode != idle && c.mode != lifted
+	limiting := c.mode != idle
 	if limiting {
 		c.divide(s)
 		out.AtFloor = c.atFloor() && s.sees && s.queue > c.target
@@ -22,7 +23,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 			out.Shaper = max(c.budget.rate, leastRate)
 		}
 		out.Birth = c.birth(c.budget.rate / float64(s.reachable+1))
-	} else if c.mode == idle && !c.set.Off && (s.sees || c.trusted(in)) {
+	} else if !c.set.Off {
 		out.Birth = c.birth(c.first(in, s))
 	}
 	if len(in.Flows) > 0 {
@@ -118,7 +119,7 @@ func (c *Controller) phase(in *Input, s *signal) Phase {
 		return Free
 	case c.cause.foreign:
 		return Backoff
-	case c.mode == lifted:
+	case c.mode == unsighted:
 		return Blind
 	case c.crisis.allowed < everyone:
 		return Fewer
@@ -138,7 +139,9 @@ func (c *Controller) moving(in *Input, s *signal) bool {
 		return true
 	case cruising:
 		return c.shaper.wanted && !c.shaper.stands || (c.climbs(in) || c.growth() > closeGrowth) && s.busy
-	case idle, lifted:
+	case unsighted:
+		return s.busy
+	case idle:
 	}
 	return false
 }
@@ -202,7 +205,7 @@ func (c *Controller) why(out *Output, s *signal) string {
 	case Backoff:
 		return "the delay stayed when the transfers gave way"
 	case Blind:
-		return "neither delay nor capacity is known"
+		return "neither delay nor capacity is known: limits follow what passes"
 	case Engaged:
 		switch {
 		case c.mode == draining:

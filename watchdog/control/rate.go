@@ -115,6 +115,7 @@ func (c *Controller) sink(s *signal, depth float64) {
 	b.rate = depth * max(b.top, b.rate)
 	b.age, b.again, b.trigger = 0, 0, 0
 	b.cut, b.depth, b.before = s.now, depth, s.fresh
+	b.shown = max(0, s.recent-c.delay.offset(c.delay.noiseRecent)) // s.fresh may be what no probe has met
 	b.checked, b.patience = s.now, s.now+1.2*s.loop
 	c.mode = draining
 }
@@ -215,6 +216,7 @@ func (c *Controller) drain(in *Input, s *signal) {
 		c.mode = cruising
 		b.entered, b.settled = s.now, s.now+s.loop
 		if c.conclude(s) {
+			c.gone = s.sees && !s.passive && b.shown > c.target/2
 			b.rate = max(c.tuning().head*b.top, c.least(in))
 		}
 	case s.fresh > b.before && s.now < b.patience: // the old rate still shows

@@ -66,7 +66,7 @@ func (c *Controller) permitsShaper(in *Input, s *signal) bool {
 	if c.set.Direction == Rx && !c.set.ShaperOnly && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
 		return false
 	}
-	return in.Shaper && !c.set.NoShaper && c.mode != lifted && !s.passive &&
+	return in.Shaper && !c.set.NoShaper && c.mode != unsighted && !s.passive &&
 		(s.sees || c.shaper.stands) && c.best(in) < shaperMost*slack
 }
 

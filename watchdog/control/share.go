@@ -128,6 +128,8 @@ func (c *Controller) follow(s *signal, m *member) {
 	rate := m.flow.Rate * wire
 	switch {
 	case c.mode == draining: // says nothing
+	case c.mode == unsighted: // what makes it slow may be a queue that nobody sees
+		st.demand = 0
 	case st.share == 0 || s.now-st.grown < 2:
 		st.demand = 0
 	case rate < 0.7*st.share:

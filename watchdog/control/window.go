@@ -7,6 +7,9 @@ import "math"
 // of rest and no sawtooth.
 func (c *Controller) cruiseWindow(in *Input, s *signal) {
 	b := &c.budget
+	if b.shown > c.target && s.now >= b.settled && s.sees && !s.passive && s.queue < b.shown/2 {
+		c.gone, b.shown = true, 0
+	}
 	if s.fresh > 0 || !s.busy || c.cap.full && b.rate > 0.9*(c.best(in)-s.others) {
 		b.empty = s.now
 	}
@@ -37,6 +40,7 @@ func (c *Controller) windowGain(in *Input, s *signal) float64 {
 // Offered windows are never withdrawn, so it waits until the old ones are used.
 func (c *Controller) cutWindow(in *Input, s *signal) {
 	b := &c.budget
+	b.shown = max(b.shown, s.fresh)
 	path := s.rtt + c.delay.foreign
 	ratio := clamp((path+0.5*c.target)/(path+s.fresh), 0.5, 0.97)
 	b.rate = max(b.rate*ratio, c.least(in))
@@ -71,7 +75,7 @@ func (c *Controller) floorShare(f *Flow) float64 {
 
 // atFloor says that no transfer can be limited further.
 func (c *Controller) atFloor() bool {
-	if c.shaper.stands || c.mode == idle || c.mode == lifted {
+	if c.shaper.stands || c.mode == idle || c.mode == unsighted {
 		return false
 	}
 	n := 0
