@@ -1,6 +1,7 @@
 // Command benchlab runs the incident in the lab with and without Lifeline, in
 // every combination that docs/benchmarks.md shows, and writes its section there. It
-// needs root, rsync and sshd, and about a quarter of an hour of a quiet machine.
+// needs root, rsync and sshd, a quiet machine, and about a quarter of an hour with an
+// administrator and three quarters with nobody logged in.
 package main
 
 import (
@@ -20,17 +21,59 @@ import (
 )
 
 func main() {
-	binary := flag.String("binary", "bin/lifeline", "the daemon to measure")
-	out := flag.String("out", "docs/benchmarks.md", "the page to write")
-	measure := flag.Duration("measure", 8*time.Second, "length of each measurement")
-	only := flag.String("only", "", "run only the cases whose name contains this")
+	o := options{}
+	var onlyDay, onlyNight bool
+	flag.StringVar(&o.binary, "binary", "bin/lifeline", "the daemon to measure")
+	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the page to write; with '' none is, and no night is run without Lifeline")
+	flag.StringVar(&o.only, "only", "", "run only the case of this name, or else those whose name contains it")
+	flag.DurationVar(&o.measure, "measure", 8*time.Second, "length of each measurement by day")
+	flag.BoolVar(&onlyDay, "day", false, "run only the cases with an administrator who is logged in")
+	flag.BoolVar(&onlyNight, "night", false, "run only those with nobody logged in")
+	flag.IntVar(&o.nightRuns, "night-runs", 3, "runs of each night with Lifeline")
+	flag.DurationVar(&o.nightLength, "night-length", time.Minute, "length of a night, from the transfers' start")
+	flag.StringVar(&o.trace, "trace", "", "directory for the course of each bad night; asking the daemon for it costs it a turn 5 times a second")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	if err := run(ctx, *binary, *out, *only, *measure); err != nil {
+	if err := o.run(ctx, !onlyNight, !onlyDay); err != nil {
 		fmt.Fprintln(os.Stderr, "benchlab:", err)
 		os.Exit(1)
 	}
+}
+
+// options are the command line's.
+type options struct {
+	binary, out, only, trace string
+	measure, nightLength     time.Duration
+	nightRuns                int
+}
+
+// run measures what was asked for and writes it.
+func (o options) run(ctx context.Context, day, night bool) error {
+	if day {
+		rows, err := o.days(ctx)
+		if err != nil {
+			return err
+		}
+		if err := o.write("lab", "make bench-lab ARGS=-day", body(rows, o.measure)); err != nil {
+			return err
+		}
+	}
+	if night {
+		rows, err := o.nights(ctx)
+		if err != nil {
+			return err
+		}
+		return o.write("lab-night", "make bench-lab ARGS=-night", nightBody(rows, o.nightRuns, o.nightLength))
+	}
+	return nil
+}
+
+func (o options) write(name, command, body string) error {
+	if o.out == "" {
+		return nil
+	}
+	return section.Write(o.out, section.Section{Name: name, Command: command, Body: body})
 }
 
 // way is how the link is kept, or not.
@@ -60,33 +103,33 @@ type row struct {
 	err     error
 }
 
-func run(ctx context.Context, binary, out, only string, measure time.Duration) error {
-	var rows []row
+// days runs the cases with an administrator.
+func (o options) days(ctx context.Context) (rows []row, err error) {
 	for _, set := range settings() {
 		for _, w := range ways {
 			name := fmt.Sprintf("%s %s %s %d", set.cc, set.ts.Dir, set.ts.Via, set.ts.N)
-			if !strings.Contains(name+" "+w.name, only) {
+			if !strings.Contains(name+" "+w.name, o.only) {
 				continue
 			}
 			c := scenario.Case{
 				Lab:       lab.Options{CC: set.cc, FileSize: 128 << 20},
-				Transfers: set.ts, Settle: 3 * time.Second, Measure: measure,
+				Transfers: set.ts, Settle: 3 * time.Second, Measure: o.measure,
 			}
 			if w.bwlimit {
 				c.Bwlimit = bwlimitFor8
 			}
 			if w.daemon {
-				c.Daemon = &scenario.Daemon{Binary: binary, Config: modes(w.mechanism)}
+				c.Daemon = &scenario.Daemon{Binary: o.binary, Config: modes(w.mechanism)}
 			}
 			r, err := scenario.Run(ctx, c)
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return nil, ctx.Err()
 			}
 			rows = append(rows, row{name, w.name, r, err})
 			fmt.Println(rows[len(rows)-1])
 		}
 	}
-	return section.Write(out, section.Section{Name: "lab", Command: "make bench-lab", Body: body(rows, measure)})
+	return rows, nil
 }
 
 // setting is one combination of the incident.
@@ -147,8 +190,8 @@ const head = `- It takes about a quarter of an hour and needs root.
   after the start. The peak is the longest RTT from the start to the end. Calm is
   the time from the start until the median of every following 500 ms is below
   10 ms. CPU is of one core, daemon and guard together, as is memory (RSS).
-- push: the server receives; pull: the server sends. Goodput is TCP payload at the
-  client's link. bwlimit is rsync's own ` + "`--bwlimit=%d`" + `, right for 8 transfers.
+- push: the server receives; pull: the server sends. Goodput is TCP payload that
+  arrives at the receiver's link. bwlimit is rsync's own ` + "`--bwlimit=%d`" + `, right for 8 transfers.
 
 | case | way | RTT p50 ms | p99 ms | loss %% | Mbit/s | peak ms | calm after s | CPU %% | MB |
 |---|---|---|---|---|---|---|---|---|---|

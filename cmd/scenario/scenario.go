@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeline/watchdog/lab"
+	"lifeline/watchdog/web"
 )
 
 // Case is one run.
@@ -20,6 +21,13 @@ type Case struct {
 	Daemon    *Daemon       // nil: without Lifeline
 	Settle    time.Duration // from the transfers' start to the measurement
 	Measure   time.Duration // length of the measurement
+	// NobodyLoggedIn leaves out the administrator's session. The lab should have
+	// a gateway then, as the daemon has no other target. He pings all the same.
+	NobodyLoggedIn bool
+	// Ask is called about five times a second while the transfers run with what
+	// the daemon says of itself, which costs the daemon as much as a turn; with nil
+	// nobody asks.
+	Ask func(at time.Duration, st web.Status)
 	// Live is called about five times a second while the transfers run.
 	Live func(Moment)
 }
@@ -36,18 +44,47 @@ type Moment struct {
 type Result struct {
 	P50, P99 time.Duration // of RTT during the measurement
 	Loss     float64       // ratio 0..1 during the measurement
-	Goodput  float64       // bits/s at the client's link during the measurement
+	Goodput  float64       // bits/s of TCP payload at the receiver's link during the measurement
+	Lowest   float64       // bits/s, likewise, of the worst LowestWindow within the measurement; 0 if that is shorter
 	Peak     time.Duration // longest RTT from the transfers' start to the end
 	Calm     time.Duration // until the median of every following 500 ms window is below 10 ms
 	Calmed   bool          // Calm was reached
 	Usage    Usage         // of the daemon and its guard; zero without them
+	ForGood
+	RTT    lab.Series // from the transfers' start, At too
+	Status web.Status // of the daemon at the end; zero without one
+	Log    string     // of the daemon
 }
+
+// ForGood is what single requests from the transfers' start to the end say: each
+// that took GoodBelow or longer, or was lost, counts.
+type ForGood struct {
+	After    time.Duration // the sending of the first request since which all were below
+	Reached  bool          // the last request of the run was below
+	Relapses int           // requests after Grace that were not below
+	Last     time.Duration // the sending of the last one that was not below; 0 without any
+	Lost     int           // requests, from the start
+}
+
+// LowestWindow is the span of Result.Lowest.
+const LowestWindow = 5 * time.Second
 
 // CalmBelow is the RTT that counts as calm.
 const CalmBelow = 10 * time.Millisecond
 
+// GoodBelow is what no request may take once a link is held for good, and Grace the
+// time from the transfers' start in which one may.
+const (
+	GoodBelow = 20 * time.Millisecond
+	Grace     = time.Second
+)
+
 // ease is the time before the transfers start: the daemon learns the base RTT.
 const ease = 3 * time.Second
+
+// lead is the time from the daemon's start to that of the transfers where nobody
+// is logged in.
+const lead = 4 * time.Second
 
 // Run runs one case in a lab of its own.
 func Run(ctx context.Context, c Case) (r Result, err error) {
@@ -63,11 +100,14 @@ func Run(ctx context.Context, c Case) (r Result, err error) {
 	if _, err := l.SourceDir(); err != nil {
 		return r, err
 	}
-	admin, err := l.AdminSession(ctx)
-	if err != nil {
-		return r, fmt.Errorf("administrator's session: %w", err)
+	if !c.NobodyLoggedIn {
+		admin, err := l.AdminSession(ctx)
+		if err != nil {
+			return r, fmt.Errorf("administrator's session: %w", err)
+		}
+		defer admin.Close()
 	}
-	defer admin.Close()
+	begin := time.Now()
 	var d *Running
 	if c.Daemon != nil {
 		if d, err = c.Daemon.Start(ctx, l); err != nil {
@@ -75,16 +115,20 @@ func Run(ctx context.Context, c Case) (r Result, err error) {
 		}
 		defer d.Stop()
 	}
-	return c.measure(ctx, l, d)
+	wait := ease
+	if c.NobodyLoggedIn {
+		wait = time.Until(begin.Add(lead))
+	}
+	return c.measure(ctx, l, d, wait)
 }
 
-// measure starts the transfers and watches.
-func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running) (r Result, err error) {
+// measure starts the transfers after a wait and watches.
+func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running, wait time.Duration) (r Result, err error) {
 	ping, err := l.Ping(ctx, lab.Ping{})
 	if err != nil {
 		return r, err
 	}
-	if err := sleep(ctx, ease); err != nil {
+	if err := sleep(ctx, wait); err != nil {
 		return r, err
 	}
 	ts := c.Transfers
@@ -97,14 +141,11 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running) (r Result, er
 		return r, err
 	}
 	defer batch.Stop()
-	w := watch{Case: c, lab: l, ping: ping, started: started}
+	w := watch{Case: c, lab: l, daemon: d, ping: ping, started: started}
 	if err := w.until(ctx, c.Settle); err != nil {
 		return r, err
 	}
-	a, err := l.Cli.Counters("eth0")
-	if err != nil {
-		return r, err
-	}
+	w.arrived = w.arrived[max(0, len(w.arrived)-1):] // the measurement begins with the last look
 	ps, err := d.processes()
 	if err != nil {
 		return r, err
@@ -118,25 +159,36 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running) (r Result, er
 		return r, err
 	}
 	to := time.Since(started)
-	b, err := l.Cli.Counters("eth0")
-	if err != nil {
-		return r, err
-	}
 	after, err := ps.usage()
 	if err != nil {
 		return r, err
 	}
-	for _, t := range batch {
+	if err := unfinished(batch); err != nil {
+		return r, err
+	}
+	st, err := w.ask(ctx)
+	if err != nil {
+		return r, err
+	}
+	r = summarise(ping.Stop(), started.Sub(ping.Begin()), from, to)
+	r.Goodput, r.Lowest = mean(w.arrived), lowest(w.arrived, LowestWindow)
+	r.Usage, r.Status = after.since(before), st
+	if d != nil {
+		r.Log = d.Log()
+	}
+	return r, nil
+}
+
+// unfinished fails if a transfer has ended.
+func unfinished(b lab.Batch) error {
+	for _, t := range b {
 		select {
 		case <-t.Done():
-			return r, fmt.Errorf("a transfer ended during the measurement: %s", t.Stderr())
+			return fmt.Errorf("a transfer ended during the measurement: %s", t.Stderr())
 		default:
 		}
 	}
-	r = summarise(ping.Stop(), started.Sub(ping.Begin()), from, to)
-	r.Goodput = lab.GoodputBetween(a, b).Of(c.Transfers.Dir)
-	r.Usage = after.since(before)
-	return r, nil
+	return nil
 }
 
 // summarise reads the figures off the series; start is when the transfers
@@ -145,48 +197,96 @@ func summarise(s lab.Series, start, from, to time.Duration) Result {
 	m := s.Between(start+from, start+to)
 	r := Result{P50: m.Percentile(50), P99: m.Percentile(99), Loss: m.Loss(), Peak: s.Between(start, start+to).Max()}
 	r.Calm, r.Calmed = s.Between(0, start+to).TimeToCalm(start, CalmBelow)
+	r.RTT = s.Between(start, start+to)
+	for i := range r.RTT {
+		r.RTT[i].At -= start
+	}
+	r.ForGood = forGood(r.RTT)
 	return r
 }
 
-// watch shows the run to a spectator.
+// forGood judges the requests since the transfers' start.
+func forGood(s lab.Series) (f ForGood) {
+	f.After, f.Reached = s.CalmForGood(0, GoodBelow)
+	f.Relapses = len(s.Above(Grace, GoodBelow))
+	if above := s.Above(0, GoodBelow); len(above) > 0 {
+		f.Last = above[len(above)-1].At
+	}
+	for _, v := range s {
+		if v.Lost {
+			f.Lost++
+		}
+	}
+	return f
+}
+
+// watch looks at a run, and shows it to a spectator.
 type watch struct {
 	Case
 	lab     *lab.Lab
+	daemon  *Running // may be nil
 	ping    *lab.Pinger
 	started time.Time
-	last    lab.Counters
+	arrived []arrival
+	last    lab.Received // of the look before
 }
 
-const liveEvery = 200 * time.Millisecond
+const lookEvery = 200 * time.Millisecond
 
-// until watches until that long after the transfers' start.
+// until watches until that long after the transfers' start, and looks last then.
 func (w *watch) until(ctx context.Context, at time.Duration) error {
 	for {
 		left := at - time.Since(w.started)
 		if left <= 0 {
 			return nil
 		}
-		if err := sleep(ctx, min(left, liveEvery)); err != nil {
+		step := lookEvery
+		if left < lookEvery*3/2 {
+			step = left // nor is a moment so short that one burst is its rate
+		}
+		if err := sleep(ctx, step); err != nil {
 			return err
 		}
-		if w.Live != nil {
-			if err := w.show(); err != nil {
+		if err := w.look(); err != nil {
+			return err
+		}
+		if w.Ask != nil && w.daemon != nil {
+			st, err := w.ask(ctx)
+			if err != nil {
 				return err
 			}
+			w.Ask(time.Since(w.started), st)
 		}
 	}
 }
 
-func (w *watch) show() error {
-	now, err := w.lab.Cli.Counters("eth0")
+// ask returns the daemon's status; zero without one.
+func (w *watch) ask(ctx context.Context) (web.Status, error) {
+	if w.daemon == nil {
+		return web.Status{}, nil
+	}
+	return w.daemon.Status(ctx)
+}
+
+// look takes down what has arrived, and shows the moment.
+func (w *watch) look() error {
+	now, err := w.lab.Received()
 	if err != nil {
 		return err
 	}
 	m := Moment{At: time.Since(w.started), RTT: lab.Never}
-	if !w.last.At.IsZero() {
+	if w.last != (lab.Received{}) {
 		m.Goodput = lab.GoodputBetween(w.last, now).Of(w.Transfers.Dir)
 	}
 	w.last = now
+	w.arrived = append(w.arrived, arrival{now.At(w.Transfers.Dir), now.Payload(w.Transfers.Dir)})
+	if w.Live != nil {
+		w.show(m)
+	}
+	return nil
+}
+
+func (w *watch) show(m Moment) {
 	s := w.ping.Samples()
 	at := time.Since(w.ping.Begin())
 	if recent := s.Between(at-time.Second, at); len(recent) > 0 {
@@ -194,7 +294,6 @@ func (w *watch) show() error {
 		m.Lost = recent[len(recent)-1].Lost
 	}
 	w.Live(m)
-	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

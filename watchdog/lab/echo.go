@@ -40,20 +40,24 @@ type request struct {
 // quiet.
 func (p *Pinger) run(ctx, lab context.Context, e echoer) {
 	defer close(p.done)
-	received := make(chan struct{})
+	received, sent := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(received)
 		p.receive(e)
 	}()
-	p.send(ctx, e)
+	go func() {
+		defer close(sent)
+		runFirst()
+		p.send(ctx, e)
+	}()
+	<-sent
 	p.awaitAnswers(lab)
 	e.close()
 	<-received
 }
 
 func (p *Pinger) send(ctx context.Context, e echoer) {
-	tick := time.NewTicker(p.interval)
-	defer tick.Stop()
+	next := time.Now()
 	for n := 0; p.count == 0 || n < p.count; n++ {
 		p.mu.Lock()
 		p.requests = append(p.requests, request{sent: time.Now()})
@@ -62,10 +66,11 @@ func (p *Pinger) send(ctx context.Context, e echoer) {
 		// A request that could not be sent is never answered: it is lost, as
 		// it is for an administrator.
 		_ = e.send(uint32(n))
-		select {
-		case <-ctx.Done():
+		if next = next.Add(p.interval); next.Before(time.Now()) {
+			next = time.Now() // what was missed is not made up for in a burst
+		}
+		if !restUntil(ctx, next) {
 			return
-		case <-tick.C:
 		}
 	}
 }

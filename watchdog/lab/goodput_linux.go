@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Goodput is the payload of TCP over cli's link in each direction, bits/s.
+// Goodput is the payload of TCP that arrives in each direction, bits/s.
 type Goodput struct {
 	Push float64 // from cli towards srv
 	Pull float64 // from srv towards cli
@@ -20,13 +20,45 @@ func (g Goodput) Of(d Direction) float64 {
 	return g.Push
 }
 
-// GoodputBetween returns the mean rates between two readings of cli's eth0.
-func GoodputBetween(a, b Counters) Goodput {
-	s := b.At.Sub(a.At).Seconds()
-	return Goodput{
-		Push: payload(b.TxBytes-a.TxBytes, b.TxPackets-a.TxPackets) * 8 / s,
-		Pull: payload(b.RxBytes-a.RxBytes, b.RxPackets-a.RxPackets) * 8 / s,
+// Received is what has arrived at both receivers of transfers: behind the
+// bottleneck. A sender's counter would also have what went into the queue before
+// it and what was dropped there.
+type Received struct {
+	Srv, Cli Counters // of eth0
+}
+
+// Received reads the counters.
+func (l *Lab) Received() (r Received, err error) {
+	if r.Srv, err = l.Srv.Counters("eth0"); err != nil {
+		return r, err
 	}
+	r.Cli, err = l.Cli.Counters("eth0")
+	return r, err
+}
+
+// by returns the receiver's counters for a direction.
+func (r Received) by(d Direction) Counters {
+	if d == Pull {
+		return r.Cli
+	}
+	return r.Srv
+}
+
+// At is when the receiver of a direction was looked at.
+func (r Received) At(d Direction) time.Time { return r.by(d).At }
+
+// Payload is what has arrived in a direction so far, bytes of TCP payload.
+func (r Received) Payload(d Direction) float64 {
+	c := r.by(d)
+	return payload(c.RxBytes, c.RxPackets)
+}
+
+// GoodputBetween returns the mean rates between two readings.
+func GoodputBetween(a, b Received) Goodput {
+	rate := func(d Direction) float64 {
+		return (b.Payload(d) - a.Payload(d)) * 8 / b.At(d).Sub(a.At(d)).Seconds()
+	}
+	return Goodput{Push: rate(Push), Pull: rate(Pull)}
 }
 
 // headers are the bytes of Ethernet, IPv4 and TCP with timestamps. A superpacket
@@ -41,7 +73,7 @@ func payload(bytes, packets uint64) float64 {
 
 // Goodput measures the mean rates over the window that begins now.
 func (l *Lab) Goodput(ctx context.Context, window time.Duration) (Goodput, error) {
-	a, err := l.Cli.Counters("eth0")
+	a, err := l.Received()
 	if err != nil {
 		return Goodput{}, err
 	}
@@ -50,7 +82,7 @@ func (l *Lab) Goodput(ctx context.Context, window time.Duration) (Goodput, error
 		return Goodput{}, fmt.Errorf("lab: goodput: %w", ctx.Err())
 	case <-time.After(window):
 	}
-	b, err := l.Cli.Counters("eth0")
+	b, err := l.Received()
 	if err != nil {
 		return Goodput{}, err
 	}

@@ -110,6 +110,9 @@ func dataParents() []string { return []string{"/dev/shm", os.TempDir()} }
 func (l *Lab) makeDir(context.Context) error {
 	minute := l.opts.Rate / 8 * 60
 	need := uint64(l.opts.Files)*uint64(l.opts.FileSize) + min(minute, 8<<30)
+	if l.opts.Sparse {
+		need = l.opts.Rate / 8 // what arrives between two looks, amply
+	}
 	parents := dataParents()
 	if l.opts.DataDir != "" {
 		parents = []string{l.opts.DataDir}
@@ -117,7 +120,7 @@ func (l *Lab) makeDir(context.Context) error {
 		parents = parents[1:]
 	}
 	l.dir = filepath.Join(parents[0], l.id.String())
-	l.source = &source{dir: filepath.Join(l.dir, "src"), files: l.opts.Files, size: l.opts.FileSize}
+	l.source = &source{dir: filepath.Join(l.dir, "src"), files: l.opts.Files, size: l.opts.FileSize, sparse: l.opts.Sparse}
 	for _, d := range []string{"", "src", "dst", "cli", "etc", "home"} {
 		if err := os.Mkdir(filepath.Join(l.dir, d), 0o700); err != nil {
 			return fmt.Errorf("lab: %w", err)

@@ -64,7 +64,7 @@ func fillAndVerify(t *testing.T, l *Lab, transfers Transfers) {
 	}
 	time.Sleep(300 * time.Millisecond)
 	idle := p.Samples()
-	a, err := l.Cli.Counters("eth0")
+	a, err := l.Received()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func fillAndVerify(t *testing.T, l *Lab, transfers Transfers) {
 	if err := l.VerifyChecksums(ctx); err != nil {
 		t.Error(err)
 	}
-	z, err := l.Cli.Counters("eth0")
+	z, err := l.Received()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,9 +71,13 @@ type Options struct {
 	SSHPort       int           // of srv's sshd; 0 is 22
 	RsyncdTimeout time.Duration // srv's `timeout` in whole seconds; 0 is none
 
-	Files    int    // number of source files per transfer; 0 is 4
-	FileSize int64  // of each source file, bytes; 0 is 64 MiB
-	DataDir  string // parent of the lab's directory, not swept; "" is tmpfs if it has room
+	Files    int   // number of source files per transfer; 0 is 4
+	FileSize int64 // of each source file, bytes; 0 is 64 MiB
+	// Sparse makes the source files holes (zeros that take no memory) and makes
+	// holes again of what is received, so that transfers can go on for as long as
+	// they should.
+	Sparse  bool
+	DataDir string // parent of the lab's directory, not swept; "" is tmpfs if it has room
 }
 
 // withDefaults fills in what was left zero and refuses what cannot be built.

@@ -161,6 +161,9 @@ func (l *Lab) Start(ctx context.Context, t Transfers) (Batch, error) {
 		}
 		started = append(started, one)
 	}
+	if l.opts.Sparse {
+		l.spawn(func(ctx context.Context) { l.keepHollow(ctx, started) })
+	}
 	return started, nil
 }
 

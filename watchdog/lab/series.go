@@ -118,3 +118,33 @@ func (s Series) TimeToCalm(start, threshold time.Duration) (calm time.Duration, 
 	}
 	return calm, ok
 }
+
+// Above returns the samples sent at from or later that took as long as limit or
+// longer, or were lost.
+func (s Series) Above(from, limit time.Duration) Series {
+	var out Series
+	for _, v := range s.Between(from, Never) {
+		if v.Lost || v.RTT >= limit {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// CalmForGood returns how long after start (since the series began) the first
+// request was sent from which on every single one was answered in less than
+// limit. It is 0 if none since start took longer, and not ok if the last one did
+// or was lost, or if nothing was sampled.
+func (s Series) CalmForGood(start, limit time.Duration) (calm time.Duration, ok bool) {
+	for _, v := range s.Between(start, Never) {
+		switch bad := v.Lost || v.RTT >= limit; {
+		case bad:
+			ok, calm = false, -1
+		case calm < 0:
+			ok, calm = true, v.At-start
+		default:
+			ok = true
+		}
+	}
+	return max(calm, 0), ok
+}

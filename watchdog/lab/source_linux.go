@@ -16,11 +16,12 @@ import (
 )
 
 // source is the tree that every transfer copies: random files, which neither
-// compression nor a delta can shorten. It is made when first needed.
+// compression nor a delta can shorten, or holes. It is made when first needed.
 type source struct {
-	dir   string
-	files int
-	size  int64
+	dir    string
+	files  int
+	size   int64
+	sparse bool
 
 	make sync.Once
 	err  error
@@ -40,12 +41,27 @@ func (s *source) fill() error {
 	var seed [32]byte
 	crand.Read(seed[:])
 	random := rand.NewChaCha8(seed)
-	for i := range s.files {
-		if err := writeRandom(filepath.Join(s.dir, fmt.Sprintf("f%d", i+1)), s.size, random); err != nil {
+	for _, name := range s.names() {
+		if err := s.write(filepath.Join(s.dir, name), random); err != nil {
 			return fmt.Errorf("lab: source file: %w", err)
 		}
 	}
 	return nil
+}
+
+// names are the files' names.
+func (s *source) names() (all []string) {
+	for i := range s.files {
+		all = append(all, fmt.Sprintf("f%d", i+1))
+	}
+	return all
+}
+
+func (s *source) write(path string, random io.Reader) error {
+	if s.sparse {
+		return writeHole(path, s.size)
+	}
+	return writeRandom(path, s.size, random)
 }
 
 func writeRandom(path string, size int64, random io.Reader) (err error) {

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/cmd/scenario"
+	"lifeline/watchdog/lab"
+	"lifeline/watchdog/web"
+)
+
+// night is one setting with nobody logged in.
+type night struct {
+	name string
+	rate uint64 // of the uplink, bits/s
+	ts   lab.Transfers
+}
+
+func nightSettings() []night {
+	push := func(n int) lab.Transfers { return lab.Transfers{N: n, Dir: lab.Push} }
+	pull := func(n int) lab.Transfers { return lab.Transfers{N: n, Dir: lab.Pull} }
+	all := []night{
+		{"receive 16", 100e6, push(16)},
+		{"send 16", 100e6, pull(16)},
+		{"receive 64", 100e6, push(64)},
+		{"ssh receive 16", 100e6, lab.Transfers{N: 16, Dir: lab.Push, Via: lab.ViaSSH}},
+	}
+	for _, rate := range []uint64{10e6, 500e6, 1000e6} {
+		all = append(all,
+			night{fmt.Sprintf("receive 16 at %d Mbit/s", rate/1e6), rate, push(16)},
+			night{fmt.Sprintf("send 8 at %d Mbit/s", rate/1e6), rate, pull(8)})
+	}
+	return all
+}
+
+// chosen are the settings that -only names: the one of that name, or else all whose
+// name contains it.
+func chosen(all []night, only string) []night {
+	for _, n := range all {
+		if n.name == only {
+			return []night{n}
+		}
+	}
+	return slices.DeleteFunc(all, func(n night) bool { return !strings.Contains(n.name, only) })
+}
+
+// nightSettle is the time from the transfers' start after which goodput counts.
+const nightSettle = 5 * time.Second
+
+// scene is one night of the setting. The source files are holes, large enough that
+// no transfer ends.
+func (n night) scene(length time.Duration) scenario.Case {
+	return scenario.Case{
+		Lab: lab.Options{
+			Rate: n.rate, Gateway: lab.GatewayAnswers, Files: 1, FileSize: 64 << 30, Sparse: true,
+		},
+		Transfers: n.ts, Settle: nightSettle, Measure: length - nightSettle, NobodyLoggedIn: true,
+	}
+}
+
+// payloadShare is the part of a link's rate that full frames of TCP over IPv4 with
+// timestamps leave to the payload; the lab's token bucket counts Ethernet headers.
+const payloadShare = 1448.0 / 1514
+
+// nights runs each setting and tells each run as it ends.
+func (o options) nights(ctx context.Context) (rows []nightRow, err error) {
+	if o.nightLength <= nightSettle {
+		return nil, fmt.Errorf("-night-length %s: goodput counts from %s", o.nightLength, nightSettle)
+	}
+	for _, n := range chosen(nightSettings(), o.only) {
+		with := nightRow{night: n, way: "lifeline"}
+		for i := range o.nightRuns {
+			r, err := o.oneNight(ctx, n, &scenario.Daemon{Binary: o.binary}, i+1)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			with.add(r, err)
+		}
+		rows = append(rows, with)
+		if o.out == "" {
+			continue
+		}
+		without := nightRow{night: n, way: "none"}
+		r, err := o.oneNight(ctx, n, nil, 0)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		without.add(r, err)
+		rows = append(rows, without)
+	}
+	return rows, nil
+}
+
+// oneNight makes one run, prints it, and keeps its course if it was a bad one.
+func (o options) oneNight(ctx context.Context, n night, d *scenario.Daemon, number int) (scenario.Result, error) {
+	c := n.scene(o.nightLength)
+	c.Daemon = d
+	var asked []answer
+	if o.trace != "" && d != nil {
+		c.Ask = func(at time.Duration, st web.Status) { asked = append(asked, answer{at, st}) }
+	}
+	r, err := scenario.Run(ctx, c)
+	name := fmt.Sprintf("%s %d", n.name, number)
+	if d == nil {
+		name = n.name + " without Lifeline"
+	}
+	if err != nil {
+		fmt.Printf("%s: failed: %v\n", name, err)
+		return r, err
+	}
+	line := name + ": " + figures(n, r)
+	fmt.Println(line)
+	if asked != nil && bad(n, r) {
+		return r, course{line, r, asked}.write(o.trace, name)
+	}
+	return r, nil
+}
+
+// bad tells whether a run is worth a look.
+func bad(n night, r scenario.Result) bool {
+	return !r.Reached || r.After > time.Second || r.Peak > 60*time.Millisecond ||
+		r.Relapses > 0 || r.Lost > 0 || n.share(r.Goodput) < 0.9
+}
+
+// share is a goodput as a part of what the link can carry.
+func (n night) share(goodput float64) float64 { return goodput / (float64(n.rate) * payloadShare) }
+
+// figures is one run in one line.
+func figures(n night, r scenario.Result) string {
+	s := fmt.Sprintf("calm %s s, peak %s ms, last >=20 ms at %.2f s, relapses %d, lost %d, goodput %.1f Mbit/s (%.1f %%), lowest 5 s %.1f (%.1f %%)",
+		calmFor(r), ms(r.Peak), r.Last.Seconds(), r.Relapses, r.Lost,
+		r.Goodput/1e6, 100*n.share(r.Goodput), r.Lowest/1e6, 100*n.share(r.Lowest))
+	if r.Status.PID == 0 {
+		return s
+	}
+	return s + "; " + state(r.Status)
+}
+
+func calmFor(r scenario.Result) string {
+	if !r.Reached {
+		return "never"
+	}
+	return fmt.Sprintf("%.2f", r.After.Seconds())
+}
+
+// state is where the controllers are, and what conditions stand.
+func state(st web.Status) string {
+	var words []string
+	for _, c := range st.Control {
+		if c.Transfers == 0 && c.Limited == 0 {
+			continue
+		}
+		w := fmt.Sprintf("%s %s %s, capacity %.1f, shaper %.1f Mbit/s, delay %s", c.Name, c.Direction, c.Phase,
+			c.Capacity*8/1e6, c.Shaper*8/1e6, delay(c.Delay.Queue, c.Delay.Known))
+		words = append(words, w)
+	}
+	return strings.Join(append(words, conditions(st)), "; ")
+}
+
+func delay(d time.Duration, known bool) string {
+	if !known {
+		return "unknown"
+	}
+	return ms(d) + " ms"
+}
