@@ -62,7 +62,7 @@ func (j *judged) unseen() string {
 	if j.link.Name == "" {
 		return "the link of these transfers is not known, and neither is its delay"
 	}
-	return "no probe target answers and the capacity is unknown: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"
+	return "no probe target answers and the capacity is unknown, so the limits follow what passes: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"
 }
 
 // evidence is the values that the judgement rests on.
