@@ -70,28 +70,39 @@ func (o options) nights(ctx context.Context) (rows []nightRow, err error) {
 	if o.nightLength <= nightSettle {
 		return nil, fmt.Errorf("-night-length %s: goodput counts from %s", o.nightLength, nightSettle)
 	}
-	for _, n := range chosen(nightSettings(), o.only) {
-		with := nightRow{night: n, way: "lifeline"}
-		for i := range o.nightRuns {
-			r, err := o.oneNight(ctx, n, &scenario.Daemon{Binary: o.binary}, i+1)
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			with.add(r, err)
+	settings := chosen(nightSettings(), o.only)
+	if len(settings) == 0 {
+		return nil, fmt.Errorf("-only %q: there is no such night", o.only)
+	}
+	for _, n := range settings {
+		with, err := o.ofOne(ctx, nightRow{night: n, way: "lifeline"}, &scenario.Daemon{Binary: o.binary}, o.nightRuns)
+		if err != nil {
+			return nil, err
 		}
 		rows = append(rows, with)
 		if o.out == "" {
 			continue
 		}
-		without := nightRow{night: n, way: "none"}
-		r, err := o.oneNight(ctx, n, nil, 0)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		without, err := o.ofOne(ctx, nightRow{night: n, way: "none"}, nil, 1)
+		if err != nil {
+			return nil, err
 		}
-		without.add(r, err)
 		rows = append(rows, without)
 	}
 	return rows, nil
+}
+
+// ofOne makes all runs of one row. A run that fails is in the row.
+func (o options) ofOne(ctx context.Context, row nightRow, d *scenario.Daemon, runs int) (nightRow, error) {
+	for i := range runs {
+		r, err := o.oneNight(ctx, row.night, d, i+1)
+		if ctx.Err() != nil {
+			return row, ctx.Err()
+		}
+		row.add(r, err)
+	}
+	fmt.Println(row)
+	return row, nil
 }
 
 // oneNight makes one run, prints it, and keeps its course if it was a bad one.
@@ -130,20 +141,17 @@ func (n night) share(goodput float64) float64 { return goodput / (float64(n.rate
 
 // figures is one run in one line.
 func figures(n night, r scenario.Result) string {
-	s := fmt.Sprintf("calm %s s, peak %s ms, last >=20 ms at %.2f s, relapses %d, lost %d, goodput %.1f Mbit/s (%.1f %%), lowest 5 s %.1f (%.1f %%)",
-		calmFor(r), ms(r.Peak), r.Last.Seconds(), r.Relapses, r.Lost,
+	last := "none >=20 ms"
+	if r.Last > 0 {
+		last = fmt.Sprintf("last >=20 ms at %.2f s", r.Last.Seconds())
+	}
+	s := fmt.Sprintf("calm %s s, peak %s ms, %s, relapses %d, lost %d, goodput %.1f Mbit/s (%.1f %%), lowest 5 s %.1f (%.1f %%)",
+		seconds(calm(r)), ms(r.Peak), last, r.Relapses, r.Lost,
 		r.Goodput/1e6, 100*n.share(r.Goodput), r.Lowest/1e6, 100*n.share(r.Lowest))
 	if r.Status.PID == 0 {
 		return s
 	}
-	return s + "; " + state(r.Status)
-}
-
-func calmFor(r scenario.Result) string {
-	if !r.Reached {
-		return "never"
-	}
-	return fmt.Sprintf("%.2f", r.After.Seconds())
+	return fmt.Sprintf("%s, CPU %.1f %%; %s", s, 100*r.Usage.CPU, state(r.Status))
 }
 
 // state is where the controllers are, and what conditions stand.

@@ -37,7 +37,7 @@ type Moment struct {
 	At      time.Duration // since the transfers started
 	RTT     time.Duration // median of the last second; lab.Never when nothing was answered
 	Lost    bool          // the last request that is due was not answered
-	Goodput float64       // bits/s over the last moment
+	Goodput float64       // bits/s of TCP payload that arrived since the last moment
 }
 
 // Result is what a run showed.
@@ -135,13 +135,17 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running, wait time.Dur
 	if c.Bwlimit > 0 {
 		ts.Args = append(ts.Args, fmt.Sprintf("--bwlimit=%d", c.Bwlimit))
 	}
+	before, err := l.Received()
+	if err != nil {
+		return r, err
+	}
 	started := time.Now()
 	batch, err := l.Start(ctx, ts)
 	if err != nil {
 		return r, err
 	}
 	defer batch.Stop()
-	w := watch{Case: c, lab: l, daemon: d, ping: ping, started: started}
+	w := watch{Case: c, lab: l, daemon: d, ping: ping, started: started, last: before}
 	if err := w.until(ctx, c.Settle); err != nil {
 		return r, err
 	}
@@ -150,7 +154,7 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running, wait time.Dur
 	if err != nil {
 		return r, err
 	}
-	before, err := ps.usage()
+	used, err := ps.usage()
 	if err != nil {
 		return r, err
 	}
@@ -172,7 +176,7 @@ func (c Case) measure(ctx context.Context, l *lab.Lab, d *Running, wait time.Dur
 	}
 	r = summarise(ping.Stop(), started.Sub(ping.Begin()), from, to)
 	r.Goodput, r.Lowest = mean(w.arrived), lowest(w.arrived, LowestWindow)
-	r.Usage, r.Status = after.since(before), st
+	r.Usage, r.Status = after.since(used), st
 	if d != nil {
 		r.Log = d.Log()
 	}
@@ -274,10 +278,7 @@ func (w *watch) look() error {
 	if err != nil {
 		return err
 	}
-	m := Moment{At: time.Since(w.started), RTT: lab.Never}
-	if w.last != (lab.Received{}) {
-		m.Goodput = lab.GoodputBetween(w.last, now).Of(w.Transfers.Dir)
-	}
+	m := Moment{At: time.Since(w.started), RTT: lab.Never, Goodput: lab.GoodputBetween(w.last, now).Of(w.Transfers.Dir)}
 	w.last = now
 	w.arrived = append(w.arrived, arrival{now.At(w.Transfers.Dir), now.Payload(w.Transfers.Dir)})
 	if w.Live != nil {
