@@ -110,6 +110,10 @@ const excuseEvery = 3.0
 // has met yet: it says nothing of what the link bears.
 func (c *Controller) excused(s *signal) bool { return s.now-c.excuse < 0.4+s.loop }
 
+// birthing says that the first bursts of transfers may still be on the way: the
+// delay rises and falls with them.
+func (c *Controller) birthing(s *signal) bool { return s.now-c.newest < 0.4+s.loop }
+
 // ramped is the queue in seconds that ends a ramp.
 func (c *Controller) ramped() float64 { return 0.6*c.target + 2*c.delay.jitter }
 
@@ -128,7 +132,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 	switch {
 	case long && c.excused(s):
 		return
-	case long && !c.windowed() && s.now-c.newest < 0.4+s.loop:
+	case long && !c.windowed() && c.birthing(s):
 		b.top, b.alarmed = 0, probed <= end
 		c.sink(s, 0.75)
 		return

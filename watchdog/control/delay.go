@@ -47,7 +47,7 @@ func (c *Controller) senseDelay(in *Input, s *signal) {
 		d.relent(s)
 	}
 	if c.mode == ramping || c.mode == cruising && s.now > c.budget.settled || c.mode == draining && c.tooSoon(s) {
-		d.flutter(s, !c.excused(s))
+		d.flutter(s, !c.excused(s) && !c.birthing(s))
 	}
 	d.last = s.recent
 	s.queue = max(0, s.raw-d.offset(d.noise))

@@ -95,7 +95,7 @@ func (c *Controller) passes(s *signal) float64 {
 // inFlight is the queue in seconds that our bytes wait in and that may be ours,
 // while no burst of new transfers is part of it.
 func (c *Controller) inFlight(s *signal) float64 {
-	if s.now-c.newest < 0.4+s.loop || c.refuted(s) {
+	if c.birthing(s) || c.refuted(s) {
 		return 0
 	}
 	return max(0, c.flight.queue-c.delay.offset(c.delay.noiseRecent))

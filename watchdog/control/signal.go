@@ -43,13 +43,15 @@ func (c *Controller) sense(in *Input) signal {
 	paid, rtts := 0.0, 0.0
 	for i := range c.members {
 		m := &c.members[i]
+		if m.flow.Limitable {
+			paid += m.flow.Rate // also of one that was paused within the last second
+		}
 		if m.state.paused {
 			continue
 		}
 		s.running++
 		if m.flow.Limitable {
 			s.reachable++
-			paid += m.flow.Rate
 			rtts += pathRTT(m.flow, s.base)
 		}
 	}
