@@ -58,7 +58,8 @@ func (c *Controller) learn(in *Input, s *signal) {
 	}
 	standing := 0.4 * c.target // windows hold a queue, rates avoid one
 	steady := c.mode == cruising && s.now > c.budget.settled
-	if !c.windowed() || !steady || !s.sees || s.queue < standing || !c.carries(in, s) {
+	late := s.dt > longestLook // the rate of so long a step is also of before the queue
+	if !c.windowed() || !steady || late || !s.sees || s.queue < standing || !c.carries(in, s) {
 		c.cap.stood = 0
 		return
 	}

@@ -43,6 +43,7 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		t.knee = max(t.knee, c.engage)
 	}
 	c.doubt(s)
+	c.regain(in, s)
 	if c.doubts(in) { // little delay is no reason to stay
 		t.knee = max(t.knee, c.target+c.delay.restless())
 	}
@@ -67,6 +68,19 @@ func (c *Controller) cruiseRate(in *Input, s *signal) {
 		c.mode, b.again = ramping, s.dt
 	}
 }
+
+// regain leaves a top that is far below what has passed without a queue since: it
+// came from a moment in which less was sent than the link bears.
+func (c *Controller) regain(in *Input, s *signal) {
+	b := &c.budget
+	passed := c.tuning().head * (c.best(in) - s.others)
+	if c.cap.full && b.top < farBelow*passed && s.sees && s.fresh < c.empty() && s.now > b.settled {
+		b.top, b.age, b.sure, b.settled = passed, 0, false, s.now+s.loop
+	}
+}
+
+// farBelow is the part of what passed below which a top is no longer believed.
+const farBelow = 0.6
 
 // growth is that of the cubic per second once it is above the top.
 func (c *Controller) growth() float64 {
