@@ -118,9 +118,10 @@ const (
 	PauseAll              // management is unreachable: everything that may be is paused
 	Backoff               // the queue is not ours: lifted, and trying again later
 	Blind                 // no delay, no capacity: nothing to steer by
+	Watching              // a dry run: what would be done is said, and nothing is
 )
 
-var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind"}
+var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind", "watching"}
 
 // String names the phase as status and logs show it.
 func (p Phase) String() string {
@@ -130,7 +131,7 @@ func (p Phase) String() string {
 	return "unknown"
 }
 
-// Output is the decision of one step.
+// Output is the decision of one step. In a dry run its limits are what would be set.
 type Output struct {
 	Phase     Phase
 	Flows     []FlowLimit   // in the order of Input.Flows; one for each
@@ -166,6 +167,7 @@ type Settings struct {
 	MaxRunning int           // most transfers running at once; 0 for no cap
 	Share      Share
 	Pause      bool // pausing is allowed
+	DryRun     bool // nothing is enforced: say what would be, and conclude nothing from it
 }
 
 // String is the word that status and logs use.
