@@ -51,6 +51,7 @@ type Engine struct {
 	strains     map[ShaperKey]*strain
 	bursts      bursts
 	links       map[string]*linkMemory // by name
+	wanted      map[TransferID]Limit   // by the last step
 	flows       []control.Flow         // of this step; kept for its room, as is found
 	found       []finding
 }
@@ -116,6 +117,7 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 		d.Tick = min(d.Tick, j.out.Tick)
 		d.Rest = d.Rest && j.out.Rest
 	}
+	e.wanted = d.Desired.Limits
 	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
 	d.Conditions, d.Changes = e.conditions.step(&s, e.findings(&s, outs, stands))
 	return d

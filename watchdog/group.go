@@ -201,6 +201,7 @@ func (e *Engine) flow(t *Transfer, now time.Duration, stands Outcome) control.Fl
 		Pausable:  t.Control == ControlFull || t.Control == ControlPauseOnly,
 		Shaped:    stands.Limits[t.ID].Shape,
 		Stopped:   stands.Stopped[t.ID],
+		Loose:     e.wanted[t.ID] != (Limit{}) && stands.Limits[t.ID] == (Limit{}),
 		Stale:     t.Measured > 0 && t.Measured < now,
 		Pinned:    e.pins[t.ID],
 	}

@@ -137,3 +137,22 @@ func TestEngineDryRunSoundsNothing(t *testing.T) {
 		t.Errorf("%+v", h.last.Conditions)
 	}
 }
+
+// Limits that do not come into force are no way to give way, also where they are
+// meant to: the ledger cannot be written, say.
+func TestNobodyGaveWay(t *testing.T) {
+	for name, toothless := range map[string]bool{"not in force": true, "in force": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(nil, 8)
+			h.toothless, h.stubborn = toothless, true
+			found := false
+			h.run(2*time.Minute, func(d Decision) {
+				_, ok := standing(d, NotOurQueue)
+				found = found || ok
+			})
+			if found == toothless {
+				t.Errorf("NotOurQueue was raised: %v", found)
+			}
+		})
+	}
+}

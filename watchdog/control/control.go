@@ -34,6 +34,7 @@ type Flow struct {
 	Pausable  bool          // its processes may be stopped
 	Shaped    bool          // it is in the shaper's class now
 	Stopped   bool          // it is stopped now, by us
+	Loose     bool          // what the last step decided for it is not in force
 	Stale     bool          // Bytes and Inflight are those of an earlier step
 	Pinned    Pin           // an operator's own wish for this transfer
 }
