@@ -39,7 +39,11 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 	for _, target := range slices.Sorted(maps.Keys(next)) {
 		if what := next[target]; d.last[target] != what {
 			d.count(d.last[target], what)
-			d.Log.Info("would limit", "target", target, "remedy", what)
+			verb := "would limit"
+			if strings.Contains(what, remedyPause) {
+				verb = "would pause"
+			}
+			d.Log.Info(verb, "target", target, "remedy", what)
 		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(d.last)) {

@@ -43,10 +43,12 @@ type Condition struct {
 	Evidence string        `json:"evidence"` // the values that it rests on, of the last second
 }
 
-// Change is a condition that was raised or cleared.
+// Change is a condition that was raised or cleared, or that stands with another
+// severity than before.
 type Change struct {
 	Condition Condition
-	Raised    bool // false: cleared
+	Raised    bool     // it stands; false: cleared
+	Was       Severity // that it had while it stood; empty when it was raised or cleared
 }
 
 // Truth is a fact that may be unknown.
@@ -109,6 +111,7 @@ type conditionState struct {
 	trueFrom  time.Duration // monotonic; valid while wasTrue
 	falseFrom time.Duration // monotonic; valid while !wasTrue
 	wasTrue   bool
+	severity  Severity      // as it was last told; valid while raised
 	told      time.Duration // monotonic: when its evidence was written
 	found     bool          // in this step
 }
@@ -193,11 +196,15 @@ func (st *conditionState) settle(now time.Duration) (Change, bool) {
 	h := holds[st.Name]
 	switch {
 	case !st.raised && st.wasTrue && now-st.trueFrom >= h.raise:
-		st.raised = true
-		return Change{st.Condition, true}, true
+		st.raised, st.severity = true, st.Severity
+		return Change{Condition: st.Condition, Raised: true}, true
 	case st.raised && !st.wasTrue && now-st.falseFrom >= h.clear:
 		st.raised = false
-		return Change{st.Condition, false}, true
+		return Change{Condition: st.Condition}, true
+	case st.raised && st.Severity != st.severity:
+		was := st.severity
+		st.severity = st.Severity
+		return Change{st.Condition, true, was}, true
 	}
 	return Change{}, false
 }

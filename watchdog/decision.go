@@ -22,10 +22,14 @@ type LinkState struct {
 	Transfers int           `json:"transfers"`
 	Limited   int           `json:"limited"`
 	Paused    int           `json:"paused"`
-	Sounding  bool          `json:"sounding,omitempty"` // everything is cut for a moment, to find the RTT of the empty path
-	Quiet     bool          `json:"quiet,omitempty"`    // and that has lasted: what is measured now is of an empty path
-	Why       string        `json:"why,omitempty"`
-	Needless  time.Duration `json:"needless,omitempty"` // limits hold without a sign that the link needs them; the controller begins anew at [budget] limit_hold
+	// What a dry run would do. Limited, Paused and Shaper are 0 then.
+	WouldLimit int           `json:"would_limit,omitempty"`
+	WouldPause int           `json:"would_pause,omitempty"`
+	WouldShape float64       `json:"would_shape,omitempty"` // bytes/s
+	Sounding   bool          `json:"sounding,omitempty"`    // everything is cut for a moment, to find the RTT of the empty path
+	Quiet      bool          `json:"quiet,omitempty"`       // and that has lasted: what is measured now is of an empty path
+	Why        string        `json:"why,omitempty"`
+	Needless   time.Duration `json:"needless,omitempty"` // limits hold without a sign that the link needs them; the controller begins anew at [budget] limit_hold
 }
 
 // Decision is the answer to one Snapshot.
@@ -38,7 +42,7 @@ type Decision struct {
 	Rest       bool          `json:"-"`          // nothing moves: the next Snapshot may be Repeated
 }
 
-// Active tells whether anything is limited, paused or shaped by d.
+// Active tells whether anything is to be limited, paused or shaped by d.
 func (d Decision) Active() bool {
 	return len(d.Desired.Limits) > 0 || len(d.Desired.Shapers) > 0
 }

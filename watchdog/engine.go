@@ -17,6 +17,7 @@ type Settings struct {
 	Pause        bool          // pausing is allowed
 	ForeignNetns bool          // also limit transfers of other network namespaces
 	IdleTick     time.Duration // between Snapshots while no transfer runs
+	DryRun       bool          // nothing of what is decided is enforced
 	LimitHold    time.Duration // longest hold of limits without a sign that the link needs them; 0 for no bound
 }
 
@@ -48,8 +49,10 @@ type Engine struct {
 	conditions  conditions
 	tenures     map[ShaperKey]*tenure
 	soundings   map[int]*sounding // by ifindex of the physical link
+	strains     map[ShaperKey]*strain
 	bursts      bursts
 	links       map[string]*linkMemory // by name
+	wanted      map[TransferID]Limit   // by the last step
 	flows       []control.Flow         // of this step; kept for its room, as is found
 	found       []finding
 }
@@ -76,6 +79,7 @@ func NewEngine(s Settings, learnt map[LearntKey]float64) *Engine {
 		conditions:  conditions{},
 		tenures:     map[ShaperKey]*tenure{},
 		soundings:   map[int]*sounding{},
+		strains:     map[ShaperKey]*strain{},
 		links:       map[string]*linkMemory{},
 	}
 	for k, v := range learnt {
@@ -96,7 +100,8 @@ func (e *Engine) Pin(id TransferID, p control.Pin) {
 // Learnt gives the capacities worth remembering, bytes/s.
 func (e *Engine) Learnt() map[LearntKey]float64 { return e.learnt }
 
-// Step decides. Outcome is what stood when the Snapshot was taken.
+// Step decides. Outcome is what stood when the Snapshot was taken. In a dry run the
+// Desired state is what would be brought about.
 func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	d := Decision{
 		Desired: Desired{Limits: make(map[TransferID]Limit, len(s.Transfers)), Shapers: map[ShaperKey]float64{}},
@@ -114,11 +119,13 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	for i := range outs {
 		j := &outs[i]
 		e.judge(&s, j, stands)
+		e.strained(&s, j, stands)
 		j.want(&d.Desired)
 		d.Links = append(d.Links, j.state())
 		d.Tick = min(d.Tick, j.out.Tick)
 		d.Rest = d.Rest && j.out.Rest
 	}
+	e.wanted = d.Desired.Limits
 	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
 	d.Conditions, d.Changes = e.conditions.step(&s, e.findings(&s, outs, stands))
 	return d

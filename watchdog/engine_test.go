@@ -21,9 +21,11 @@ type host struct {
 	queue      time.Duration // while nothing is limited
 	management control.Reach
 	last       Decision
-	paths      []Path // in place of one silent target
-	blind      bool   // the link's delay is not known
-	toothless  bool   // no limit takes
+	paths      []Path        // in place of one silent target
+	blind      bool          // the link's delay is not known
+	toothless  bool          // no limit takes
+	stubborn   bool          // the queue stays whatever is decided
+	slow       time.Duration // for how long it stays at first
 }
 
 func newHost(set func(*Settings), n int) *host {
@@ -51,7 +53,7 @@ func newHost(set func(*Settings), n int) *host {
 
 func (h *host) snapshot() Snapshot {
 	q := h.queue
-	if h.last.Active() {
+	if h.last.Active() && !h.stubborn && h.now >= h.slow {
 		q = 2 * time.Millisecond
 	}
 	if len(h.transfers) == 0 {

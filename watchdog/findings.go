@@ -39,14 +39,14 @@ func (e *Engine) findControl(fs []finding, s *Snapshot, j *judged) []finding {
 	if j.in.RateKnown || j.in.Delay.Known {
 		known = truth(j.out.Saturated)
 	}
-	saturated := finding{LinkSaturated, subject, known, Warning, ""}
+	saturated := finding{LinkSaturated, subject, known, j.severity(), ""}
 	notOurs := finding{NotOurQueue, subject, truth(j.out.NotOurs), Warning, ""}
 	blind := finding{Unprotected, subject, truth(j.out.Phase == control.Blind && j.cut == nil && len(j.transfers) > 0), Warning, ""}
 	if j.out.Saturated && e.conditions.wants(LinkSaturated, subject, s.Mono) {
-		saturated.evidence = j.evidence()
+		saturated.evidence = j.evidence() + "; " + j.standing()
 	}
 	if j.out.NotOurs && e.conditions.wants(NotOurQueue, subject, s.Mono) {
-		notOurs.evidence = "rsync gave way and the delay stayed: " + j.evidence()
+		notOurs.evidence = "when rsync gave way the delay stayed; now " + j.evidence()
 	}
 	if blind.truth == True {
 		blind.evidence = j.unseen()
@@ -56,6 +56,9 @@ func (e *Engine) findControl(fs []finding, s *Snapshot, j *judged) []finding {
 
 // unseen says what is missing to steer by, and the mend.
 func (j *judged) unseen() string {
+	if j.doubtful && j.dryRun {
+		return "a probe target answers, but the RTT of its empty path was first measured under load; a dry run does not cut the transfers to find it"
+	}
 	if j.doubtful {
 		return "a probe target answers, but the RTT of its empty path was first measured under load and could not be found since"
 	}

@@ -110,12 +110,16 @@ type judged struct {
 	cut *sounding // nil unless the link is being sounded
 
 	doubtful bool          // a target answers, and the RTT of its empty path is in doubt
+	strained bool          // the delay stays too long
+	held     int           // transfers on which limits stand
+	dryRun   bool          // what is decided is not enforced
 	needless time.Duration // limits hold without a sign that the link needs them
 }
 
 // judge steps the controller of one group.
 func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
 	g := &j.group
+	j.dryRun = e.settings.DryRun
 	dir := g.key.Direction
 	ls := e.settingsOf(g)
 	c := e.controllers[g.key]
@@ -140,7 +144,7 @@ func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
 		Flows:      e.flowsOf(g, s.Mono, stands),
 	}
 	j.out, j.needless = e.justify(g, ls, j.in, c.Step(j.in))
-	if j.out.Capacity > 0 && g.link.Name != "" {
+	if j.out.Capacity > 0 && g.link.Name != "" && !j.dryRun { // it cannot tell whose a queue is
 		e.learnt[lk] = j.out.Capacity
 	}
 	if len(g.transfers) == 0 && j.out.Phase == control.Free {
@@ -170,6 +174,7 @@ func (e *Engine) controlSettings(ls LinkSettings, dir Direction) control.Setting
 		MaxRunning: e.settings.MaxRunning,
 		Share:      e.settings.Share,
 		Pause:      e.settings.Pause,
+		DryRun:     e.settings.DryRun,
 	}
 }
 
@@ -196,6 +201,7 @@ func (e *Engine) flow(t *Transfer, now time.Duration, stands Outcome) control.Fl
 		Pausable:  t.Control == ControlFull || t.Control == ControlPauseOnly,
 		Shaped:    stands.Limits[t.ID].Shape,
 		Stopped:   stands.Stopped[t.ID],
+		Loose:     e.wanted[t.ID] != (Limit{}) && stands.Limits[t.ID] == (Limit{}),
 		Stale:     t.Measured > 0 && t.Measured < now,
 		Pinned:    e.pins[t.ID],
 	}
@@ -248,12 +254,23 @@ func (j *judged) state() LinkState {
 		st.Sounding, st.Quiet = true, j.cut.quiet
 		st.Why = "cut for a moment: the RTT of the empty path has only been measured under load"
 	}
+	limited, paused := j.count()
+	if j.dryRun {
+		st.Shaper, st.WouldLimit, st.WouldPause, st.WouldShape = 0, limited, paused, j.out.Shaper
+		return st
+	}
+	st.Limited, st.Paused = limited, paused
+	return st
+}
+
+// count tells how many transfers the decision limits and pauses.
+func (j *judged) count() (limited, paused int) {
 	for i, f := range j.out.Flows {
 		if f.Pause {
-			st.Paused++
+			paused++
 		} else if f.Window > 0 || f.Pacing > 0 || f.Shape || j.cut != nil && silenced(j.transfers[i]) {
-			st.Limited++
+			limited++
 		}
 	}
-	return st
+	return limited, paused
 }

@@ -56,7 +56,9 @@ func (e *Engine) sound(s *Snapshot, groups []judged, links linkIndex, stands Out
 			c = &sounding{}
 			e.soundings[link] = c
 		}
-		c.step(s.Mono, allLimited(ts, stands))
+		if !e.settings.DryRun { // nothing is cut, so nothing is found out
+			c.step(s.Mono, allLimited(ts, stands))
+		}
 	}
 }
 

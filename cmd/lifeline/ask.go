@@ -50,34 +50,48 @@ func (f *clientFlags) asking(ask func(*cobra.Command, *web.Client, []string) err
 }
 
 // newPinCommand makes a command that sets one wish for one transfer.
-func newPinCommand(use, short, done string, pin web.PinRequest) *cobra.Command {
+func newPinCommand(use, short string, said pinWords, pin web.PinRequest) *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: use + " TRANSFER", Short: short, Args: exactly("TRANSFER"),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.pin(cmd, args[0], pin, done) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.pin(cmd, args[0], pin, said) },
 	}
 	f.add(cmd)
 	return cmd
 }
 
-func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, done string) error {
+// pinWords are what is said of a wish that was taken.
+type pinWords struct {
+	done  string // after the transfer's name
+	would string // with its name in place of %s, of a dry run
+}
+
+func (w pinWords) of(id string, a web.PinAnswer) string {
+	if a.DryRun {
+		return "dry run: would " + fmt.Sprintf(w.would, id) + "; nothing was changed"
+	}
+	return id + " " + w.done
+}
+
+func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, said pinWords) error {
 	c, err := f.client()
 	if err != nil {
 		return err
 	}
-	if err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin); err != nil {
+	a, err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin)
+	if err != nil {
 		return fmt.Errorf("transfer %s: %w", id, err)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", id, done)
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), said.of(id, a))
 	return err
 }
 
 func newPauseCommand() *cobra.Command {
-	return newPinCommand("pause", "Pause one transfer until it is resumed", "is paused; short runs keep its connection alive", web.PinRequest{Pause: true})
+	return newPinCommand("pause", "Pause one transfer until it is resumed", pinWords{"is paused; short runs keep its connection alive", "pause %s"}, web.PinRequest{Pause: true})
 }
 
 func newResumeCommand() *cobra.Command {
-	return newPinCommand("resume", "Take back what pause or limit asked for one transfer", "is back in the watchdog's hands", web.PinRequest{})
+	return newPinCommand("resume", "Take back what pause or limit asked for one transfer", pinWords{"is back in the watchdog's hands", "give %s back to the watchdog"}, web.PinRequest{})
 }
 
 func newLimitCommand() *cobra.Command {
@@ -93,7 +107,8 @@ func newLimitCommand() *cobra.Command {
 			if r.BytesPerSecond == 0 {
 				return usage(errors.New(`the rate is empty: write it as "20Mbit"`))
 			}
-			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, "is held at "+watchdog.Mbit(r.BytesPerSecond))
+			at := watchdog.Mbit(r.BytesPerSecond)
+			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, pinWords{"is held at " + at, "hold %s at " + at})
 		},
 	}
 	f.add(cmd)

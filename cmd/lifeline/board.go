@@ -81,11 +81,17 @@ func (b *board) tell(r watchdog.Report) {
 	}
 }
 
-// change tells of a condition that was raised or cleared.
+// change tells of a condition that was raised or cleared, or has another severity.
 func (b *board) change(at time.Time, c watchdog.Change) {
 	word, level := "cleared", slog.LevelInfo
-	if c.Raised {
-		word, level = "raised", slog.LevelWarn
+	switch {
+	case c.Was != "":
+		word = "changed"
+	case c.Raised:
+		word = "raised"
+	}
+	if c.Raised && c.Condition.Severity != watchdog.Info {
+		level = slog.LevelWarn
 	}
 	b.log.Log(context.Background(), level, "condition "+word, "condition", c.Condition.Name,
 		"subject", c.Condition.Subject, "severity", c.Condition.Severity, "evidence", c.Condition.Evidence)

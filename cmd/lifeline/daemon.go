@@ -78,8 +78,10 @@ func (d *daemon) wire() error {
 	d.board = newBoard(d.log, d.journal, d.alerts, d.acts, s)
 	d.board.absence = absence{cfg: d.cfg, log: d.log}
 	pins := make(chan watchdog.Pinning, 16)
+	settings := d.cfg.Engine()
+	settings.DryRun = d.acts.dry != nil
 	d.loop = &watchdog.Loop{
-		Engine: watchdog.NewEngine(d.cfg.Engine(), d.learnt()),
+		Engine: watchdog.NewEngine(settings, d.learnt()),
 		Sensor: s, Actor: d.acts, Tell: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
@@ -161,7 +163,7 @@ func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
 	if err != nil {
 		return err
 	}
-	api := web.API{Status: d.board.status, Pin: d.board.pinner(pins, d.wake), Alerts: d.alerts}
+	api := web.API{DryRun: d.acts.dry != nil, Status: d.board.status, Pin: d.board.pinner(pins, d.wake), Alerts: d.alerts}
 	d.tasks = append(d.tasks, &web.Server{Path: d.cfg.SocketPath(), Listener: l, Handler: api.Handler()})
 	return nil
 }

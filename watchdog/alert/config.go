@@ -96,7 +96,7 @@ type Receiver struct {
 func DefaultReceiver(typ string) Receiver {
 	r := Receiver{
 		Type:        typ,
-		MinSeverity: "info",
+		MinSeverity: "warning", // information is for who asks: status, history and metrics have it
 		Resolved:    true,
 		Timeout:     10 * time.Second,
 		RetryMin:    time.Second,

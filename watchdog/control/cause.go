@@ -47,7 +47,9 @@ func (k *cause) judge(c *Controller, in *Input, s *signal) {
 		return
 	}
 	k.tryOut(c, in, s)
-	if !s.sees || !s.rateKnown || s.reachable == 0 { // nothing to measure, or nothing to give way with
+	// Nothing to measure, or nothing to give way with: limits that are not in force
+	// are no way to give way.
+	if !s.sees || !s.rateKnown || s.reachable == 0 || 2*s.loose > s.reachable {
 		k.testing = false
 		return
 	}

@@ -34,6 +34,7 @@ type Flow struct {
 	Pausable  bool          // its processes may be stopped
 	Shaped    bool          // it is in the shaper's class now
 	Stopped   bool          // it is stopped now, by us
+	Loose     bool          // what the last step decided for it is not in force
 	Stale     bool          // Bytes and Inflight are those of an earlier step
 	Pinned    Pin           // an operator's own wish for this transfer
 }
@@ -118,9 +119,10 @@ const (
 	PauseAll              // management is unreachable: everything that may be is paused
 	Backoff               // the queue is not ours: let go, and trying again later
 	Blind                 // no delay, no capacity: limits follow what passes
+	Watching              // a dry run: what would be done is said, and nothing is
 )
 
-var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind"}
+var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind", "watching"}
 
 // String names the phase as status and logs show it.
 func (p Phase) String() string {
@@ -130,7 +132,7 @@ func (p Phase) String() string {
 	return "unknown"
 }
 
-// Output is the decision of one step.
+// Output is the decision of one step. In a dry run its limits are what would be set.
 type Output struct {
 	Phase     Phase
 	Flows     []FlowLimit   // in the order of Input.Flows; one for each
@@ -167,6 +169,7 @@ type Settings struct {
 	MaxRunning int           // most transfers running at once; 0 for no cap
 	Share      Share
 	Pause      bool // pausing is allowed
+	DryRun     bool // nothing is enforced: say what would be, and conclude nothing from it
 }
 
 // String is the word that status and logs use.

@@ -11,6 +11,7 @@ const (
 	draining              // below capacity until the queue is gone
 	cruising              // around what the link bears
 	unsighted             // neither delay nor capacity is known: by what passes
+	supposing             // limits are said and not set: a dry run
 )
 
 // Controller steers one direction of one link. It keeps what it learnt between
@@ -166,6 +167,9 @@ func (c *Controller) enrol(in *Input) {
 			c.meter.arrived += float64(f.Bytes - st.bytes)
 		}
 		st.step, st.bytes = c.steps, f.Bytes
+		if c.set.DryRun { // what would be paused runs all the same
+			st.paused = false
+		}
 		c.whole = c.whole && !f.Stale
 		c.members = append(c.members, member{flow: f, state: st, share: st.share})
 	}
@@ -182,6 +186,10 @@ func (c *Controller) enrol(in *Input) {
 // decide moves the state machine by one step.
 func (c *Controller) decide(in *Input, s *signal) {
 	c.load.watch(in, s, c.best(in), c.engage)
+	if c.set.DryRun {
+		c.suppose(in, s)
+		return
+	}
 	c.learn(in, s)
 	switch {
 	case c.set.Off || len(c.members) == 0:

@@ -18,7 +18,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 	limiting := c.mode != idle
 	if limiting {
 		c.divide(s)
-		out.AtFloor = c.atFloor() && s.sees && s.queue > c.target
+		out.AtFloor = c.mode != supposing && c.atFloor() && s.sees && s.queue > c.target
 		if c.shaper.wanted {
 			out.Shaper = max(c.budget.rate, leastRate)
 		}
@@ -42,7 +42,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 			l.Pause, l.Held = true, capped && !m.flow.Pinned.Pause
 		}
 	}
-	out.Why = c.why(&out, s)
+	out.Why = c.why(&out, in, s)
 	return out
 }
 
@@ -113,6 +113,8 @@ func (c *Controller) remember(in *Input) float64 {
 // phase names where we stand.
 func (c *Controller) phase(in *Input, s *signal) Phase {
 	switch {
+	case c.set.DryRun && (c.mode == supposing || c.crisis.all):
+		return Watching
 	case c.crisis.all:
 		return PauseAll
 	case c.mode == idle:
@@ -141,7 +143,7 @@ func (c *Controller) moving(in *Input, s *signal) bool {
 		return c.shaper.wanted && !c.shaper.stands || (c.climbs(in) || c.growth() > closeGrowth) && s.busy
 	case unsighted:
 		return s.busy
-	case idle:
+	case idle, supposing:
 	}
 	return false
 }
@@ -196,14 +198,19 @@ const (
 const fastFor = 3.0
 
 // why is the clause for logs and status.
-func (c *Controller) why(out *Output, s *signal) string {
+func (c *Controller) why(out *Output, in *Input, s *signal) string {
 	switch out.Phase {
 	case PauseAll:
 		return "management cannot be reached over a link that is busy with rsync"
 	case Fewer:
-		return "limits are at their floor and the delay still stands"
+		if s.sees && s.queue > c.target {
+			return "limits are at their floor and the delay still stands"
+		}
+		return "limits at their floor were not enough; more run when the delay has stayed short"
 	case Backoff:
 		return "the delay stayed when the transfers gave way"
+	case Watching:
+		return c.wouldWhy(in)
 	case Blind:
 		return "neither delay nor capacity is known: limits follow what passes"
 	case Engaged:

@@ -127,7 +127,7 @@ func (c *Controller) follow(s *signal, m *member) {
 	st := m.state
 	rate := m.flow.Rate * wire
 	switch {
-	case c.mode == draining: // says nothing
+	case c.mode == draining, c.mode == supposing: // says nothing
 	case c.mode == unsighted: // what makes it slow may be a queue that nobody sees
 		st.demand = 0
 	case st.share == 0 || s.now-st.grown < 2:

@@ -32,6 +32,7 @@ type signal struct {
 
 	running   int // transfers that are not paused
 	reachable int // of these, the ones that limits reach
+	loose     int // of these, the ones on which what was decided is not in force
 	rtt       float64
 	busy      bool // the limits are what holds the transfers
 }
@@ -52,6 +53,9 @@ func (c *Controller) sense(in *Input) signal {
 		s.running++
 		if m.flow.Limitable {
 			s.reachable++
+			if m.flow.Loose {
+				s.loose++
+			}
 			rtts += pathRTT(m.flow, s.base)
 		}
 	}

@@ -57,7 +57,7 @@ type Metrics struct {
 
 // New makes metrics without a turn.
 func New(o Options) *Metrics {
-	return &Metrics{options: o, goes: runtime.Version(), totals: newTotals(o.Engage)}
+	return &Metrics{options: o, goes: runtime.Version(), totals: newTotals(o.Engage, o.DryRun)}
 }
 
 // Take adds one turn. The turn's slices and maps are not to be changed after it.

@@ -39,4 +39,7 @@ func TestAlertRules(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", shipped+"lifeline.rules.yml").CombinedOutput(); err != nil {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
+	if out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", "testdata/rules_test.yml").CombinedOutput(); err != nil {
+		t.Errorf("promtool test rules: %v\n%s", err, out)
+	}
 }

@@ -44,6 +44,7 @@ type totals struct {
 	began         bool // a turn was taken
 	episodes      map[watchdog.ShaperKey]*episode
 	engage        time.Duration
+	dryRun        bool
 }
 
 // holding is what is known of one transfer from the turns before.
@@ -52,13 +53,13 @@ type holding struct {
 	timed  bool    // its time to its first limit was taken, or means nothing
 }
 
-func newTotals(engage time.Duration) *totals {
+func newTotals(engage time.Duration, dryRun bool) *totals {
 	t := &totals{
 		turns: newHistogram(turnBounds), rtts: map[int]histogram{},
 		imposed: map[limitKey]uint64{}, transitions: map[transitionKey]uint64{},
 		probeErrors: map[string]uint64{}, failures: map[string]uint64{},
 		links: map[int]bool{}, held: map[watchdog.TransferID]holding{},
-		episodes: map[watchdog.ShaperKey]*episode{}, engage: engage,
+		episodes: map[watchdog.ShaperKey]*episode{}, engage: engage, dryRun: dryRun,
 	}
 	for d := range t.timeToLimit {
 		t.timeToLimit[d], t.timeToProtect[d] = newHistogram(limitBounds), newHistogram(protectBounds)
@@ -87,8 +88,13 @@ func (t *totals) take(r *watchdog.Report) {
 	t.turns.observe(r.Took.Seconds())
 	t.takeLinks(r)
 	t.takeLimits(r)
-	t.takeDelays(r)
+	if !t.dryRun { // no delay of a dry run ends by what we did
+		t.takeDelays(r)
+	}
 	for _, c := range r.Decision.Changes {
+		if c.Was != "" {
+			continue // it stood and stands
+		}
 		t.transitions[transitionKey{c.Condition.Name, c.Raised}]++
 	}
 	for _, e := range r.Snapshot.Errors {

@@ -21,8 +21,22 @@ func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
 	}
 }
 
+// A delay that ends in a dry run ended by itself.
+func TestDryRunProtectsNobody(t *testing.T) {
+	x := newTotals(10*ms, true)
+	for i, queue := range []time.Duration{20 * ms, 20 * ms, 0, 0, 0} {
+		x.take(&watchdog.Report{
+			Snapshot: watchdog.Snapshot{Mono: time.Duration(i) * time.Second},
+			Decision: watchdog.Decision{Links: []watchdog.LinkState{{Transfers: 1, Delay: watchdog.LinkDelay{Known: true, Queue: queue}}}},
+		})
+	}
+	if n, _ := x.timeToProtect[watchdog.Rx].cumulative(); n != 0 {
+		t.Errorf("%d delays came down by what was not done", n)
+	}
+}
+
 func TestLimitsAreCountedOnce(t *testing.T) {
-	x := newTotals(10 * ms)
+	x := newTotals(10*ms, false)
 	x.take(&watchdog.Report{})
 	paced, paused, free := watchdog.Limit{Pacing: 1e6}, watchdog.Limit{Pacing: 1e6, Pause: true}, watchdog.Limit{}
 	turns(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
@@ -42,7 +56,7 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 
 // What ran before the daemon tells nothing of how fast the daemon is.
 func TestEarlierTransfersAreNotTimed(t *testing.T) {
-	x := newTotals(10 * ms)
+	x := newTotals(10*ms, false)
 	turns(x, time.Hour, watchdog.Limit{}, watchdog.Limit{Pacing: 1e6})
 	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 0 {
 		t.Error("was timed")
@@ -65,7 +79,7 @@ func TestTimeToProtect(t *testing.T) {
 		"unknown, and a new episode": {[]int{20, unknown, 20, 3, 3, 3}, []float64{.5}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := newTotals(10 * ms)
+			x := newTotals(10*ms, false)
 			for i, d := range c.delays {
 				l := watchdog.LinkState{Link: 2, Transfers: 1, Delay: control.Delay{Known: d != unknown, Queue: time.Duration(d) * ms}}
 				if d == idle {

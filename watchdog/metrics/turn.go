@@ -15,7 +15,7 @@ import (
 const mostLinks = 100
 
 // phases are all phases of a controller, in order.
-var phases = []control.Phase{control.Free, control.Probing, control.Engaged, control.Fewer, control.PauseAll, control.Backoff, control.Blind}
+var phases = []control.Phase{control.Free, control.Probing, control.Engaged, control.Fewer, control.PauseAll, control.Backoff, control.Blind, control.Watching}
 
 // shown are the links that are told of: hardware, and what transfers or probes
 // went over; the lowest by index where there are too many. Their names are made

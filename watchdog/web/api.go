@@ -20,13 +20,14 @@ type API struct {
 	Status func() Status
 	// Pin sets an operator's wish; the zero Pin takes it back.
 	Pin    func(watchdog.TransferID, control.Pin) error
+	DryRun bool          // wishes are noted and not granted
 	Alerts *alert.Alerts // nil when alerting is not at work
 }
 
 // Handler serves the API over HTTP.
 //
 //	GET  /v1/status                    Status
-//	POST /v1/transfers/ID/pin          PinRequest
+//	POST /v1/transfers/ID/pin          PinRequest, PinAnswer
 func (a API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
@@ -39,6 +40,12 @@ func (a API) Handler() http.Handler {
 type PinRequest struct {
 	Pause bool    `json:"pause"`
 	Rate  float64 `json:"rate"` // bytes/s; 0 for no limit
+}
+
+// PinAnswer is the answer to a pin that was taken.
+type PinAnswer struct {
+	PinRequest
+	DryRun bool `json:"dry_run"` // nothing was changed
 }
 
 func (a API) pin(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +67,7 @@ func (a API) pin(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		refuse(w, http.StatusConflict, err)
 	default:
-		answer(w, req)
+		answer(w, PinAnswer{req, a.DryRun})
 	}
 }
 

@@ -56,7 +56,7 @@ type Transfer struct {
 	Limit     watchdog.Limit `json:"limit"`      // wanted
 	InForce   watchdog.Limit `json:"in_force"`   // stands
 	HeldByUs  bool           `json:"held_by_us"` // stopped by us at this moment
-	Mechanism string         `json:"mechanism"`  // the limit in words
+	Mechanism string         `json:"mechanism"`  // the limit in words; in a dry run what would be
 }
 
 // Fill takes one turn of the loop into the status.
@@ -80,6 +80,9 @@ func (st *Status) Fill(r watchdog.Report) {
 			HeldByUs: r.Outcome.Stopped[t.ID],
 		}
 		w.Mechanism = mechanism(w)
+		if st.DryRun {
+			w.Mechanism = wouldBe(w)
+		}
 		st.Transfers = append(st.Transfers, w)
 	}
 }
@@ -98,6 +101,24 @@ func mechanism(t Transfer) string {
 		return "paced to " + watchdog.Mbit(l.Pacing)
 	case l.Window > 0:
 		return window(l)[1:]
+	case t.Control == watchdog.ControlNone:
+		return "out of reach"
+	}
+	return "free"
+}
+
+// wouldBe puts into words what is wanted for a transfer of a dry run.
+func wouldBe(t Transfer) string {
+	l := t.Limit
+	switch {
+	case l.Pause:
+		return "would pause"
+	case l.Shape:
+		return "would shape" + window(l)
+	case l.Pacing > 0:
+		return "would limit to " + watchdog.Mbit(l.Pacing)
+	case l.Window > 0:
+		return "would limit to" + window(l)
 	case t.Control == watchdog.ControlNone:
 		return "out of reach"
 	}

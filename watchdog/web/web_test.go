@@ -60,14 +60,35 @@ func TestStatusAndPins(t *testing.T) {
 	if err != nil || st.Version != "test" || len(st.Transfers) != 1 {
 		t.Fatalf("status: %+v, %v", st, err)
 	}
-	if err := c.Pin(t.Context(), "t7", PinRequest{Rate: 1e6}); err != nil || pins["t7"].Rate != 1e6 {
+	if _, err := c.Pin(t.Context(), "t7", PinRequest{Rate: 1e6}); err != nil || pins["t7"].Rate != 1e6 {
 		t.Errorf("pin: %v, %v", pins, err)
 	}
-	if err := c.Pin(t.Context(), "t404", PinRequest{Pause: true}); err == nil || err.Error() != ErrNoTransfer.Error() {
+	if _, err := c.Pin(t.Context(), "t404", PinRequest{Pause: true}); err == nil || err.Error() != ErrNoTransfer.Error() {
 		t.Errorf("pin of nothing: %v", err)
 	}
-	if err := c.Pin(t.Context(), "t7", PinRequest{Rate: -1}); err == nil {
+	if _, err := c.Pin(t.Context(), "t7", PinRequest{Rate: -1}); err == nil {
 		t.Error("a negative rate was accepted")
+	}
+}
+
+// A dry run says what would be, and nothing as if it were.
+func TestDryRunText(t *testing.T) {
+	c := NewClient(serve(t, API{DryRun: true, Status: sample, Pin: func(watchdog.TransferID, control.Pin) error { return nil }}))
+	if a, err := c.Pin(t.Context(), "t7", PinRequest{Pause: true}); err != nil || !a.DryRun || !a.Pause {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for want, l := range map[string]watchdog.Limit{
+		"would limit to window 4 KiB": {Window: 4096}, "would limit to 8.0 Mbit/s": {Pacing: 1e6},
+		"would shape window 4 KiB": {Window: 4096, Shape: true}, "would pause": {Window: 4096, Pause: true}, "free": {},
+	} {
+		st := Status{DryRun: true}
+		st.Fill(watchdog.Report{
+			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t7"}}},
+			Decision: watchdog.Decision{Desired: watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": l}}},
+		})
+		if got := st.Transfers[0].Mechanism; got != want {
+			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
 	}
 }
 
