@@ -143,7 +143,7 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 	p := watchdog.Path{
 		Target: t.addr, Why: t.why, Link: t.link,
 		Base: t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
-		Delay: t.counts(now), Doubt: t.base.rtt > 0 && t.base.suspect,
+		Overdue: h.overdue(now), Delay: t.counts(now), Doubt: t.base.rtt > 0 && t.base.suspect,
 	}
 	rtt, ok := h.rtt(now, from)
 	if !ok {
