@@ -14,6 +14,7 @@ type ConditionName string
 const (
 	LinkSaturated         ConditionName = "LinkSaturated"
 	ManagementUnreachable ConditionName = "ManagementUnreachable"
+	ManagementPeerSilent  ConditionName = "ManagementPeerSilent"
 	LinkErrors            ConditionName = "LinkErrors"
 	LinkDown              ConditionName = "LinkDown"
 	ProbeBlind            ConditionName = "ProbeBlind"
@@ -37,7 +38,7 @@ const (
 // Condition is a named bad state of one subject.
 type Condition struct {
 	Name     ConditionName `json:"name"`
-	Subject  string        `json:"subject"` // a link, a probe, or "host"
+	Subject  string        `json:"subject"` // a link, a probe, a target's address, or "host"
 	Severity Severity      `json:"severity"`
 	Since    time.Time     `json:"since"`    // when it was first seen, before the hysteresis
 	Evidence string        `json:"evidence"` // the values that it rests on, of the last second
@@ -87,7 +88,8 @@ type hold struct{ raise, clear time.Duration }
 var holds = map[ConditionName]hold{
 	LinkSaturated:         {500 * time.Millisecond, 10 * time.Second},
 	ManagementUnreachable: {3 * time.Second, 5 * time.Second},
-	LinkErrors:            {0, 60 * time.Second}, // the rule looks at a minute already
+	ManagementPeerSilent:  {10 * time.Second, 10 * time.Second}, // a laptop that changes its Wi-Fi is back by then
+	LinkErrors:            {0, 60 * time.Second},                // the rule looks at a minute already
 	LinkDown:              {0, 5 * time.Second},
 	ProbeBlind:            {3 * time.Second, 3 * time.Second},
 	Unprotected:           {5 * time.Second, 5 * time.Second},

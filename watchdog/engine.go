@@ -118,7 +118,7 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 	e.flows = e.flows[:0]
 	for i := range outs {
 		j := &outs[i]
-		e.judge(&s, j, stands)
+		e.judge(&s, j, links, stands)
 		e.strained(&s, j, stands)
 		j.want(&d.Desired)
 		d.Links = append(d.Links, j.state())

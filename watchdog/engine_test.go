@@ -26,6 +26,7 @@ type host struct {
 	toothless  bool          // no limit takes
 	stubborn   bool          // the queue stays whatever is decided
 	slow       time.Duration // for how long it stays at first
+	dropped    float64       // packets/s that the link drops
 }
 
 func newHost(set func(*Settings), n int) *host {
@@ -67,7 +68,7 @@ func (h *host) snapshot() Snapshot {
 		Mono: h.now, Wall: time.Unix(1000, 0).Add(h.now), Management: h.management, Transfers: h.transfers,
 		Links: []Link{{
 			Index: 2, Name: "eth0", Kind: "device", Up: true, Carrier: true,
-			Rates: [2]Rates{{Known: true, Bytes: 100 * mbit}, {Known: true, Bytes: mbit}},
+			Rates: [2]Rates{{Known: true, Bytes: 100 * mbit, Dropped: h.dropped}, {Known: true, Bytes: mbit}},
 			Delay: [2]LinkDelay{
 				{Queue: q, Base: 200 * time.Microsecond, Known: !h.blind},
 				{Queue: q, Base: 200 * time.Microsecond, Known: !h.blind},

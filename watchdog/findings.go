@@ -14,7 +14,7 @@ func (e *Engine) findings(s *Snapshot, outs []judged, stands Outcome) []finding 
 	for i := range outs {
 		fs = e.findControl(fs, s, &outs[i])
 	}
-	fs = append(fs, findManagement(s))
+	fs = e.findManagement(fs, s, outs)
 	fs = append(fs, findReboot(s)...)
 	fs = e.findLinks(fs, s)
 	fs = append(fs, findBlind(s)...)
@@ -106,26 +106,6 @@ func findReboot(s *Snapshot) []finding {
 		{RebootUnsafe, "host", truth(s.Reboot.Verdict == "unsafe"), Critical, s.Reboot.Reason},
 		{RebootUnknown, "host", truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), Info, s.Reboot.Reason},
 	}
-}
-
-func findManagement(s *Snapshot) finding {
-	f := finding{name: ManagementUnreachable, subject: "host", severity: Critical}
-	switch s.Management {
-	case control.Unreachable:
-		f.truth = True
-	case control.Reachable:
-		f.truth = False
-	case control.ReachUnknown:
-		f.truth = Unknown
-	}
-	var silent []string
-	for i := range s.Paths {
-		if p := &s.Paths[i]; p.Silent > 0 { // a gateway too: then it is the path that is dead
-			silent = append(silent, fmt.Sprintf("%s (%s) silent for %s", p.Target, p.Why, p.Silent.Round(time.Second)))
-		}
-	}
-	f.evidence = strings.Join(silent, ", ")
-	return f
 }
 
 // findBlind reports every probe that could not look.

@@ -117,7 +117,7 @@ type judged struct {
 }
 
 // judge steps the controller of one group.
-func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
+func (e *Engine) judge(s *Snapshot, j *judged, links linkIndex, stands Outcome) {
 	g := &j.group
 	j.dryRun = e.settings.DryRun
 	dir := g.key.Direction
@@ -129,6 +129,7 @@ func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
 	}
 	lk := LearntKey{g.link.Name, dir}
 	_, shaperOn := stands.Shapers[g.shapeOn]
+	heard := e.hear(s, g, links)
 	j.in = control.Input{
 		Now: s.Mono, Gap: s.Gap,
 		Rate: g.link.Rates[dir].Bytes, RateKnown: g.link.Rates[dir].Known,
@@ -138,10 +139,10 @@ func (e *Engine) judge(s *Snapshot, j *judged, stands Outcome) {
 		Learnt:     e.learnt[lk],
 		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
 		Delay:      g.link.Delay[dir],
-		Management: s.Management,
-		Shaper:     g.oneRoute && g.shaperOK,
-		ShaperOn:   shaperOn,
-		Flows:      e.flowsOf(g, s.Mono, stands),
+		Management: heard.management(), Passes: heard.passes,
+		Shaper:   g.oneRoute && g.shaperOK,
+		ShaperOn: shaperOn,
+		Flows:    e.flowsOf(g, s.Mono, stands),
 	}
 	j.out, j.needless = e.justify(g, ls, j.in, c.Step(j.in))
 	if j.out.Capacity > 0 && g.link.Name != "" && !j.dryRun { // it cannot tell whose a queue is

@@ -34,7 +34,7 @@ func needed(in control.Input, target time.Duration) bool {
 	switch {
 	case in.Gap || !in.Delay.Known || !in.RateKnown:
 		return true
-	case in.Drops > manyDrops, in.Management == control.Unreachable:
+	case in.Drops > manyDrops, in.Management == control.Unreachable && !in.Passes:
 		return true
 	case in.Capacity > 0 && in.Rate >= nearlyFull*in.Capacity:
 		return true

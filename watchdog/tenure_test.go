@@ -68,7 +68,7 @@ func TestNeedlessLimitsBeginAnew(t *testing.T) {
 	old := h.engine.controllers[k]
 	s := h.snapshot()
 	j := &h.engine.groups(&s, newLinkIndex(s.Links))[0]
-	h.engine.judge(&s, j, Outcome{})
+	h.engine.judge(&s, j, newLinkIndex(s.Links), Outcome{})
 	g, in := &j.group, j.in
 	in.Delay.Queue, in.Learnt = 0, 1e5
 	ls := h.engine.settingsOf(g)

@@ -188,10 +188,11 @@ type Path struct {
 	Delay     bool          `json:"delay"`              // may be used for queueing delay
 	Unproven  bool          `json:"unproven"`           // a gateway that was not yet seen to queue: its delay yields to any other's
 	Doubt     bool          `json:"doubt"`              // Base was first measured under load and may hold a queue: no delay is computed
+	Overdue   bool          `json:"overdue"`            // requests wait for longer than answers usually take: RTT may be their age
 	Learning  bool          `json:"learning,omitempty"` // Base will be known after a few answers more while idle
 	Answered  bool          `json:"answered"`           // ever, in this run
 	Silent    time.Duration `json:"silent"`             // since the last answer, while probes went unanswered; 0 when answering
-	Loss      float64       `json:"loss"`               // ratio 0..1 of the last window; NaN when nothing was sent
+	Loss      float64       `json:"loss"`               // ratio 0..1 of the last half minute; NaN when nothing is known, as of a target that never answered
 }
 
 // MarshalJSON writes an unknown loss as null: JSON has no NaN.

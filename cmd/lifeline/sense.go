@@ -60,7 +60,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	s.aim(mono, &snap, quiet(last, physical))
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
-	snap.Management = path.Reach(snap.Paths)
+	snap.Management = watchdog.Reach(snap.Paths)
 	s.doubt(&snap, last, physical)
 	used := inUse(&snap, physical)
 	for i := range snap.Links {

@@ -187,32 +187,15 @@ func TestLinkDelay(t *testing.T) {
 	}
 }
 
-func TestReach(t *testing.T) {
-	answers := func(why watchdog.TargetWhy) watchdog.Path {
-		return watchdog.Path{Why: why, Answered: true, Known: true}
+// What the age of a request says and what the transfers send again goes with the
+// link's delay.
+func TestLinkDelayTellsHowItIsKnown(t *testing.T) {
+	p := watchdog.Path{Link: 2, Known: true, Delay: true, RTT: 900 * ms, Base: ms, Overdue: true}
+	if d := LinkDelay(only(2), []watchdog.Path{p}, Passive{Retrans: 7}); !d.Overdue || d.Retrans != 7 {
+		t.Errorf("%+v", d)
 	}
-	silent := func(why watchdog.TargetWhy) watchdog.Path {
-		return watchdog.Path{Why: why, Answered: true, Silent: 5 * time.Second}
-	}
-	never := func(why watchdog.TargetWhy) watchdog.Path { return watchdog.Path{Why: why} }
-	const conf, sess, rem, gate = watchdog.TargetConfigured, watchdog.TargetSession, watchdog.TargetRemembered, watchdog.TargetGateway
-	for name, c := range map[string]struct {
-		paths []watchdog.Path
-		want  string
-	}{
-		"nobody known":            {nil, "unknown"},
-		"never answered":          {[]watchdog.Path{never(conf), never(sess)}, "unknown"},
-		"one answers":             {[]watchdog.Path{silent(conf), answers(rem)}, "reachable"},
-		"all silent":              {[]watchdog.Path{silent(conf), silent(sess), never(rem)}, "unreachable"},
-		"one earlier peer silent": {[]watchdog.Path{silent(rem)}, "unknown"},
-		"two earlier peers":       {[]watchdog.Path{silent(rem), silent(rem)}, "unreachable"},
-		"a gateway is nobody":     {[]watchdog.Path{answers(gate)}, "unknown"},
-		"silent but for gateway":  {[]watchdog.Path{silent(sess), answers(gate)}, "unreachable"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := [...]string{"unknown", "reachable", "unreachable"}[Reach(c.paths)]; got != c.want {
-				t.Errorf("got %s, want %s", got, c.want)
-			}
-		})
+	p.Overdue = false
+	if d := LinkDelay(only(2), []watchdog.Path{p}, Passive{}); d.Overdue || d.Retrans != 0 {
+		t.Errorf("%+v", d)
 	}
 }

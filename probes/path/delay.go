@@ -24,7 +24,7 @@ func LinkDelay(over Over, paths []watchdog.Path, passive Passive) control.Delay 
 			d = control.Delay{Queue: passive.Queue, Base: passive.Base, Known: true, Passive: true}
 		}
 	}
-	d.Hint, d.HintKnown = passive.Young, passive.YoungKnown
+	d.Hint, d.HintKnown, d.Retrans = passive.Young, passive.YoungKnown, passive.Retrans
 	return d
 }
 
@@ -41,38 +41,10 @@ func leastDelay(over Over, paths []watchdog.Path, kind func(watchdog.Path) bool)
 		}
 		if !d.Known || p.Queue() < d.Queue {
 			d = control.Delay{
-				Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag,
+				Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag, Overdue: p.Overdue,
 				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0, RecentLag: p.RecentLag,
 			}
 		}
 	}
 	return d
-}
-
-// Reach tells whether management gets through, going by the targets that stand
-// for it: configured ones, ssh peers and earlier ones, as far as they answered
-// before. One that answers is enough. When all have fallen silent, management
-// is unreachable, unless it is only earlier peers: who is not logged in may
-// have gone home, so they must be two at least.
-func Reach(paths []watchdog.Path) control.Reach {
-	silent, earlier := 0, 0
-	for _, p := range paths {
-		if !p.Answered || p.Why == watchdog.TargetGateway {
-			continue
-		}
-		switch {
-		case p.Silent == 0 && p.Known:
-			return control.Reachable
-		case p.Silent == 0:
-			continue // neither answers nor silence lately
-		case p.Why == watchdog.TargetRemembered:
-			earlier++
-		default:
-			silent++
-		}
-	}
-	if silent > 0 || earlier >= 2 {
-		return control.Unreachable
-	}
-	return control.ReachUnknown
 }

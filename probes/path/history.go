@@ -239,9 +239,11 @@ func median(values []time.Duration) time.Duration {
 }
 
 // loss is the ratio of lost requests to those whose fate is known, over the
-// last while; NaN when there is none.
+// last while; NaN when there is none. What a target that answered before leaves
+// unanswered for longer than patience is lost, though no later answer says so.
 func (h *history) loss(now time.Duration) float64 {
-	lost, all := 0, 0
+	lost := h.givenUp(now)
+	all := lost
 	for _, o := range h.outcomes {
 		if now-o.at > lossSpan {
 			continue
@@ -255,4 +257,19 @@ func (h *history) loss(now time.Duration) float64 {
 		return math.NaN()
 	}
 	return float64(lost) / float64(all)
+}
+
+// givenUp counts the requests of the last while for which no answer is awaited
+// any more. A target that never answered may not be there, or not answer pings:
+// that is no loss.
+func (h *history) givenUp(now time.Duration) (n int) {
+	if !h.heard {
+		return 0
+	}
+	for _, r := range h.pending {
+		if age := now - r.sent; !r.failed && age > patience && age <= lossSpan+patience {
+			n++
+		}
+	}
+	return n
 }

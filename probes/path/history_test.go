@@ -212,3 +212,28 @@ func FuzzHistory(f *testing.F) {
 		}
 	})
 }
+
+// A target that answered and is silent now loses what it is asked, though no
+// later answer overtakes that. What could not be sent was lost by nobody.
+func TestLossOfASilentTarget(t *testing.T) {
+	var h history
+	now := asked(&h, 0, 20, time.Second, 1*ms, 0)
+	for i := range 40 {
+		h.sent(requestID(100+i), now, i%10 == 9)
+		now += time.Second
+		h.settle(now)
+		switch loss := h.loss(now); {
+		case i < 2 && loss != 0:
+			t.Errorf("loss %v within patience", loss)
+		case i == 11 && (loss < 0.2 || loss > 0.5):
+			t.Errorf("loss %v after 12 s", loss)
+		case i > 31 && loss != 1:
+			t.Errorf("loss %v after %d s of silence", loss, i+1)
+		}
+	}
+	h.answered(requestID(139), now)
+	h.settle(now)
+	if loss := h.loss(now); loss < 0.9 || loss == 1 {
+		t.Errorf("loss %v with the first answer after", loss)
+	}
+}

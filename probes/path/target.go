@@ -161,7 +161,7 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 		Target: t.addr, Why: t.why, Link: t.link,
 		Learning: t.history.heard && !t.base.trusted() && t.tries < learnTries,
 		Base:     t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
-		Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Doubt: t.base.rtt > 0 && t.base.suspect,
+		Overdue: h.overdue(now), Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Doubt: t.base.rtt > 0 && t.base.suspect,
 	}
 	rtt, ok := h.rtt(now, from)
 	if !ok {

@@ -23,6 +23,7 @@ var causeRank = map[watchdog.ConditionName]int{
 	watchdog.Unprotected:           20,
 	watchdog.ProbeBlind:            15,
 	watchdog.ManagementUnreachable: 10,
+	watchdog.ManagementPeerSilent:  5,
 }
 
 const defaultCauseRank = 50
@@ -61,6 +62,8 @@ func phrase(c ConditionState) string {
 		return "link " + c.Subject + " saturated"
 	case watchdog.ManagementUnreachable:
 		return "management unreachable"
+	case watchdog.ManagementPeerSilent:
+		return "management host " + c.Subject + " silent"
 	case watchdog.LinkErrors:
 		return "errors on link " + c.Subject
 	case watchdog.LinkDown:

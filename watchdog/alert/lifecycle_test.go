@@ -77,6 +77,11 @@ var (
 	failed      = cond(watchdog.RemedyFailed, "shaper", watchdog.Critical)
 )
 
+// peer is a management host that fell silent.
+func peer(address string) watchdog.Condition {
+	return cond(watchdog.ManagementPeerSilent, address, watchdog.Warning)
+}
+
 // raise and clear are one turn in which conditions change.
 func (s *sim) raise(cs ...watchdog.Condition) {
 	var changes []watchdog.Change
@@ -190,6 +195,8 @@ func TestGrouping(t *testing.T) {
 		"two links":                              {[]watchdog.Condition{saturated, down}, 2},
 		"two links joined by silence":            {[]watchdog.Condition{unreachable, saturated, down}, 1},
 		"silence joins the link":                 {[]watchdog.Condition{saturated, unreachable}, 1},
+		"two peers and then all":                 {[]watchdog.Condition{peer("192.0.2.1"), peer("192.0.2.9"), unreachable}, 1},
+		"a silent peer stays alone":              {[]watchdog.Condition{peer("192.0.2.1"), saturated, down}, 3},
 		"a remedy joins the link":                {[]watchdog.Condition{saturated, failed}, 1},
 		"a remedy alone attracts nothing":        {[]watchdog.Condition{failed, saturated}, 2},
 		"a blind probe stays alone":              {[]watchdog.Condition{blind, saturated, unreachable}, 2},

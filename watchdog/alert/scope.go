@@ -24,6 +24,8 @@ func scopeOf(name watchdog.ConditionName, subject string) scope {
 	switch name {
 	case watchdog.ManagementUnreachable:
 		return scope{name: "management", joins: true, attracts: true}
+	case watchdog.ManagementPeerSilent:
+		return scope{name: "management"}
 	case watchdog.RemedyFailed:
 		return scope{name: "remedy/" + subject, joins: true}
 	case watchdog.ProbeBlind:

@@ -152,7 +152,7 @@ func (k *cause) acquit(c *Controller, s *signal) {
 	*k = cause{foreign: true, assumed: true, until: s.now + wait, wait: wait}
 	s.queue, s.fresh = 0, 0
 	c.mode, c.budget.again = ramping, 0
-	c.crisis = crisis{allowed: everyone}
+	c.crisis.acquit()
 }
 
 // tryOut cuts a direction that does not seem to carry the load after a while

@@ -17,7 +17,7 @@ func (c *Controller) clean(in Input) Input {
 	if bad(in.Rate) || in.Rate < 0 {
 		in.RateKnown = false
 	}
-	for _, x := range []*float64{&in.Rate, &in.Other, &in.Capacity, &in.Learnt, &in.Drops} {
+	for _, x := range []*float64{&in.Rate, &in.Other, &in.Capacity, &in.Learnt, &in.Drops, &in.Delay.Retrans} {
 		*x = rate(*x)
 	}
 	d := &in.Delay

@@ -74,6 +74,13 @@ type Delay struct {
 	Hint      time.Duration
 	HintKnown bool
 
+	// Overdue says that requests have waited for longer than answers usually
+	// take: Queue may then be their age, and nobody may be there to answer.
+	Overdue bool
+
+	// Retrans is what the transfers themselves send again, in segments/s.
+	Retrans float64
+
 	// Lag is how old Queue is: half the span of the probes that it is the
 	// median of. 0 when unknown.
 	Lag time.Duration
@@ -91,9 +98,10 @@ type Input struct {
 	Learnt     float64       // bytes/s, capacity remembered from earlier runs; 0 when unknown
 	Drops      float64       // packets/s dropped by this host in this direction
 	Delay      Delay
-	Management Reach
-	Shaper     bool // a shaper of ours can be had on this link and direction
-	ShaperOn   bool // it is in place now
+	Management Reach // by what management hosts answer over this link
+	Passes     bool  // a target over the link, the gateway included, answers about as fast as over an empty path
+	Shaper     bool  // a shaper of ours can be had on this link and direction
+	ShaperOn   bool  // it is in place now
 	Flows      []Flow
 }
 
@@ -141,6 +149,7 @@ type Output struct {
 	Capacity  float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
 	AtFloor   bool          // every flow is at its floor and the delay still stands
 	Drained   bool          // a queue went now because the limits were lowered: who showed it shares our bottleneck
+	ShutOut   bool          // rsync keeps management from getting through: everything is paused for it, or would be
 	NotOurs   bool          // the causality test said that the queue is not ours
 	Saturated bool          // the link is saturated: by delay or by utilisation
 	Moving    bool          // the limits are on their way to what the link bears: watch the delay closely

@@ -13,15 +13,19 @@ type crisis struct {
 	calm     float64 // s without need
 	changed  float64 // when allowed last changed
 	patience float64 // s of calm before one more may run
+	silent   bool    // management did not answer in the last step
 	cut      float64 // s for which management has been out of reach
-	back     float64 // s for which it has been within reach
+	back     float64 // s for which it has been within reach, or the link passable
 	allSince float64
+	shut     bool    // management is shut out, by rsync
 	useless  float64 // pausing all did not help: not again before
 	wait     float64 // s, length of that back-off
+	blame    blame
 }
 
 func (k *crisis) shift(by float64) {
 	k.changed, k.allSince, k.useless = k.changed+by, k.allSince+by, k.useless+by
+	k.blame.shift(by)
 }
 
 const (
@@ -38,11 +42,12 @@ func (k *crisis) judge(c *Controller, in *Input, s *signal) {
 		k.allowed = 1
 	}
 	k.patience = max(k.patience, patienceMin)
+	k.look(c, in, s)
 	if !c.set.Pause {
 		k.all, k.allowed = false, everyone
 		return
 	}
-	if k.unreachable(c, in, s) {
+	if k.unreachable(in, s) {
 		return
 	}
 	floor := (c.atFloor() || s.reachable == 0 && s.running > 0) && s.sees && s.queue > 1.5*c.target &&
@@ -90,23 +95,37 @@ func (k *crisis) more(s *signal) {
 	}
 }
 
-// unreachable pauses all while management cannot get in over a link that is
-// busy with rsync, and lets them come back one by one. When pausing does not
-// help, rsync was not the reason.
-func (k *crisis) unreachable(c *Controller, in *Input, s *signal) bool {
-	switch in.Management {
-	case Unreachable:
-		k.cut, k.back = k.cut+s.dt, 0
-	case Reachable:
-		k.back, k.cut = k.back+s.dt, 0
+// look finds out whether management is shut out, and whether by rsync. Whoever
+// is silent over a passable link has a trouble of his own.
+func (k *crisis) look(c *Controller, in *Input, s *signal) {
+	k.blame.watch(c, in, s)
+	silent := in.Management == Unreachable
+	if silent && !k.silent {
+		k.blame.silence(s)
 	}
+	k.silent = silent
 	switch {
-	case k.all && in.Management != Reachable && s.now-k.allSince > allMost:
+	case passable(in):
+		k.back, k.cut = k.back+s.dt, 0
+	case silent:
+		k.cut, k.back = k.cut+s.dt, 0
+	}
+	k.shut = k.cut > cutFor && s.now > k.useless && k.guilty(c, in, s)
+}
+
+// unreachable pauses all while rsync keeps management from getting in, and lets
+// them come back one by one. When pausing does not help, rsync was not the
+// reason.
+func (k *crisis) unreachable(in *Input, s *signal) bool {
+	switch {
+	case k.all && !passable(in) && s.now-k.allSince > allMost:
 		k.wait = clamp(2*k.wait, 60, 1800)
 		k.all, k.allowed, k.useless = false, everyone, s.now+k.wait
+		k.blame.suspect = false
 	case k.all && k.back > k.patience:
 		k.all, k.allowed, k.calm, k.changed, k.wait = false, 1, 0, s.now, 0
-	case !k.all && k.cut > cutFor && s.now > k.useless && k.guilty(c, in, s):
+		k.blame.suspect = false
+	case !k.all && k.shut:
 		if k.allowed != everyone {
 			k.patience = min(2*k.patience, patienceMost)
 		}
@@ -115,9 +134,21 @@ func (k *crisis) unreachable(c *Controller, in *Input, s *signal) bool {
 	return k.all
 }
 
-// guilty says whether the link is busy with rsync. What cannot be measured
-// is no excuse while management is shut out.
+// acquit lets everyone run, for a queue that was found to be another's.
+func (k *crisis) acquit() {
+	*k = crisis{allowed: everyone, silent: k.silent, blame: blame{usual: k.blame.usual}}
+}
+
+// passable says that somebody over the link answers as if it were empty, or
+// that management does at all.
+func passable(in *Input) bool { return in.Passes || in.Management == Reachable }
+
+// guilty says whether the link is busy with rsync, and there is evidence that
+// this is what shuts management out.
 func (k *crisis) guilty(c *Controller, in *Input, s *signal) bool {
+	if !k.blame.stands(in, s) {
+		return false
+	}
 	if !s.rateKnown {
 		return s.running > 0
 	}

@@ -8,6 +8,7 @@ func (c *Controller) output(in *Input, s *signal) Output {
 	out := Output{
 		Capacity:  c.remember(in),
 		Saturated: c.load.saturated,
+		ShutOut:   c.crisis.all || c.crisis.shut,
 		NotOurs:   c.cause.foreign,
 		Drained:   c.gone,
 		Phase:     c.phase(in, s),

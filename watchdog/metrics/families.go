@@ -38,8 +38,8 @@ var (
 	linksOmitted = define("lifeline_links_omitted", gauge, "Links beyond the 100 that are shown.")
 
 	probeRTT    = define("lifeline_probe_rtt_seconds", summed, "Round-trip times of answered probes to the targets over the link.", "link")
-	probeLoss   = define("lifeline_probe_loss_ratio", gauge, "Share of probes that were lost lately, least of the link's targets. Absent while unknown.", "link")
-	management  = define("lifeline_management_state", gauge, "Whether management hosts answer: 1 for the state that holds, 0 for the others.", "state")
+	probeLoss   = define("lifeline_probe_loss_ratio", gauge, "Share of probes that were lost in the last half minute, least of the link's targets: what only some of them lose is not lost on the link. Absent while unknown.", "link")
+	management  = define("lifeline_management_state", gauge, "Whether management hosts answer: 1 for the state that holds, 0 for the others; unknown also while a single one is silent that may just be away.", "state")
 	probeErrors = define("lifeline_probe_errors_total", counter, "Times that a probe could not look.", "probe")
 
 	transfers     = define("lifeline_transfers", gauge, "Rsync transfers by the way their data goes and by what is done to them.", "direction", "state")

@@ -87,10 +87,10 @@ func (st Status) paths(p printer) {
 	p("\nTARGET\tFOUND BY\tRTT\tBASE\tLOSS\n")
 	for _, t := range st.Paths {
 		if !t.Known {
-			p("%s\t%s\tunknown\t%s\t%s\n", t.Target, t.Why, ms(t.Base), loss(t.Loss))
+			p("%s\t%s\tunknown\t%s\t%s\n", t.Target, t.Why, ms(t.Base), loss(t))
 			continue
 		}
-		p("%s\t%s\t%s\t%s\t%s\n", t.Target, t.Why, ms(t.RTT), ms(t.Base), loss(t.Loss))
+		p("%s\t%s\t%s\t%s\t%s\n", t.Target, t.Why, ms(t.RTT), ms(t.Base), loss(t))
 	}
 	if len(st.Paths) == 0 {
 		p("none: delay is judged by the transfers' own TCP alone\n")
@@ -189,11 +189,20 @@ func ms(d time.Duration) string {
 	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
 }
 
-func loss(l float64) string {
-	if l != l { // NaN: nothing was sent
+// loss is of the last half minute. Of a target that does not answer now it
+// also tells for how long: what it answered before that still counts.
+func loss(p watchdog.Path) string {
+	switch {
+	case !p.Answered && p.Loss != p.Loss: // NaN
+		return "unknown: it has not answered yet"
+	case p.Silent > 0 && p.Loss != p.Loss:
+		return "unknown, silent for " + p.Silent.Round(time.Second).String()
+	case p.Loss != p.Loss:
 		return "unknown"
+	case p.Silent > 0:
+		return fmt.Sprintf("%.0f %%, silent for %s", p.Loss*100, p.Silent.Round(time.Second))
 	}
-	return fmt.Sprintf("%.0f %%", l*100)
+	return fmt.Sprintf("%.0f %%", p.Loss*100)
 }
 
 func peer(t Transfer) string {

@@ -212,3 +212,19 @@ func TestUnknownRequest(t *testing.T) {
 		t.Errorf("an unknown field: %v", err)
 	}
 }
+
+// LOSS tells the truth of a target that is silent, and says what is not known.
+func TestTextLoss(t *testing.T) {
+	nan := math.NaN()
+	for want, p := range map[string]watchdog.Path{
+		"3 %":                              {Answered: true, Known: true, Loss: 0.03},
+		"40 %, silent for 12s":             {Answered: true, Loss: 0.4, Silent: 12 * time.Second},
+		"unknown":                          {Answered: true, Known: true, Loss: nan},
+		"unknown, silent for 2m0s":         {Answered: true, Loss: nan, Silent: 2 * time.Minute},
+		"unknown: it has not answered yet": {Loss: nan},
+	} {
+		if got := loss(p); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
