@@ -65,8 +65,14 @@ func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, don
 	if err != nil {
 		return err
 	}
-	if err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin); err != nil {
+	a, err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin)
+	switch {
+	case err != nil:
 		return fmt.Errorf("transfer %s: %w", id, err)
+	case a.Rate > 0 && a.Held == 0:
+		return fmt.Errorf("transfer %s: %s", id, a.Words)
+	case a.Rate > 0:
+		done = a.Words
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", id, done)
 	return err
@@ -84,6 +90,9 @@ func newLimitCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: "limit TRANSFER RATE", Short: "Hold one transfer at a rate, as 20Mbit, until it is resumed",
+		Long: "Hold one transfer at a rate, as 20Mbit, until it is resumed. Where that cannot be\n" +
+			"enforced it says why, and at what rate the transfer runs, and fails with exit code 1;\n" +
+			"the wish stands, and `lifeline status` shows what becomes of it.",
 		Args: exactly("TRANSFER", "RATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r configs.Rate
@@ -93,7 +102,7 @@ func newLimitCommand() *cobra.Command {
 			if r.BytesPerSecond == 0 {
 				return usage(errors.New(`the rate is empty: write it as "20Mbit"`))
 			}
-			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, "is held at "+watchdog.Mbit(r.BytesPerSecond))
+			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, "")
 		},
 	}
 	f.add(cmd)

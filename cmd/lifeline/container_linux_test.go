@@ -84,7 +84,7 @@ func TestContainerWithoutGuard(t *testing.T) {
 	s.start(lab.Transfers{N: 4, Dir: lab.Pull})
 	s.until("transfers are limited", func() bool { return s.paced() == 4 })
 	id := s.ours()[0].ID
-	if err := s.client().Pin(t.Context(), id, web.PinRequest{Pause: true}); err != nil {
+	if _, err := s.client().Pin(t.Context(), id, web.PinRequest{Pause: true}); err != nil {
 		t.Fatal(err)
 	}
 	s.until("it is told that nothing is paused", func() bool { return s.stands(watchdog.RemedyFailed) })

@@ -61,7 +61,7 @@ func TestFilesAreRightAfterAnySequence(t *testing.T) {
 func (s *stage) letGo() {
 	s.Helper()
 	for _, tr := range s.ours() {
-		if err := s.client().Pin(s.Context(), tr.ID, web.PinRequest{}); err != nil && err.Error() != web.ErrNoTransfer.Error() {
+		if _, err := s.client().Pin(s.Context(), tr.ID, web.PinRequest{}); err != nil && err.Error() != web.ErrNoTransfer.Error() {
 			s.Error(err)
 		}
 	}
@@ -81,7 +81,7 @@ func (s *stage) harass(r *rand.Rand, d time.Duration) {
 		case 1:
 			p.Rate = 1e5 + r.Float64()*2e6
 		}
-		err := s.client().Pin(s.Context(), all[r.IntN(len(all))].ID, p)
+		_, err := s.client().Pin(s.Context(), all[r.IntN(len(all))].ID, p)
 		if err != nil && err.Error() != web.ErrNoTransfer.Error() {
 			s.Errorf("pin %+v: %v", p, err)
 		}

@@ -22,7 +22,7 @@ func (s *stage) limitAndPause(n int) []web.Transfer {
 	var all []web.Transfer
 	for i, t := range s.ours() {
 		if i%2 == 0 {
-			if err := s.client().Pin(s.Context(), t.ID, web.PinRequest{Pause: true}); err != nil {
+			if _, err := s.client().Pin(s.Context(), t.ID, web.PinRequest{Pause: true}); err != nil {
 				s.Fatal(err)
 			}
 		}

@@ -121,7 +121,7 @@ func TestUnitsCapabilitiesSuffice(t *testing.T) {
 		t.Errorf("that it has no priority is to be told once:\n%s", log)
 	}
 	id := s.strangersTransfer()
-	if err := s.client().Pin(t.Context(), id, web.PinRequest{Pause: true}); err != nil {
+	if _, err := s.client().Pin(t.Context(), id, web.PinRequest{Pause: true}); err != nil {
 		t.Fatal(err)
 	}
 	s.until("another user's transfer is paused", func() bool {

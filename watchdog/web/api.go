@@ -18,15 +18,16 @@ var ErrNoTransfer = errors.New("no such transfer: `lifeline status` lists them")
 // API is what the control socket offers.
 type API struct {
 	Status func() Status
-	// Pin sets an operator's wish; the zero Pin takes it back.
-	Pin    func(watchdog.TransferID, control.Pin) error
+	// Pin sets an operator's wish, and tells what became of a transfer that is to
+	// have a rate; the zero Pin takes it back.
+	Pin    func(watchdog.TransferID, control.Pin) (Transfer, error)
 	Alerts *alert.Alerts // nil when alerting is not at work
 }
 
 // Handler serves the API over HTTP.
 //
 //	GET  /v1/status                    Status
-//	POST /v1/transfers/ID/pin          PinRequest
+//	POST /v1/transfers/ID/pin          PinRequest; the answer is a PinAnswer
 func (a API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
@@ -41,6 +42,23 @@ type PinRequest struct {
 	Rate  float64 `json:"rate"` // bytes/s; 0 for no limit
 }
 
+// PinAnswer is what became of a pin.
+type PinAnswer struct {
+	PinRequest
+	Held     float64 `json:"held"`             // bytes/s that a transfer is held at; 0 for none
+	Measured float64 `json:"measured"`         // bytes/s at which it ran when that was asked
+	Unheld   string  `json:"unheld,omitempty"` // why it is not held at the rate that was asked for
+	Words    string  `json:"words,omitempty"`  // all that for people
+}
+
+func newPinAnswer(req PinRequest, t Transfer) PinAnswer {
+	a := PinAnswer{PinRequest: req}
+	if req.Rate > 0 {
+		a.Held, a.Measured, a.Unheld, a.Words = t.Held(), t.Rate, t.Unheld, t.Wish()
+	}
+	return a
+}
+
 func (a API) pin(w http.ResponseWriter, r *http.Request) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
 	dec.DisallowUnknownFields()
@@ -53,14 +71,14 @@ func (a API) pin(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("rate %g is negative", req.Rate))
 		return
 	}
-	err := a.Pin(watchdog.TransferID(r.PathValue("id")), control.Pin{Pause: req.Pause, Rate: req.Rate})
+	t, err := a.Pin(watchdog.TransferID(r.PathValue("id")), control.Pin{Pause: req.Pause, Rate: req.Rate})
 	switch {
 	case errors.Is(err, ErrNoTransfer):
 		refuse(w, http.StatusNotFound, err)
 	case err != nil:
 		refuse(w, http.StatusConflict, err)
 	default:
-		answer(w, req)
+		answer(w, newPinAnswer(req, t))
 	}
 }
 
