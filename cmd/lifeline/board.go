@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,7 +197,8 @@ func (b *board) granted(id watchdog.TransferID, rate float64) (web.Transfer, err
 		b.mu.Lock()
 		r, turned := b.last, b.turned
 		b.mu.Unlock()
-		if r.Decision.Wishes[id].Rate == rate {
+		there := slices.ContainsFunc(r.Snapshot.Transfers, func(t watchdog.Transfer) bool { return t.ID == id })
+		if !there || r.Decision.Wishes[id].Rate == rate {
 			return b.transfer(r, id)
 		}
 		select {
