@@ -83,6 +83,9 @@ func inWords(l watchdog.Limit) string {
 	if l.Shape {
 		out = append(out, remedyPriority)
 	}
+	if l.Rate > 0 {
+		out = append(out, remedyRate)
+	}
 	if l.Pause {
 		out = append(out, remedyPause)
 	}

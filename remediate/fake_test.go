@@ -149,10 +149,19 @@ func (l *fakeLease) Renew() error { return l.err }
 type fakeShaper struct {
 	rates   map[watchdog.ShaperKey]float64
 	members map[watchdog.ShaperKey][]watchdog.Transfer
+	own     map[watchdog.ShaperKey][]OwnRate
+	refuse  error // of what has a rate of its own
 }
 
-func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
-	f.rates, f.members = rates, members
+func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]OwnRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+	f.rates, f.members, f.own = rates, members, own
+	for _, list := range own {
+		for i := range list {
+			if list[i].Err = f.refuse; f.refuse == nil {
+				list[i].Held = list[i].Rate
+			}
+		}
+	}
 	return rates, nil
 }
 

@@ -21,6 +21,7 @@ func New(l *ledger.Ledger, lease Lease, shaper Shaper, s Settings) *Enforcer {
 		shaper:   shaper,
 		subjects: map[watchdog.TransferID]*subject{},
 		members:  map[watchdog.ShaperKey][]watchdog.Transfer{},
+		own:      map[watchdog.ShaperKey][]OwnRate{},
 		limits:   map[watchdog.TransferID]watchdog.Limit{},
 	}
 	if s.Bursts {
@@ -36,7 +37,7 @@ const releaseTime = time.Second
 // and is named in the error.
 func (e *Enforcer) ReleaseAll(ctx context.Context, u Undoer) error {
 	if e.shaper != nil {
-		_, fails := e.shaper.Apply(nil, nil)
+		_, fails := e.shaper.Apply(nil, nil, nil)
 		e.fails = append(e.fails, fails...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)

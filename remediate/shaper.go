@@ -31,8 +31,9 @@ type standingShaper interface {
 	// check is nil while it stands and does no harm.
 	check(now time.Time) error
 	setRate(s shaping) error
-	// hold makes members the transfers that pass through it.
-	hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure
+	// hold makes members the transfers that pass through it, and gives each in
+	// own a class of its own; what could not be done for these is told in them.
+	hold(members []watchdog.Transfer, own []ownClass, now time.Time) []watchdog.Failure
 	// release lets all transfers go, before the shaper is removed.
 	release() []watchdog.Failure
 }
@@ -46,7 +47,8 @@ type undoLedger interface {
 // stand is a shaper that is in place.
 type stand struct {
 	standingShaper
-	rate  float64
+	rate  float64 // that is wanted for the link's transfers; 0 where it stands for single ones alone
+	set   float64 // of the class that all share; 0 for no limit
 	entry ledger.Entry
 }
 
@@ -95,36 +97,45 @@ func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time, hz f
 }
 
 // Apply makes the shapers those of rates (bytes/s), with members as their
-// transfers, and removes all others of ours. What could not be done is tried
-// again after a growing while; until then it is reported with every call.
-func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+// transfers, and removes all others of ours. One stands also where a transfer is
+// to be held at a rate of its own; that each of these has is told in own. What could
+// not be done is tried again after a growing while; until then it is reported with
+// every call.
+func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]OwnRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	wanted := withOwn(rates, own)
 	var fails []watchdog.Failure
 	for _, k := range sortedKeys(s.setbacks) {
 		fails = append(fails, s.cleanUp(k)...)
 	}
 	for _, k := range sortedKeys(s.stands) {
-		if _, wanted := rates[k]; !wanted {
+		if _, wanted := wanted[k]; !wanted {
 			fails = append(fails, s.takeDown(k)...)
 		}
 	}
-	for _, k := range sortedKeys(rates) {
-		fails = append(fails, s.keep(k, rates[k], members[k])...)
+	for _, k := range sortedKeys(wanted) {
+		_, shared := rates[k]
+		fails = append(fails, s.keep(k, wanted[k], shared, members[k], own[k])...)
 	}
 	return s.standing(), append(fails, s.overdrawn()...)
 }
 
-// standing gives the rates of what stands.
+// standing gives the rates of what stands for all transfers of a link.
 func (s *LinkShaper) standing() map[watchdog.ShaperKey]float64 {
-	same := len(s.stands) == len(s.inPlace)
+	n, same := 0, true
 	for k, st := range s.stands {
-		same = same && s.inPlace[k] == st.rate
+		if st.rate > 0 {
+			n++
+			same = same && s.inPlace[k] == st.rate
+		}
 	}
-	if !same {
-		s.inPlace = make(map[watchdog.ShaperKey]float64, len(s.stands))
+	if !same || n != len(s.inPlace) {
+		s.inPlace = make(map[watchdog.ShaperKey]float64, n)
 		for k, st := range s.stands {
-			s.inPlace[k] = st.rate
+			if st.rate > 0 {
+				s.inPlace[k] = st.rate
+			}
 		}
 	}
 	return s.inPlace
@@ -136,35 +147,71 @@ func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
 	})
 }
 
-// keep brings one shaper to its rate and members.
-func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, members []watchdog.Transfer) []watchdog.Failure {
-	fails := s.inspect(k)
-	shape, err := shapeFor(rate, s.hz)
-	if err != nil {
-		return append(fails, s.refuse(k, err, nil))
-	}
-	if _, ok := s.stands[k]; !ok {
-		if s.overdraws(k) != nil {
-			return fails // Apply tells
+// keep brings one shaper to its rate and members. One that is not shared stands for
+// single transfers alone: what hinders it is told of each of these, and is no failure.
+func (s *LinkShaper) keep(k watchdog.ShaperKey, rate float64, shared bool, members []watchdog.Transfer, own []OwnRate) []watchdog.Failure {
+	fails, stands := s.raise(k, rate, shared)
+	if !stands {
+		b := s.setbacks[k]
+		refuseOwn(own, cmp.Or(b.err, s.overdraws(k), errLinkGone))
+		if !shared && b.entry == nil {
+			return nil
 		}
-		if b, ok := s.setbacks[k]; ok && s.now().Before(b.until) {
-			if len(fails) == 0 && b.entry == nil { // else it was told already
-				fails = append(fails, b.failure())
-			}
-			return fails
-		}
-		if rest, err := s.putUp(k, rate, shape); err != nil {
-			return append(fails, s.refuse(k, err, rest))
-		}
+		return fails
 	}
 	st := s.stands[k]
-	if rateChanged(st.rate, rate) {
-		if err := st.setRate(shape); err != nil {
+	classes, left := divideOwn(rate, own, len(members) > 0)
+	if rateChanged(st.set, left) {
+		shape, err := s.shapeOf(left, shared)
+		if err == nil {
+			err = st.setRate(shape)
+		}
+		if err != nil {
+			refuseOwn(own, err)
 			return append(fails, st.failure(k, fmt.Errorf("change the rate: %w", err)))
 		}
+		st.set = left
+	}
+	if rateChanged(st.rate, rate) {
 		st.rate = rate
 	}
-	return append(fails, st.hold(members, s.now())...)
+	s.shapeOwn(classes)
+	fails = append(fails, st.hold(members, classes, s.now())...)
+	tellOwn(own, classes)
+	return fails
+}
+
+// raise puts a shaper up unless it may not, and says whether it stands.
+func (s *LinkShaper) raise(k watchdog.ShaperKey, rate float64, shared bool) (fails []watchdog.Failure, stands bool) {
+	fails = s.inspect(k)
+	shape, err := s.shapeOf(rate, shared)
+	if err != nil {
+		return append(fails, s.refuse(k, err, nil)), false
+	}
+	if _, ok := s.stands[k]; ok {
+		return fails, true
+	}
+	if s.overdraws(k) != nil {
+		return fails, false // Apply tells
+	}
+	if b, ok := s.setbacks[k]; ok && s.now().Before(b.until) {
+		if len(fails) == 0 && b.entry == nil { // else it was told already
+			fails = append(fails, b.failure())
+		}
+		return fails, false
+	}
+	if rest, err := s.putUp(k, rate, shape); err != nil {
+		return append(fails, s.refuse(k, err, rest)), false
+	}
+	return fails, true
+}
+
+// shapeOf is that of the class which all transfers of a link share.
+func (s *LinkShaper) shapeOf(rate float64, shared bool) (shaping, error) {
+	if !shared {
+		return unlimited(), nil
+	}
+	return shapeFor(rate, s.hz)
 }
 
 // inspect notices what became of a shaper since the last call.
@@ -215,7 +262,7 @@ func (s *LinkShaper) putUp(k watchdog.ShaperKey, rate float64, shape shaping) (*
 	e.Set = entryBuilt
 	// Should this one fail, the first entry stands and undoes as well.
 	_ = s.ledger.Append(e)
-	s.stands[k] = &stand{standing, rate, e}
+	s.stands[k] = &stand{standing, rate, rate, e}
 	delete(s.setbacks, k)
 	delete(s.looks, k)
 	return nil, nil
@@ -315,6 +362,6 @@ func (s *LinkShaper) look(k watchdog.ShaperKey) error {
 
 // Close removes all shapers of ours and releases their transfers.
 func (s *LinkShaper) Close() []watchdog.Failure {
-	_, fails := s.Apply(nil, nil)
+	_, fails := s.Apply(nil, nil, nil)
 	return fails
 }

@@ -56,7 +56,7 @@ func TestFailedBuildsCount(t *testing.T) {
 	b.perHour = 4
 	b.hooks[watchdog.Tx].fail = errors.New("no memory")
 	for range 3600 {
-		b.Apply(rates{tx1: 1e6}, nil)
+		b.Apply(rates{tx1: 1e6}, nil, nil)
 		b.now = b.now.Add(time.Second)
 	}
 	if n := b.hooks[watchdog.Tx].installs; n > 5 { // the first is over an hour old at the end

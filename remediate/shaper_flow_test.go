@@ -196,7 +196,7 @@ func TestUndoByEntriesAlone(t *testing.T) {
 			t.Errorf("priority %#x is left", p)
 		}
 	}
-	in, fails := s.Apply(r, m)
+	in, fails := s.Apply(r, m, nil)
 	if len(in) != 0 || len(fails) != 2 {
 		t.Errorf("the old daemon has %v in place, failures %v", in, fails)
 	}
@@ -264,7 +264,7 @@ func TestUnmatchedPacketsAreReported(t *testing.T) {
 	eventually(t, "a report", func() bool {
 		now = now.Add(time.Second)
 		tr.Bytes = c.moved(t, watchdog.Rx)
-		_, fails := s.Apply(rates{k: testRate}, members{k: {tr}})
+		_, fails := s.Apply(rates{k: testRate}, members{k: {tr}}, nil)
 		return len(fails) == 1 && strings.Contains(fails[0].Err, "not limited") && fails[0].Target == string(tr.ID)
 	})
 	apply(t, s, nil, nil)
@@ -287,7 +287,7 @@ func TestLinkVanishes(t *testing.T) {
 	s = newTestShaper(t, srv, l)
 	apply(t, s, want, nil)
 	srv.run("ip", "link", "del", "lan9")
-	in, fails := s.Apply(want, nil)
+	in, fails := s.Apply(want, nil, nil)
 	if len(in) != 0 || len(fails) != 2 || !strings.Contains(fails[0].Err, "no such link") {
 		t.Errorf("in place %v, failures %v", in, fails)
 	}

@@ -40,7 +40,7 @@ func TestOperatorsOwnIsLeftAlone(t *testing.T) {
 				if ok, why := s.Can(srv.key(d)); ok || !strings.Contains(why, c.why) {
 					t.Errorf("can %s: %v, %q", d, ok, why)
 				}
-				in, fails := s.Apply(rates{srv.key(d): 1e6}, nil)
+				in, fails := s.Apply(rates{srv.key(d): 1e6}, nil, nil)
 				if len(in) != 0 || len(fails) != 1 || !strings.Contains(fails[0].Err, c.why) || fails[0].Target != "link eth0 "+d.String() {
 					t.Errorf("apply %s: in place %v, failures %v", d, in, fails)
 				}
@@ -129,7 +129,7 @@ func TestReplacedShaperIsNotTouched(t *testing.T) {
 				}
 				before, _, _ := strings.Cut(srv.shown(), "\n5: ")
 				if how == "daemon" {
-					in, fails := s.Apply(rates{srv.key(c.d): 1e6}, nil)
+					in, fails := s.Apply(rates{srv.key(c.d): 1e6}, nil, nil)
 					if len(in) != 0 || len(fails) != 1 {
 						t.Errorf("in place %v, failures %v", in, fails)
 					}
@@ -166,7 +166,7 @@ func TestBetweenLooks(t *testing.T) {
 			apply(t, s, want, nil)
 			srv.run(strings.Fields(strings.ReplaceAll(c.cmd, "%x", fmt.Sprintf("%x", srv.link)))...)
 			time.Sleep(c.within)
-			if in, fails := s.Apply(want, nil); len(in) != 0 || len(fails) != 1 {
+			if in, fails := s.Apply(want, nil, nil); len(in) != 0 || len(fails) != 1 {
 				t.Errorf("in place %v, failures %v", in, fails)
 			}
 			if left := srv.run("ip", "link", "show", "type", "ifb"); left != "" {
@@ -209,7 +209,7 @@ func TestOthersOnOurs(t *testing.T) {
 				srv.run(append([]string{"tc"}, strings.Fields(strings.ReplaceAll(line, "IFB", ifbName(srv.link)))...)...)
 			}
 			tc(c.add)
-			_, fails := s.Apply(nil, nil)
+			_, fails := s.Apply(nil, nil, nil)
 			if len(fails) != 1 || !strings.Contains(fails[0].Err, "others") {
 				t.Errorf("failures: %v", fails)
 			}

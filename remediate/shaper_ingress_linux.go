@@ -80,7 +80,7 @@ func (g ingress) install(link int, s shaping) (standingShaper, error) {
 	}
 	return &ingressStand{
 		ingress: g, link: link, ifb: ifb, name: ifbName(link), entrance: entrance,
-		flows: map[flow]*flowFilter{}, used: map[uint32]bool{},
+		flows: map[flow]*flowFilter{}, own: map[flow]*ownStand{}, used: map[uint32]bool{},
 	}, nil
 }
 
@@ -170,12 +170,19 @@ func (g ingress) deleteFlow(link int, f flow, handle uint32) error {
 	return g.t.deleteFilter(link, tcObject{handle: handle, parent: ingressHandle, info: filterInfo(tableOf(f))})
 }
 
-func (g ingress) limit(link int, s shaping) error {
+// lift takes the limits off all classes of the ifb of a link.
+func (g ingress) lift(link int) error {
 	ifb, _, err := g.t.linkNamed(ifbName(link))
+	if err == nil {
+		err = g.liftOwn(ifb)
+	}
+	if err == nil {
+		err = g.t.setClass(ifb, rsyncClass(shaperRoot, unlimited()))
+	}
 	if err != nil {
 		return fmt.Errorf("link %s: %w", ifbName(link), err)
 	}
-	return g.t.setClass(ifb, rsyncClass(shaperRoot, s))
+	return nil
 }
 
 // remove takes away what is ours: filters first, for packets that are led to a
@@ -221,7 +228,7 @@ func (g ingress) leave(link int, own, foreign []tcObject) error {
 	})
 	var err error
 	if used {
-		err = g.limit(link, unlimited())
+		err = g.lift(link)
 	} else {
 		err = g.removeIFB(link)
 	}
@@ -246,6 +253,7 @@ func (g ingress) removeIFB(link int) error {
 		return err
 	}
 	// Whether it drains or not, it is deleted: TCP sends again what is lost.
+	_ = g.liftOwn(ifb)
 	_ = g.t.drain(ifb, rsyncClass(shaperRoot, unlimited()))
 	err = g.t.h.LinkDel(&netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Index: ifb}})
 	if errors.Is(err, unix.ENODEV) {

@@ -187,7 +187,7 @@ func (n *testNS) key(d watchdog.Direction) watchdog.ShaperKey {
 // apply wants no failures.
 func apply(t testing.TB, s *LinkShaper, r rates, m members) {
 	t.Helper()
-	in, fails := s.Apply(r, m)
+	in, fails := s.Apply(r, m, nil)
 	if len(fails) > 0 {
 		t.Fatalf("failures: %v", fails)
 	}

@@ -22,9 +22,13 @@ const (
 	// the socket into its lowest band.
 	classRsync = shaperRoot | 0x02
 
+	// Classes of single transfers are numbered from here on.
+	classOwn = shaperRoot | 0x100
+
 	leafMgmt  = (shaperMajor + 1) << 16
 	leafOther = (shaperMajor + 2) << 16
 	leafRsync = (shaperMajor + 3) << 16
+	leafOwn   = (shaperMajor + 4) << 16 // and on
 )
 
 // Filters of ours come last: what an operator adds beside them, with or without
@@ -32,6 +36,10 @@ const (
 const (
 	filterPrio4 = 0xffe2 // IPv4
 	filterPrio6 = 0xffe3 // IPv6
+
+	// On the ifb, which is ours alone, each class of a single transfer has a
+	// filter of a priority of its own, from here on.
+	ownPrio = 0x100
 
 	// Nodes of our filters in the table that the kernel makes by itself for a
 	// priority; it numbers those of others from 0x800 on.

@@ -75,9 +75,12 @@ func (e *egressStand) setRate(s shaping) error {
 
 // hold puts the members' sockets into the rsync class. Applications overwrite
 // the priority when they set IP_TOS, so it is read again and again.
-func (e *egressStand) hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
+func (e *egressStand) hold(members []watchdog.Transfer, own []ownClass, now time.Time) []watchdog.Failure {
 	var fails []watchdog.Failure
 	e.turn++
+	for i := range own {
+		own[i].err = errors.New("goes out: it is paced")
+	}
 	for i := range members {
 		m := &members[i]
 		if err := shapeable(m); err != nil {
@@ -144,8 +147,9 @@ type ingressStand struct {
 	entrance  uint32 // handle of a filter that leads into a table
 	looked    time.Time
 	flows     map[flow]*flowFilter
-	used      map[uint32]bool // handles in use
-	turn      uint64          // of hold
+	own       map[flow]*ownStand // classes of single transfers
+	used      map[uint32]bool    // handles in use
+	turn      uint64             // of hold
 	counted   time.Time
 	passing   bool // some transfer passes by its filter
 }
@@ -178,6 +182,9 @@ func (g *ingressStand) check(now time.Time) error {
 	if err == nil && !up {
 		err = errors.New("is down")
 	}
+	if err == nil {
+		err = g.checkOwn()
+	}
 	if err != nil {
 		return fmt.Errorf("link %s was changed by others: %s", g.name, err)
 	}
@@ -193,9 +200,14 @@ func (g *ingressStand) setRate(s shaping) error {
 }
 
 // hold makes the filters those of the members' connections.
-func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
+func (g *ingressStand) hold(members []watchdog.Transfer, own []ownClass, now time.Time) []watchdog.Failure {
 	var fails []watchdog.Failure
 	g.turn++
+	for i := range own {
+		if o := &own[i]; o.err == nil {
+			o.err = g.holdOwn(o)
+		}
+	}
 	for i := range members {
 		m := &members[i]
 		f, err := flowOf(m)
@@ -217,7 +229,8 @@ func (g *ingressStand) hold(members []watchdog.Transfer, now time.Time) []watchd
 		delete(g.used, ff.handle)
 		delete(g.flows, f)
 	}
-	return append(fails, g.audit(members, now)...)
+	fails = append(fails, g.freeOwn()...)
+	return append(fails, g.audit(members, own, now)...)
 }
 
 // lead makes the filter of a flow, unless it is there.
@@ -253,52 +266,66 @@ func freeHandle(f flow, used map[uint32]bool) (uint32, bool) {
 const unseenBytes = 1 << 20
 
 // audit reports transfers whose packets do not look as their sockets say.
-func (g *ingressStand) audit(members []watchdog.Transfer, now time.Time) []watchdog.Failure {
+func (g *ingressStand) audit(members []watchdog.Transfer, own []ownClass, now time.Time) []watchdog.Failure {
 	if now.Sub(g.counted) >= hitsEvery {
 		g.counted = now
 		hits, err := g.hits(g.link)
 		if err != nil {
 			return []watchdog.Failure{{Remedy: remedyShaper, Target: g.name, Err: fmt.Sprintf("count packets: %v", err)}}
 		}
-		g.compare(members, hits)
+		g.passing = false
+		for i := range members {
+			g.compare(&members[i], hits)
+		}
+		for i := range own {
+			g.compare(&own[i].transfer, hits)
+		}
 	}
 	if !g.passing {
 		return nil
 	}
+	for i := range own {
+		if o := &own[i]; o.err == nil && g.passes(&o.transfer) {
+			o.err = errPasses
+		}
+	}
 	var fails []watchdog.Failure
 	for i := range members {
-		m := &members[i]
-		if f, err := flowOf(m); err == nil && g.flows[f] != nil && g.flows[f].passes {
-			fails = append(fails, transferFailure(m.ID, errors.New("not limited: its packets carry other addresses than its socket, or IP options (address translation, a tunnel?)")))
+		if m := &members[i]; g.passes(m) {
+			fails = append(fails, transferFailure(m.ID, errPasses))
 		}
 	}
 	return fails
 }
 
-// compare holds what the filters saw against what the transfers moved.
-func (g *ingressStand) compare(members []watchdog.Transfer, hits map[uint32]uint32) {
-	g.passing = false
-	for i := range members {
-		m := &members[i]
-		f, err := flowOf(m)
-		ff := g.flows[f]
-		if err != nil || ff == nil {
-			continue
-		}
-		n, there := hits[ff.handle]
-		switch {
-		case !there: // taken away by somebody: made anew with the next call
-			delete(g.used, ff.handle)
-			delete(g.flows, f)
-		case n != ff.hits:
-			ff.hits, ff.bytes, ff.passes = n, m.Bytes, false
-		case m.Bytes < ff.bytes: // another connection with the same addresses
-			ff.bytes = m.Bytes
-		case m.Bytes-ff.bytes >= unseenBytes:
-			ff.passes = true
-		}
-		g.passing = g.passing || ff.passes
+var errPasses = errors.New("not limited: its packets carry other addresses than its socket, or IP options (address translation, a tunnel?)")
+
+// passes says that a transfer moves and its filter sees none of it.
+func (g *ingressStand) passes(t *watchdog.Transfer) bool {
+	f, err := flowOf(t)
+	return err == nil && g.flows[f] != nil && g.flows[f].passes
+}
+
+// compare holds what the filter of a transfer saw against what it moved.
+func (g *ingressStand) compare(t *watchdog.Transfer, hits map[uint32]uint32) {
+	f, err := flowOf(t)
+	ff := g.flows[f]
+	if err != nil || ff == nil {
+		return
 	}
+	n, there := hits[ff.handle]
+	switch {
+	case !there: // taken away by somebody: made anew with the next call
+		delete(g.used, ff.handle)
+		delete(g.flows, f)
+	case n != ff.hits:
+		ff.hits, ff.bytes, ff.passes = n, t.Bytes, false
+	case t.Bytes < ff.bytes: // another connection with the same addresses
+		ff.bytes = t.Bytes
+	case t.Bytes-ff.bytes >= unseenBytes:
+		ff.passes = true
+	}
+	g.passing = g.passing || ff.passes
 }
 
 // release has nothing to do: the filters go first when the shaper is removed.

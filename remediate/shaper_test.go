@@ -65,8 +65,11 @@ func (h *fakeHook) remove(link int, _ bool) error {
 func (s *fakeStand) check(time.Time) error       { return s.sick }
 func (s *fakeStand) setRate(shape shaping) error { s.shape = shape; return nil }
 func (s *fakeStand) release() []watchdog.Failure { s.members = nil; return nil }
-func (s *fakeStand) hold(m []watchdog.Transfer, _ time.Time) []watchdog.Failure {
+func (s *fakeStand) hold(m []watchdog.Transfer, own []ownClass, _ time.Time) []watchdog.Failure {
 	s.members = nil
+	for _, o := range own {
+		s.members = append(s.members, fmt.Sprintf("%s=%.0f", o.transfer.ID, o.rate))
+	}
 	for _, t := range m {
 		s.members = append(s.members, string(t.ID))
 	}
@@ -132,7 +135,7 @@ var (
 
 func (b *shaperBench) apply(t *testing.T, r rates, m members, want string, fails ...string) {
 	t.Helper()
-	in, got := b.Apply(r, m)
+	in, got := b.Apply(r, m, nil)
 	if b.String() != want {
 		t.Errorf("stands: %q, want %q", b.String(), want)
 	}
@@ -203,7 +206,7 @@ func TestShaperThatCannotGo(t *testing.T) {
 	h.stuck = foreignError{[]string{"filter x"}}
 	said := "link eth1 tx: remove: " + h.stuck.Error()
 	for _, r := range []rates{nil, nil, {tx1: 1e6}} {
-		if _, fails := b.Apply(r, nil); len(fails) != 1 || fails[0].Target+": "+fails[0].Err != said {
+		if _, fails := b.Apply(r, nil, nil); len(fails) != 1 || fails[0].Target+": "+fails[0].Err != said {
 			t.Errorf("failures: %v", fails)
 		}
 		b.now = b.now.Add(time.Second)
@@ -231,7 +234,7 @@ func TestShaperNeedsItsLedger(t *testing.T) {
 func TestShaperRefusesNonsense(t *testing.T) {
 	for _, rate := range []float64{0, -1, 1, 1e300} {
 		b := newShaperBench()
-		if in, fails := b.Apply(rates{tx1: rate}, nil); len(in) != 0 || len(fails) != 1 {
+		if in, fails := b.Apply(rates{tx1: rate}, nil, nil); len(in) != 0 || len(fails) != 1 {
 			t.Errorf("rate %g: %v %v", rate, in, fails)
 		}
 	}
@@ -280,7 +283,7 @@ func TestShaperInAnyOrder(t *testing.T) {
 				}
 			}
 			b.undo.err = maybe(errors.New("full"))
-			b.Apply(want, nil)
+			b.Apply(want, nil, nil)
 			b.now = b.now.Add(time.Duration(r.IntN(10)) * time.Second)
 			for _, h := range b.hooks {
 				for link := range h.rest {
@@ -294,7 +297,7 @@ func TestShaperInAnyOrder(t *testing.T) {
 		for _, h := range b.hooks {
 			h.stuck = nil
 		}
-		b.Apply(nil, nil)
+		b.Apply(nil, nil, nil)
 		b.now = b.now.Add(time.Hour)
 		b.apply(t, nil, nil, "")
 		if len(b.undo.live) != 0 {

@@ -35,6 +35,8 @@ type subject struct {
 
 	window      int64      // bytes in force; 0 for none
 	pacing      uint64     // bytes/s in force; 0 for none
+	rate        float64    // bytes/s in force by a class of its own; 0 for none
+	unheld      string     // why it is not at the rate that is wanted
 	buffer      int64      // bytes of receive buffer before it was made small; 0 when it is not
 	fixed       bool       // we keep the kernel from tuning the receive buffer
 	seen        connection // at the last visit
@@ -78,10 +80,10 @@ func allowed(t *watchdog.Transfer, l watchdog.Limit) watchdog.Limit {
 		l = watchdog.Limit{}
 	}
 	if t.Socket.Inode == 0 {
-		l.Window, l.Pacing, l.Shape = 0, 0, false
+		l.Window, l.Pacing, l.Shape, l.Rate = 0, 0, false, 0
 	}
 	if t.Foreign {
-		l.Shape = false
+		l.Shape, l.Rate = false, 0
 	}
 	return l
 }
@@ -277,8 +279,8 @@ func (s *subject) place() watchdog.ShaperKey {
 
 // inForce is what stands for the transfer, with these shapers in place.
 func (s *subject) inForce(shapers map[watchdog.ShaperKey]float64) watchdog.Limit {
-	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Pause: s.pause.phase != running}
-	if s.want.Shape {
+	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Rate: s.rate, Pause: s.pause.phase != running}
+	if s.want.Shape && s.want.Rate == 0 {
 		_, l.Shape = shapers[s.place()]
 	}
 	return l

@@ -40,6 +40,8 @@ type Decision struct {
 	Changes    []Change      `json:"-"`          // conditions raised or cleared by this step
 	Tick       time.Duration `json:"tick"`       // when the next Snapshot is wanted
 	Rest       bool          `json:"-"`          // nothing moves: the next Snapshot may be Repeated
+	// Wishes are the rates that operators asked for, of all transfers that are there.
+	Wishes map[TransferID]Wish `json:"-"`
 }
 
 // Active tells whether anything is to be limited, paused or shaped by d.

@@ -121,11 +121,13 @@ func (e *Engine) Step(s Snapshot, stands Outcome) Decision {
 		e.judge(&s, j, links, stands)
 		e.strained(&s, j, stands)
 		j.want(&d.Desired)
+		e.grant(j, &d, stands)
 		d.Links = append(d.Links, j.state())
 		d.Tick = min(d.Tick, j.out.Tick)
 		d.Rest = d.Rest && j.out.Rest
 	}
 	e.wanted = d.Desired.Limits
+	e.ungranted(s.Transfers, &d)
 	d.Desired.SmallBursts = e.bursts.step(&s, d.Desired, e.settings.Target)
 	d.Conditions, d.Changes = e.conditions.step(&s, e.findings(&s, outs, stands))
 	return d

@@ -275,6 +275,7 @@ type Limit struct {
 	Window int64   `json:"window,omitempty"` // bytes of receive window; 0 for none
 	Pacing float64 `json:"pacing,omitempty"` // bytes/s; 0 for none
 	Shape  bool    `json:"shape,omitempty"`  // belongs in the class of its link's shaper
+	Rate   float64 `json:"rate,omitempty"`   // bytes/s that an incoming transfer is held at by a class of its own; 0 for none
 	Pause  bool    `json:"pause,omitempty"`  // should not run, apart from keepalive pulses
 }
 
@@ -300,6 +301,8 @@ type Outcome struct {
 	Shapers map[ShaperKey]float64 // in place
 	Failed  []Failure
 	Spent   []Spent // budgets of which anything is used
+	// Unheld says why a transfer is not held at its Rate.
+	Unheld map[TransferID]string
 	// SmallBursts says that we hold the kernel's bursts small.
 	SmallBursts bool
 }

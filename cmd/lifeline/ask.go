@@ -79,8 +79,14 @@ func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, sai
 		return err
 	}
 	a, err := c.Pin(cmd.Context(), watchdog.TransferID(id), pin)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("transfer %s: %w", id, err)
+	case a.DryRun: // said below
+	case a.Rate > 0 && a.Held == 0:
+		return fmt.Errorf("transfer %s: %s", id, a.Words)
+	case a.Rate > 0:
+		said.done = a.Words
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), said.of(id, a))
 	return err
@@ -98,6 +104,9 @@ func newLimitCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use: "limit TRANSFER RATE", Short: "Hold one transfer at a rate, as 20Mbit, until it is resumed",
+		Long: "Hold one transfer at a rate, as 20Mbit, until it is resumed. Where that cannot be\n" +
+			"enforced it says why, and at what rate the transfer runs, and fails with exit code 1;\n" +
+			"the wish stands, and `lifeline status` shows what becomes of it.",
 		Args: exactly("TRANSFER", "RATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r configs.Rate
@@ -108,7 +117,7 @@ func newLimitCommand() *cobra.Command {
 				return usage(errors.New(`the rate is empty: write it as "20Mbit"`))
 			}
 			at := watchdog.Mbit(r.BytesPerSecond)
-			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, pinWords{"is held at " + at, "hold %s at " + at})
+			return f.pin(cmd, args[0], web.PinRequest{Rate: r.BytesPerSecond}, pinWords{would: "hold %s at " + at})
 		},
 	}
 	f.add(cmd)

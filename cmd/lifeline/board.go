@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +38,8 @@ type board struct {
 	absent []string   // settings for links that are not there
 	would  *web.Would // nil unless in a dry run
 	phases map[watchdog.ShaperKey]stance
-	small  bool // the kernel's bursts
+	small  bool          // the kernel's bursts
+	turned chan struct{} // closed by the next turn
 	saved  time.Time
 }
 
@@ -45,7 +48,7 @@ const saveEvery = 30 * time.Second
 
 func newBoard(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *acting, s *senses) *board {
 	return &board{log: log, journal: j, alerts: al, acts: a, senses: s, started: time.Now(),
-		first: make(chan struct{}), phases: map[watchdog.ShaperKey]stance{}}
+		first: make(chan struct{}), turned: make(chan struct{}), phases: map[watchdog.ShaperKey]stance{}}
 }
 
 // tell takes one turn.
@@ -55,6 +58,8 @@ func (b *board) tell(r watchdog.Report) {
 	if b.last.Snapshot.Wall.IsZero() {
 		defer close(b.first)
 	}
+	close(b.turned)
+	b.turned = make(chan struct{})
 	b.last, b.guard, b.flaw = r, b.acts.guardPID(), b.acts.guardFlaw()
 	b.absent = b.absence.look(r.Snapshot)
 	if d := b.acts.dry; d != nil {
@@ -164,23 +169,62 @@ func (b *board) status() web.Status {
 	return st
 }
 
-// pinner passes an operator's wish to the loop, for a transfer that exists.
-func (b *board) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) error {
-	return func(id watchdog.TransferID, p control.Pin) error {
+// pinner passes an operator's wish to the loop, for a transfer that exists, and
+// tells what became of a rate that was asked for.
+func (b *board) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) (web.Transfer, error) {
+	return func(id watchdog.TransferID, p control.Pin) (web.Transfer, error) {
 		b.mu.Lock()
 		err := pinnable(b.last.Snapshot.Transfers, id, p)
 		b.mu.Unlock()
 		if err != nil {
-			return err
+			return web.Transfer{}, err
 		}
 		select {
 		case to <- watchdog.Pinning{ID: id, Pin: p}:
 			poke(wake)
-			return nil
 		case <-time.After(time.Second):
-			return fmt.Errorf("the watchdog does not take it: see its log")
+			return web.Transfer{}, fmt.Errorf("the watchdog does not take it: see its log")
+		}
+		if p.Rate <= 0 {
+			return web.Transfer{}, nil
+		}
+		return b.granted(id, p.Rate)
+	}
+}
+
+// grantTime is how long a wish may take to be acted on: some turns of the loop, and
+// less than a client waits.
+const grantTime = 3 * time.Second
+
+// granted waits for the turn that acts on a wish for a rate (bytes/s).
+func (b *board) granted(id watchdog.TransferID, rate float64) (web.Transfer, error) {
+	end := time.After(grantTime)
+	for {
+		b.mu.Lock()
+		r, turned := b.last, b.turned
+		b.mu.Unlock()
+		there := slices.ContainsFunc(r.Snapshot.Transfers, func(t watchdog.Transfer) bool { return t.ID == id })
+		if !there || r.Decision.Wishes[id].Rate == rate {
+			return b.transfer(r, id)
+		}
+		select {
+		case <-turned:
+		case <-end:
+			return web.Transfer{}, errors.New("the watchdog has not acted on it yet: `lifeline status` tells whether it does")
 		}
 	}
+}
+
+// transfer is one as the status shows it.
+func (b *board) transfer(r watchdog.Report, id watchdog.TransferID) (web.Transfer, error) {
+	st := web.Status{DryRun: b.acts.dry != nil}
+	st.Fill(r)
+	for _, t := range st.Transfers {
+		if t.ID == id {
+			return t, nil
+		}
+	}
+	return web.Transfer{}, web.ErrNoTransfer
 }
 
 // pinnable tells why a wish cannot be granted.

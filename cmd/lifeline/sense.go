@@ -62,7 +62,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	note(errs)
 	snap.Management = watchdog.Reach(snap.Paths)
 	s.doubt(&snap, last, physical)
-	used := inUse(&snap, physical)
+	used, telling := inUse(&snap, physical), tellers(snap.Transfers, last)
 	for i := range snap.Links {
 		l := &snap.Links[i]
 		if !used[l.Index] {
@@ -70,7 +70,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 		}
 		over := func(link int) bool { return link == l.Index || physical(link) == l.Index }
 		for _, d := range []watchdog.Direction{watchdog.Rx, watchdog.Tx} {
-			heard := path.Listen(over, d, snap.Transfers, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
+			heard := path.Listen(over, d, telling, s.before, mono-s.beforeAt, shaped(last, l.Index, d))
 			l.Delay[d] = path.LinkDelay(over, snap.Paths, heard)
 			l.ShaperOK[d] = s.shapeable(watchdog.ShaperKey{Link: l.Index, Direction: d})
 		}
@@ -186,6 +186,15 @@ func shaped(d watchdog.Decision, link int, dir watchdog.Direction) bool {
 		}
 	}
 	return false
+}
+
+// tellers are the transfers whose own RTT tells of the link: one that has a class
+// of its own waits in that.
+func tellers(ts []watchdog.Transfer, d watchdog.Decision) []watchdog.Transfer {
+	if len(d.Wishes) == 0 {
+		return ts
+	}
+	return slices.DeleteFunc(slices.Clone(ts), func(t watchdog.Transfer) bool { return d.Desired.Limits[t.ID].Rate > 0 })
 }
 
 // capabilities are what the probes found out about this host.

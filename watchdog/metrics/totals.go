@@ -192,5 +192,5 @@ func (t *totals) forget(live []watchdog.Transfer) {
 
 // standing tells which mechanisms hold a transfer, in the order of mechanisms.
 func standing(l watchdog.Limit) [4]bool {
-	return [4]bool{l.Window > 0, l.Pacing > 0, l.Shape, l.Pause}
+	return [4]bool{l.Window > 0, l.Pacing > 0, l.Shape || l.Rate > 0, l.Pause}
 }

@@ -18,8 +18,9 @@ var ErrNoTransfer = errors.New("no such transfer: `lifeline status` lists them")
 // API is what the control socket offers.
 type API struct {
 	Status func() Status
-	// Pin sets an operator's wish; the zero Pin takes it back.
-	Pin    func(watchdog.TransferID, control.Pin) error
+	// Pin sets an operator's wish, and tells what became of a transfer that is to
+	// have a rate; the zero Pin takes it back.
+	Pin    func(watchdog.TransferID, control.Pin) (Transfer, error)
 	DryRun bool          // wishes are noted and not granted
 	Alerts *alert.Alerts // nil when alerting is not at work
 }
@@ -42,10 +43,22 @@ type PinRequest struct {
 	Rate  float64 `json:"rate"` // bytes/s; 0 for no limit
 }
 
-// PinAnswer is the answer to a pin that was taken.
+// PinAnswer is what became of a pin.
 type PinAnswer struct {
 	PinRequest
-	DryRun bool `json:"dry_run"` // nothing was changed
+	DryRun   bool    `json:"dry_run"`          // nothing was changed
+	Held     float64 `json:"held"`             // bytes/s that a transfer is held at; 0 for none
+	Measured float64 `json:"measured"`         // bytes/s at which it ran when that was asked
+	Unheld   string  `json:"unheld,omitempty"` // why it is not held at the rate that was asked for
+	Words    string  `json:"words,omitempty"`  // all that for people
+}
+
+func (a API) pinAnswer(req PinRequest, t Transfer) PinAnswer {
+	got := PinAnswer{PinRequest: req, DryRun: a.DryRun}
+	if req.Rate > 0 {
+		got.Held, got.Measured, got.Unheld, got.Words = t.Held(), t.Rate, t.Unheld, t.Wish()
+	}
+	return got
 }
 
 func (a API) pin(w http.ResponseWriter, r *http.Request) {
@@ -60,14 +73,14 @@ func (a API) pin(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("rate %g is negative", req.Rate))
 		return
 	}
-	err := a.Pin(watchdog.TransferID(r.PathValue("id")), control.Pin{Pause: req.Pause, Rate: req.Rate})
+	t, err := a.Pin(watchdog.TransferID(r.PathValue("id")), control.Pin{Pause: req.Pause, Rate: req.Rate})
 	switch {
 	case errors.Is(err, ErrNoTransfer):
 		refuse(w, http.StatusNotFound, err)
 	case err != nil:
 		refuse(w, http.StatusConflict, err)
 	default:
-		answer(w, PinAnswer{req, a.DryRun})
+		answer(w, a.pinAnswer(req, t))
 	}
 }
 

@@ -43,7 +43,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return st, err
 }
 
-// Pin sets an operator's wish for one transfer.
+// Pin sets an operator's wish for one transfer, and tells what became of it.
 func (c *Client) Pin(ctx context.Context, id watchdog.TransferID, p PinRequest) (PinAnswer, error) {
 	var a PinAnswer
 	err := c.do(ctx, http.MethodPost, "/v1/transfers/"+url.PathEscape(string(id))+"/pin", p, &a)

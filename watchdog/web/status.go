@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"lifeline/watchdog"
@@ -53,10 +55,12 @@ type Would struct {
 type Transfer struct {
 	watchdog.Transfer
 	LinkName  string         `json:"link_name"`
-	Limit     watchdog.Limit `json:"limit"`      // wanted
-	InForce   watchdog.Limit `json:"in_force"`   // stands
-	HeldByUs  bool           `json:"held_by_us"` // stopped by us at this moment
-	Mechanism string         `json:"mechanism"`  // the limit in words; in a dry run what would be
+	Limit     watchdog.Limit `json:"limit"`            // wanted
+	InForce   watchdog.Limit `json:"in_force"`         // stands
+	HeldByUs  bool           `json:"held_by_us"`       // stopped by us at this moment
+	Mechanism string         `json:"mechanism"`        // the limit in words; in a dry run what would be
+	Asked     float64        `json:"asked,omitempty"`  // bytes/s that an operator asked for; 0 for none
+	Unheld    string         `json:"unheld,omitempty"` // why it is not held at the rate that was asked for
 }
 
 // Fill takes one turn of the loop into the status.
@@ -79,12 +83,54 @@ func (st *Status) Fill(r watchdog.Report) {
 			Limit: r.Decision.Desired.Limits[t.ID], InForce: r.Outcome.Limits[t.ID],
 			HeldByUs: r.Outcome.Stopped[t.ID],
 		}
+		if wish, ok := r.Decision.Wishes[t.ID]; ok {
+			w.Asked, w.Unheld = wish.Rate, unheld(w, wish, r.Outcome.Unheld[t.ID])
+			if st.DryRun {
+				w.Unheld = "this is a dry run, and nothing is touched"
+			}
+		}
 		w.Mechanism = mechanism(w)
 		if st.DryRun {
 			w.Mechanism = wouldBe(w)
 		}
 		st.Transfers = append(st.Transfers, w)
 	}
+}
+
+// Held is the rate in bytes/s at which the kernel holds a transfer; 0 when it holds
+// none. A receive window is no rate.
+func (t *Transfer) Held() float64 {
+	if t.Direction == watchdog.Tx {
+		return t.InForce.Pacing
+	}
+	return t.InForce.Rate
+}
+
+// unheld says why a transfer is not held at the rate that was asked for; empty when
+// it is.
+func unheld(t Transfer, w watchdog.Wish, failed string) string {
+	held := t.Held()
+	switch {
+	case held == 0:
+		return cmp.Or(w.Why, failed, "nothing holds it yet")
+	case held > 1.01*w.Rate:
+		return "that is the least at which its connection stays alive"
+	case held < 0.99*w.Rate:
+		return "the link bears no more for now"
+	}
+	return ""
+}
+
+// Wish puts into words what became of the rate that was asked for by hand.
+func (t *Transfer) Wish() string {
+	held := t.Held()
+	switch {
+	case t.Unheld == "":
+		return "is held at " + watchdog.Mbit(t.Asked)
+	case held > 0:
+		return fmt.Sprintf("is held at %s; asked for %s: %s", watchdog.Mbit(held), watchdog.Mbit(t.Asked), t.Unheld)
+	}
+	return fmt.Sprintf("asked for %s; cannot be enforced here: %s; runs at %s", watchdog.Mbit(t.Asked), t.Unheld, watchdog.Mbit(t.Rate))
 }
 
 // mechanism puts a limit into words.
@@ -95,6 +141,8 @@ func mechanism(t Transfer) string {
 		return "paused"
 	case l.Pause:
 		return "paused (keepalive)"
+	case t.InForce.Rate > 0:
+		return "held at " + watchdog.Mbit(t.InForce.Rate) + window(l)
 	case l.Shape:
 		return "shaped" + window(l)
 	case l.Pacing > 0:

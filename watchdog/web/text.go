@@ -103,6 +103,11 @@ func (st Status) transfers(p printer) {
 		p("%s\t%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Via, t.Direction, peer(t), watchdog.Mbit(t.Rate),
 			size(float64(t.Bytes)), t.Age.Round(time.Second), t.Mechanism, place(t))
 	}
+	for i := range st.Transfers {
+		if t := &st.Transfers[i]; t.Unheld != "" {
+			p("%s %s\n", t.ID, t.Wish())
+		}
+	}
 	if len(st.Transfers) == 0 {
 		p("none\n")
 	}

@@ -47,12 +47,12 @@ func TestStatusAndPins(t *testing.T) {
 	pins := map[watchdog.TransferID]control.Pin{}
 	path := serve(t, API{
 		Status: func() Status { return sample() },
-		Pin: func(id watchdog.TransferID, p control.Pin) error {
+		Pin: func(id watchdog.TransferID, p control.Pin) (Transfer, error) {
 			if id == "t404" {
-				return ErrNoTransfer
+				return Transfer{}, ErrNoTransfer
 			}
 			pins[id] = p
-			return nil
+			return Transfer{}, nil
 		},
 	})
 	c := NewClient(path)
@@ -73,7 +73,7 @@ func TestStatusAndPins(t *testing.T) {
 
 // A dry run says what would be, and nothing as if it were.
 func TestDryRunText(t *testing.T) {
-	c := NewClient(serve(t, API{DryRun: true, Status: sample, Pin: func(watchdog.TransferID, control.Pin) error { return nil }}))
+	c := NewClient(serve(t, API{DryRun: true, Status: sample, Pin: func(watchdog.TransferID, control.Pin) (Transfer, error) { return Transfer{}, nil }}))
 	if a, err := c.Pin(t.Context(), "t7", PinRequest{Pause: true}); err != nil || !a.DryRun || !a.Pause {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -225,6 +225,48 @@ func TestTextLoss(t *testing.T) {
 	} {
 		if got := loss(p); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestWish puts into words what became of a rate that was asked for by hand.
+func TestWish(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		dir             watchdog.Direction
+		wish            watchdog.Wish
+		stands          watchdog.Limit
+		failed          string
+		dry             bool
+		words, mechanic string
+	}{
+		{"held", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Rate: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "held at 10.0 Mbit/s"},
+		{"paced", watchdog.Tx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Pacing: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "free"},
+		{"less", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Rate: 1e6}, "", false,
+			"is held at 8.0 Mbit/s; asked for 10.0 Mbit/s: the link bears no more for now", "held at 8.0 Mbit/s"},
+		{"more", watchdog.Rx, watchdog.Wish{Rate: 1000}, watchdog.Limit{Rate: 8000}, "", false,
+			"is held at 0.1 Mbit/s; asked for 0.0 Mbit/s: that is the least at which its connection stays alive", "held at 0.1 Mbit/s"},
+		{"refused", watchdog.Rx, watchdog.Wish{Rate: 1.25e6, Why: "it is off"}, watchdog.Limit{Window: 4096}, "", false,
+			"asked for 10.0 Mbit/s; cannot be enforced here: it is off; runs at 45.6 Mbit/s", "free"},
+		{"failed", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{}, "no ifb", false,
+			"asked for 10.0 Mbit/s; cannot be enforced here: no ifb; runs at 45.6 Mbit/s", "free"},
+		{"dry run", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{}, "", true,
+			"asked for 10.0 Mbit/s; cannot be enforced here: this is a dry run, and nothing is touched; runs at 45.6 Mbit/s", "free"},
+	} {
+		st := Status{DryRun: c.dry}
+		st.Fill(watchdog.Report{
+			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t7", Direction: c.dir, Rate: 5.7e6}}},
+			Decision: watchdog.Decision{Wishes: map[watchdog.TransferID]watchdog.Wish{"t7": c.wish}},
+			Outcome: watchdog.Outcome{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": c.stands},
+				Unheld: map[watchdog.TransferID]string{"t7": c.failed}},
+		})
+		x := st.Transfers[0]
+		if x.Wish() != c.words || x.Mechanism != c.mechanic || x.Asked != c.wish.Rate {
+			t.Errorf("%s: %q, %q; want %q, %q", c.name, x.Wish(), x.Mechanism, c.words, c.mechanic)
+		}
+		var b strings.Builder
+		if err := st.Text(&b); err != nil || strings.Contains(b.String(), "t7 "+c.words+"\n") != (x.Unheld != "") {
+			t.Errorf("%s: %v\n%s", c.name, err, b.String())
 		}
 	}
 }
