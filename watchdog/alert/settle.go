@@ -95,7 +95,7 @@ func (l *lifecycle) announce(inc *incident, at moment, standing []ConditionState
 		l.emit(inc, ev, muted)
 	case !muted && !inc.unsure() && l.strange(inc):
 		l.introduce(inc, at, standing)
-	case l.repeat > 0 && at.mono-inc.lastEvent >= l.repeat:
+	case l.reminds(inc, at.mono) && at.mono-inc.lastEvent >= l.repeat:
 		l.emit(inc, inc.event(Reminder, at, standing), muted)
 	case inc.sample.due(at.mono):
 		for _, c := range standing {
@@ -119,6 +119,25 @@ func (l *lifecycle) introduce(inc *incident, at moment, standing []ConditionStat
 	ev := inc.event(Firing, at, standing)
 	inc.lastEvent = last
 	l.emitTo(inc, ev, false, func(r route) bool { return !inc.KnownTo[r.name] })
+}
+
+// lasting are the conditions that stay as they are until a person changes this
+// host: one who was told and leaves it so has no use for being reminded.
+var lasting = []watchdog.ConditionName{
+	watchdog.RebootUnknown, // no saved rules, or native nftables, cannot become safe
+}
+
+// reminds tells whether an incident is one of which people are reminded.
+func (l *lifecycle) reminds(inc *incident, now time.Duration) bool {
+	if l.repeat <= 0 {
+		return false
+	}
+	for n, c := range inc.Conditions {
+		if inc.stands(n, now, l.flapQuiet) && !slices.Contains(lasting, c.Condition) {
+			return true
+		}
+	}
+	return false
 }
 
 // judge brings an incident's severity and cause up to date.
