@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"lifeline/watchdog"
 )
 
 // mostNamed is how many links a warning names.
@@ -33,9 +35,9 @@ func AbsentLink(name string, there []string) string {
 	}
 	slices.Sort(links)
 	near := slices.Clone(links)
-	slices.SortStableFunc(near, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	slices.SortStableFunc(near, func(a, b string) int { return watchdog.Distance(name, a) - watchdog.Distance(name, b) })
 	mend := ""
-	if len(near) > 0 && distance(name, near[0]) <= 2 {
+	if len(near) > 0 && watchdog.Distance(name, near[0]) <= 2 {
 		mend = fmt.Sprintf(": did you mean \"%s\"?", near[0])
 	}
 	has := "none"

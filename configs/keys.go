@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"lifeline/watchdog"
 )
 
 // suggest names the known key that is nearest to a wrong one.
@@ -18,7 +20,7 @@ func suggest(key string) string {
 		if inLink && k.value == "" { // a table holds no tables
 			continue
 		}
-		d := distance(wildcard(key), k.name)
+		d := watchdog.Distance(wildcard(key), k.name)
 		if strings.HasPrefix(k.name, wildcard(key)+"_") { // "bearer" for "bearer_file"
 			d = 1
 		}
@@ -133,24 +135,4 @@ func walk(b []byte, visit func(key string, raw []byte, at unstable.Position)) {
 			visit(strings.Join(append(slices.Clone(table), parts...), "."), raw, at)
 		}
 	}
-}
-
-// distance is the Levenshtein distance of two keys, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
 }

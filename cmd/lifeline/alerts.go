@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,8 +103,10 @@ func newSilenceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row())
-			return err
+			if _, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row()); err != nil {
+				return err
+			}
+			return warnUnfit(cmd, c, made)
 		}),
 	}
 	f.add(cmd)
@@ -113,6 +116,35 @@ func newSilenceCommand() *cobra.Command {
 	cmd.Flags().StringVar(&s.Comment, "comment", "", "why")
 	cmd.AddCommand(newSilenceListCommand(), newSilenceEndCommand())
 	return cmd
+}
+
+// warnUnfit tells of a subject that fits nothing which this host has. A link may
+// come later, so that is no mistake.
+func warnUnfit(cmd *cobra.Command, c *web.Client, s alert.Silence) error {
+	st, err := c.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(subjects(st), s.FitsSubject) {
+		return nil
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)
+	return err
+}
+
+// subjects are those that conditions can have now.
+func subjects(st web.Status) []string {
+	out := []string{"host"}
+	for _, l := range st.Links {
+		out = append(out, l.Name, l.Name+" rx", l.Name+" tx")
+	}
+	for _, c := range st.Conditions {
+		out = append(out, c.Subject)
+	}
+	for _, c := range st.Capabilities { // a remedy that fails
+		out = append(out, c.Name)
+	}
+	return out
 }
 
 func newSilenceListCommand() *cobra.Command {

@@ -286,21 +286,18 @@ func (a *Alerts) History(n int) (out []Incident, err error) {
 }
 
 // Explain gives everything that is known of an incident; the beginning of its
-// id is enough. The error is ErrNoIncident where there is none.
+// id is enough. The error is ErrNoIncident where there is none, and ErrAmbiguous
+// where there are several.
 func (a *Alerts) Explain(id string) (Incident, error) {
+	var open []Incident
 	a.mu.Lock()
-	n := slices.IndexFunc(a.life.open, func(i *incident) bool { return id != "" && strings.HasPrefix(i.ID, id) })
-	var inc Incident
-	if n >= 0 {
-		inc = a.life.open[n].copy()
+	for _, inc := range a.life.open {
+		if strings.HasPrefix(inc.ID, id) {
+			open = append(open, inc.copy())
+		}
 	}
 	a.mu.Unlock()
-	if n < 0 {
-		return a.spool.remembered(id)
-	}
-	told, err := a.spool.toldOf(inc.ID)
-	inc.Told = told
-	return inc, err
+	return a.spool.remembered(id, open...)
 }
 
 // brief is the incident without its timeline.

@@ -55,6 +55,8 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 			switch {
 			case errors.Is(err, alert.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):
 				refuse(w, http.StatusNotFound, err)
+			case errors.Is(err, alert.ErrAmbiguous):
+				refuse(w, http.StatusConflict, err)
 			case err != nil:
 				refuse(w, http.StatusBadRequest, err)
 			default:
