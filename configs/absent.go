@@ -72,5 +72,12 @@ func WarnAbsent(file string, there []string) ([]*Error, error) {
 		}
 		out = append(out, &Error{file, at.Line, at.Column, key, "warning: " + AbsentLink(name, there)})
 	}
+	for i, r := range c.Receivers {
+		if r.Link != "" && !slices.Contains(there, r.Link) {
+			at := places[fmt.Sprintf("receiver[%d].link", i)]
+			out = append(out, &Error{file, at.Line, at.Column, "receiver.link",
+				fmt.Sprintf("warning: this host has no link %q, so receiver %q is told nothing until one comes", r.Link, r.Name)})
+		}
+	}
 	return out, nil
 }
