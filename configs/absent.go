@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"lifeline/watchdog"
 )
 
 // mostNamed is how many links a warning names.
@@ -33,9 +35,9 @@ func AbsentLink(name string, there []string) string {
 	}
 	slices.Sort(links)
 	near := slices.Clone(links)
-	slices.SortStableFunc(near, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	slices.SortStableFunc(near, func(a, b string) int { return watchdog.Distance(name, a) - watchdog.Distance(name, b) })
 	mend := ""
-	if len(near) > 0 && distance(name, near[0]) <= 2 {
+	if len(near) > 0 && watchdog.Distance(name, near[0]) <= 2 {
 		mend = fmt.Sprintf(": did you mean \"%s\"?", near[0])
 	}
 	has := "none"
@@ -69,6 +71,13 @@ func WarnAbsent(file string, there []string) ([]*Error, error) {
 			}
 		}
 		out = append(out, &Error{file, at.Line, at.Column, key, "warning: " + AbsentLink(name, there)})
+	}
+	for i, r := range c.Receivers {
+		if r.Link != "" && !slices.Contains(there, r.Link) {
+			at := places[fmt.Sprintf("receiver[%d].link", i)]
+			out = append(out, &Error{file, at.Line, at.Column, "receiver.link",
+				fmt.Sprintf("warning: this host has no link %q, so receiver %q is told nothing until one comes", r.Link, r.Name)})
+		}
 	}
 	return out, nil
 }

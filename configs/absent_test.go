@@ -67,3 +67,19 @@ func TestWarnAbsentOfBadFiles(t *testing.T) {
 		}
 	}
 }
+
+// A receiver whose alerts go out over a link that is not there is told nothing.
+func TestWarnAbsentOfReceivers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lifeline.toml")
+	text := "[[receiver]]\nname = 'ops'\ntype = 'json'\nurl = 'http://x.example/'\nlink = 'eth1'\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if warns, err := WarnAbsent(file, []string{"lo", "eth1"}); err != nil || len(warns) != 0 {
+		t.Errorf("%v, %v", warns, err)
+	}
+	want := file + `:5:1: key "receiver.link": warning: this host has no link "eth1", so receiver "ops" is told nothing until one comes`
+	if warns, err := WarnAbsent(file, []string{"lo", "eth0"}); err != nil || len(warns) != 1 || warns[0].Error() != want {
+		t.Errorf("%v, %v", warns, err)
+	}
+}

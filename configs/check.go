@@ -59,7 +59,13 @@ func CheckSocket(path string) error {
 	return nil
 }
 
+// report notes a mistake in the value of a key, or of two that do not go together.
 type report func(key, format string, args ...any)
+
+// and stands between the keys of a rule for two, as both makes them.
+const and = "\x00"
+
+func both(a, b string) string { return a + and + b }
 
 func (c *Config) checkPlaces(bad report) {
 	for _, d := range []struct{ key, path string }{{"state_dir", c.StateDir}, {"run_dir", c.RunDir}} {
@@ -67,10 +73,12 @@ func (c *Config) checkPlaces(bad report) {
 			bad(d.key, `%q is not an absolute path: begin it with "/"`, d.path)
 		}
 	}
-	if c.Socket != "" || filepath.IsAbs(c.RunDir) {
-		if err := CheckSocket(c.SocketPath()); err != nil {
-			bad("socket", "%v", err)
-		}
+	switch err := CheckSocket(c.SocketPath()); {
+	case err == nil || c.Socket == "" && !filepath.IsAbs(c.RunDir):
+	case c.Socket == "":
+		bad(both("run_dir", "socket"), "with the control socket in it %v, or name another place in socket", err)
+	default:
+		bad("socket", "%v", err)
 	}
 	if c.SocketGroup != "" {
 		if _, err := user.LookupGroup(c.SocketGroup); err != nil {
@@ -81,11 +89,14 @@ func (c *Config) checkPlaces(bad report) {
 
 func (c *Config) checkControl(bad report) {
 	t, e := c.Control.TargetDelay.Duration, c.Control.EngageDelay.Duration
-	if t < 500*time.Microsecond || t > time.Second {
+	switch {
+	case t < 500*time.Microsecond || t > time.Second:
 		bad("control.target_delay", `%s is out of range: between "500us" and "1s"`, t)
+	case e < t:
+		bad(both("control.engage_delay", "control.target_delay"), "engage_delay is %s and less than target_delay, which is %s: write engage_delay from target_delay to 2s", e, t)
 	}
-	if e < t || e > 2*time.Second {
-		bad("control.engage_delay", "%s is out of range: at least target_delay (%s), at most 2s", e, t)
+	if e > 2*time.Second {
+		bad("control.engage_delay", `%s is out of range: from target_delay to "2s"`, e)
 	}
 	if c.Control.MaxRunning < 0 || c.Control.MaxRunning > 100000 {
 		bad("control.max_running", "%d is out of range: 0 for no cap, at most 100000", c.Control.MaxRunning)

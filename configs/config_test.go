@@ -65,7 +65,8 @@ func TestReceiverDefaults(t *testing.T) {
 	}
 }
 
-// Each file in testdata/bad holds one mistake; beside it stands the message.
+// Each file in testdata/bad holds one mistake, or several that are told together;
+// beside it stand the messages.
 func TestBadFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.toml")
 	if err != nil || len(files) < 20 {

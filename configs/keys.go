@@ -2,30 +2,21 @@ package configs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"lifeline/watchdog"
 )
 
 // suggest names the known key that is nearest to a wrong one.
 func suggest(key string) string {
-	best, bestDist := "", 4
+	best := nearestKey(key)
 	inLink := strings.HasPrefix(wildcard(key), "link.default.")
-	for _, k := range knownKeys() {
-		if inLink && k.value == "" { // a table holds no tables
-			continue
-		}
-		d := distance(wildcard(key), k.name)
-		if strings.HasPrefix(k.name, wildcard(key)+"_") { // "bearer" for "bearer_file"
-			d = 1
-		}
-		if d < bestDist {
-			best, bestDist = k.name, d
-		}
-	}
 	if best == "" && inLink {
 		name := strings.TrimPrefix(unnumbered(key), "link.")
 		return fmt.Sprintf(": a link whose name has a dot is written in quotes, [link.%q]; else remove it", name)
@@ -34,6 +25,26 @@ func suggest(key string) string {
 		return ": remove it; `lifeline check-config --example` lists every key"
 	}
 	return fmt.Sprintf(": did you mean %q?", strings.Replace(best, "link.default", linkPrefix(key), 1))
+}
+
+// nearestKey is the known key that a wrong one was probably meant to be; empty
+// for none.
+func nearestKey(key string) string {
+	best, bestDist := "", 4
+	inLink := strings.HasPrefix(wildcard(key), "link.default.")
+	for _, k := range knownKeys() {
+		if inLink && k.value == "" { // a table holds no tables
+			continue
+		}
+		d := watchdog.Distance(wildcard(key), k.name)
+		if strings.HasPrefix(k.name, wildcard(key)+"_") { // "bearer" for "bearer_file"
+			d = 1
+		}
+		if d < bestDist {
+			best, bestDist = k.name, d
+		}
+	}
+	return best
 }
 
 func linkPrefix(key string) string {
@@ -92,20 +103,9 @@ func keyPlaces(b []byte) map[string]unstable.Position {
 	return m
 }
 
-// keyAtLine names the key on a line.
-func keyAtLine(b []byte, line int) (key string) {
-	walk(b, func(k string, _ []byte, at unstable.Position) {
-		if at.Line == line {
-			key = unnumbered(k)
-		}
-	})
-	return key
-}
-
 // walk visits every key with its raw value and place; tables of an array are
-// numbered. It stops at the first syntax error, which the decoder has already
-// reported.
-func walk(b []byte, visit func(key string, raw []byte, at unstable.Position)) {
+// numbered, and have no value. It stops at the first syntax error and gives it.
+func walk(b []byte, visit func(key string, raw []byte, at unstable.Position)) *Error {
 	var p unstable.Parser
 	p.Reset(b)
 	var table []string
@@ -129,28 +129,23 @@ func walk(b []byte, visit func(key string, raw []byte, at unstable.Position)) {
 			table = []string{name}
 			visit(name, nil, at)
 		case unstable.KeyValue:
-			raw := p.Raw(e.Value().Raw)
+			raw := append([]byte{}, p.Raw(e.Value().Raw)...)
 			visit(strings.Join(append(slices.Clone(table), parts...), "."), raw, at)
 		}
 	}
+	return syntaxError(&p)
 }
 
-// distance is the Levenshtein distance of two keys, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+// syntaxError is what ended a parser; nil at the end of its text.
+func syntaxError(p *unstable.Parser) *Error {
+	if p.Error() == nil {
+		return nil
 	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
+	e := &Error{Line: 1, Column: 1, Msg: strings.TrimPrefix(p.Error().Error(), "toml: ")}
+	var pe *unstable.ParserError
+	if errors.As(p.Error(), &pe) && pe.Highlight != nil {
+		at := p.Shape(p.Range(pe.Highlight)).Start
+		e.Line, e.Column, e.Msg = at.Line, at.Column, pe.Message
 	}
-	return row[len(b)]
+	return e
 }

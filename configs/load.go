@@ -7,11 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,30 +54,11 @@ func Load(path string) (Config, error) {
 
 // Parse checks the text of a configuration file; name stands in its errors.
 func Parse(name string, b []byte) (Config, error) {
-	if line, col, ok := invalidUTF8(b); ok {
-		return Config{}, &Error{File: name, Line: line, Column: col,
-			Msg: "the file is not valid UTF-8 here: save it as UTF-8 text"}
+	r := read(name, b)
+	if err := r.err(); err != nil {
+		return Config{}, err
 	}
-	c := Default()
-	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
-		return Config{}, decodeError(name, b, err)
-	}
-	c.fillLinks(b)
-	if errs := c.check(); len(errs) > 0 {
-		places := keyPlaces(b)
-		all := make([]error, 0, len(errs))
-		for _, e := range errs {
-			p, ok := places[e.Key]
-			if table, _, in := strings.Cut(e.Key, "]."); !ok && in {
-				p = places[table+"]"] // the key is missing: the table it should be in
-			}
-			e.File, e.Line, e.Column, e.Key = name, p.Line, p.Column, unnumbered(e.Key)
-			all = append(all, e)
-		}
-		return Config{}, errors.Join(all...)
-	}
-	return c, nil
+	return r.config, nil
 }
 
 // fillLinks gives a link's table the values of [link.default], and that one
@@ -141,48 +122,20 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// decodeError turns the library's errors into ours.
-func decodeError(name string, b []byte, err error) error {
-	var strict *toml.StrictMissingError
-	if errors.As(err, &strict) {
-		var all []error
-		for _, e := range strict.Errors {
-			line, col := e.Position()
-			key := strings.Join(e.Key(), ".")
-			all = append(all, &Error{name, line, col, key, "unknown key" + suggest(key)})
-		}
-		return errors.Join(all...)
-	}
-	var de *toml.DecodeError
-	if errors.As(err, &de) {
-		line, col := de.Position()
-		key := strings.Join(de.Key(), ".")
-		if key == "" {
-			key = keyAtLine(b, line)
-		}
-		return &Error{name, line, col, key, mend(strings.TrimPrefix(de.Error(), "toml: "), key)}
-	}
-	key, at := unquoted(b)
-	return &Error{name, at.Line, at.Column, unnumbered(key), strings.TrimPrefix(err.Error(), "toml: ")}
-}
-
-// unquoted finds the first key that wants a string and has something else:
-// the library reports such a value without its place.
-func unquoted(b []byte) (key string, at unstable.Position) {
+// unquoted finds the first key that wants a string and has something else, as
+// the library tells of such a value without its place; -1 for none.
+func unquoted(es []expression) int {
 	wants := map[string]bool{}
 	for _, k := range knownKeys() {
 		wants[k.name] = strings.HasPrefix(k.value, `"`)
 	}
-	walk(b, func(k string, raw []byte, pos unstable.Position) {
-		if key == "" && wants[wildcard(k)] && !bytes.ContainsAny(raw[:min(1, len(raw))], `"'`) {
-			key, at = k, pos
-		}
+	return slices.IndexFunc(es, func(e expression) bool {
+		return !e.table && wants[wildcard(e.key)] && !bytes.ContainsAny(e.raw[:min(1, len(e.raw))], `"'`)
 	})
-	return key, at
 }
 
 // mend adds what to write to the library's words about a wrong value.
-func mend(msg, key string) string {
+func mend(msg, key string, raw []byte) string {
 	switch key {
 	case "log.level":
 		return `not a level: "debug", "info", "warn" or "error"`
@@ -197,10 +150,38 @@ func mend(msg, key string) string {
 			return "is a table: write [" + key + "], and its keys below"
 		}
 		if k.name == wildcard(key) {
-			return "wrong kind of value: write it as " + k.value
+			return "wrong kind of value: write it " + written(string(raw), k.value)
 		}
 	}
 	return msg
+}
+
+// written says how to write a value of which an example is known.
+func written(raw, example string) string {
+	word := strings.ToLower(strings.Trim(raw, `"'`))
+	_, numeric := strconv.Atoi(example)
+	_, whole := strconv.Atoi(word)
+	switch {
+	case example == "true" || example == "false":
+		switch word {
+		case "true", "yes", "on", "y", "1", "enabled":
+			return "as true"
+		case "false", "no", "off", "n", "0", "disabled":
+			return "as false"
+		}
+		return "as true or false"
+	case numeric == nil && whole == nil:
+		return "as " + word
+	case numeric == nil:
+		return "as a whole number, as " + example
+	case strings.HasPrefix(example, `"`) && len(example) > len(`""`):
+		return "in quotes, as " + example
+	case strings.HasPrefix(example, `"`):
+		return "in quotes"
+	case strings.HasPrefix(example, "["):
+		return "as a list, as " + example
+	}
+	return "as " + example
 }
 
 // invalidUTF8 finds the first byte that is no UTF-8.

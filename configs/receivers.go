@@ -131,6 +131,9 @@ func (c *Config) checkAlerts(bad report) {
 			bad("receiver", "%v", e)
 		case f.Receiver == "":
 			bad("alerts."+f.Field, "%s", f.Msg)
+		case f.With != "":
+			table := fmt.Sprintf("receiver[%d].", f.Index)
+			bad(both(table+f.Field, table+f.With), "receiver %q: %s", f.Receiver, f.Msg)
 		default:
 			bad(fmt.Sprintf("receiver[%d].%s", f.Index, f.Field), "receiver %q: %s", f.Receiver, f.Msg)
 		}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -36,32 +40,91 @@ func newAlertsCommand() *cobra.Command {
 
 func newAlertsTestCommand() *cobra.Command {
 	var f clientFlags
+	var wait time.Duration
 	cmd := &cobra.Command{
-		Use: "test [RECEIVER]", Short: "Send a test alert, its begin and its end", Args: atMostOne("RECEIVER"),
+		Use: "test [RECEIVER]", Short: "Send a test alert, its begin and its end, and wait for the answers", Args: atMostOne("RECEIVER"),
+		Long: "Sends a test alert, its begin and its end, to one receiver or to all, and tells what each answered.\n" +
+			"It fails when one does not take it, or does not answer in time.",
 		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
-			id, err := c.TestAlert(cmd.Context(), strings.Join(args, ""))
-			if err != nil {
-				return err
+			if wait < time.Second || wait > 10*time.Minute {
+				return usage(fmt.Errorf("--wait %s is out of range: between 1s and 10m", wait))
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "sent as incident %s: `lifeline explain %s` shows who took it\n", id, id)
-			return err
+			return testAlert(cmd.Context(), cmd.OutOrStdout(), c, strings.Join(args, ""), wait)
 		}),
 	}
 	f.add(cmd)
+	cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long to wait for answers")
 	return cmd
+}
+
+// answerEvery is how often it is looked whether a receiver has answered.
+const answerEvery = 100 * time.Millisecond
+
+// testAlert sends a test alert and tells the answers.
+func testAlert(ctx context.Context, w io.Writer, c *web.Client, receiver string, wait time.Duration) error {
+	id, err := c.TestAlert(ctx, receiver)
+	if err != nil {
+		return err
+	}
+	answers, err := awaitAnswers(ctx, c, id, wait)
+	if err != nil {
+		return fmt.Errorf("test alert %s: %w", id, err)
+	}
+	failed := 0
+	for _, a := range answers {
+		if !a.Well() {
+			failed++
+		}
+		if _, err := fmt.Fprintln(w, printable(a.Row())); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(w, "incident %s: `lifeline explain %s` shows who took it, also later\n", id, id); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("test alert: %d of %d receivers did not take it", failed, len(answers))
+	}
+	return nil
+}
+
+// awaitAnswers waits until every receiver has answered, for as long as wait.
+func awaitAnswers(ctx context.Context, c *web.Client, id string, wait time.Duration) ([]alert.Answer, error) {
+	for end := time.Now().Add(wait); ; {
+		answers, err := c.TestAnswers(ctx, id)
+		open := slices.ContainsFunc(answers, func(a alert.Answer) bool { return !a.Answered() })
+		if err != nil || !open || time.Now().After(end) {
+			return answers, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(answerEvery):
+		}
+	}
+}
+
+// printable keeps what a receiver answered from writing on the terminal by itself.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func newResendCommand() *cobra.Command {
 	var f clientFlags
 	var event string
 	cmd := &cobra.Command{
-		Use: "resend [RECEIVER]", Short: "Send again what receivers refused", Args: atMostOne("RECEIVER"),
+		Use: "resend [RECEIVER]", Short: "Put back into the queue what receivers refused", Args: atMostOne("RECEIVER"),
 		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
 			n, err := c.Resend(cmd.Context(), web.ResendRequest{Receiver: strings.Join(args, ""), Event: event})
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "events that are sent again: %d\n", n)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "events put back into the queue: %d; `lifeline alerts` shows what becomes of them\n", n)
 			return err
 		}),
 	}
@@ -102,8 +165,10 @@ func newSilenceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row())
-			return err
+			if _, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row()); err != nil {
+				return err
+			}
+			return warnUnfit(cmd, c, made)
 		}),
 	}
 	f.add(cmd)
@@ -113,6 +178,35 @@ func newSilenceCommand() *cobra.Command {
 	cmd.Flags().StringVar(&s.Comment, "comment", "", "why")
 	cmd.AddCommand(newSilenceListCommand(), newSilenceEndCommand())
 	return cmd
+}
+
+// warnUnfit tells of a subject that fits nothing which this host has. A link may
+// come later, so that is no mistake.
+func warnUnfit(cmd *cobra.Command, c *web.Client, s alert.Silence) error {
+	st, err := c.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(subjects(st), s.FitsSubject) {
+		return nil
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)
+	return err
+}
+
+// subjects are those that conditions can have now.
+func subjects(st web.Status) []string {
+	out := []string{"host"}
+	for _, l := range st.Links {
+		out = append(out, l.Name, l.Name+" rx", l.Name+" tx")
+	}
+	for _, c := range st.Conditions {
+		out = append(out, c.Subject)
+	}
+	for _, c := range st.Capabilities { // a remedy that fails
+		out = append(out, c.Name)
+	}
+	return out
 }
 
 func newSilenceListCommand() *cobra.Command {

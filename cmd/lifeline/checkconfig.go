@@ -34,13 +34,9 @@ func newCheckConfigCommand() *cobra.Command {
 
 // checkConfig checks a file, and the files that it names for receivers.
 func checkConfig(out io.Writer, file string) error {
-	c, err := configs.Load(file)
+	untried, err := configs.Inspect(file)
 	if err != nil {
 		return usage(err)
-	}
-	untried, err := c.AlertConfig().Check()
-	if err != nil {
-		return usage(fmt.Errorf("%s: %w", file, err))
 	}
 	for _, u := range untried {
 		if _, err := fmt.Fprintf(out, "%s: not tried: %s\n", file, u); err != nil {

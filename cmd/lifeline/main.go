@@ -12,7 +12,6 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog/web"
 )
@@ -63,7 +62,7 @@ func main() {
 
 // run executes one command line and gives its exit code.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings...)
 	defer stop()
 	root := newRootCommand()
 	root.SetArgs(args)

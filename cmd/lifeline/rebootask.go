@@ -31,7 +31,8 @@ func askReboot(ctx context.Context, stateDir string) (preboot.Report, error) {
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// In a group of its own, as the end of the daemon's terminal is no answer.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := remediate.StartChild(cmd); err != nil {
 		return r, fmt.Errorf("start the check: %w", err)
 	}

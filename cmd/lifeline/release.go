@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"lifeline/configs"
 	"lifeline/remediate"
@@ -34,6 +35,7 @@ func newReleaseCommand() *cobra.Command {
 				}
 				dir = c.RunDir
 			}
+			outlive(unix.SIGHUP, unix.SIGPIPE) // half of an undo is worse than none to watch
 			r, err := remediate.Release(cmd.Context(), dir, undoer())
 			if errors.Is(err, fs.ErrPermission) {
 				err = fmt.Errorf("%w: run as root", err)

@@ -24,6 +24,7 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Watch over this host in the foreground and keep its line alive",
 		Long: "Watches over this host until SIGTERM or Ctrl-C, and undoes everything before it ends.\n" +
+			"It outlives its terminal (SIGHUP). A new configuration is applied by a restart.\n" +
 			"Without a configuration file everything is found out or has a default.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
@@ -63,12 +64,13 @@ func (o runOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	log := newLogger(cfg.Log, os.Stderr)
+	sigs := catchSignals(log)
 	log.Info("starting", "version", version(), "config", from, "dry_run", o.dryRun)
 	d, err := newDaemon(ctx, cfg, log, o.dryRun)
 	if err != nil {
 		return err
 	}
-	d.greet = out
+	d.greet, d.tasks = out, append(d.tasks, sigs)
 	err = d.run(ctx)
 	log.Info("ended", "error", err)
 	return err

@@ -36,6 +36,7 @@ type Alerts struct {
 	box     *mailbox
 	spool   *spool
 	workers []*worker
+	trials  trials
 
 	mu     sync.Mutex
 	packer packer
@@ -100,7 +101,7 @@ func (a *Alerts) newWorkers() (tables []*table) {
 			t = newTable(r, a.spool.put)
 			tables = append(tables, t)
 		}
-		a.workers = append(a.workers, newWorker(r, a.host, a.spool, newSender(r, a.vault, t, time.Now), a.log, a.pulse))
+		a.workers = append(a.workers, newWorker(r, a.host, a.spool, newSender(r, a.vault, t, time.Now), a.log, a.pulse, &a.trials))
 	}
 	return tables
 }

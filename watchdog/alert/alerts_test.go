@@ -156,6 +156,23 @@ func TestSilenceCommand(t *testing.T) {
 			t.Errorf("%+v was taken", bad)
 		}
 	}
+	for bad, want := range map[Silence]string{
+		{Condition: "LinkSat"}:                      `no condition fits "LinkSat": did you mean "LinkSaturated"? (there are LinkDown, `,
+		{Condition: "linkdwn"}:                      `did you mean "LinkDown"?`,
+		{Condition: "Lnk*"}:                         `no condition fits "Lnk*" (there are `,
+		{Severity: "warn"}:                          `no severity fits "warn": did you mean "warning"? (there are info, warning, critical)`,
+		{Condition: "LinkDown", Severity: "urgent"}: `no severity fits "urgent" (there are `,
+	} {
+		if _, err := a.Silence(bad, time.Hour); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, good := range []Silence{{Condition: "Link*"}, {Condition: "LinkDown", Severity: "crit*"}, {Severity: "*"}} {
+		s, err := a.Silence(good, time.Hour)
+		if err != nil || a.Unsilence(s.ID) != nil {
+			t.Errorf("%+v: %v", good, err)
+		}
+	}
 	if _, err := a.Silence(Silence{Subject: "*"}, -time.Second); err == nil {
 		t.Error("a silence into the past was taken")
 	}
@@ -279,6 +296,21 @@ func TestHistoryAndExplain(t *testing.T) {
 	if _, err := a.Explain("19990101"); !errors.Is(err, ErrNoIncident) {
 		t.Errorf("%v", err)
 	}
+	listed := func(err error) bool {
+		rows := strings.Split(fmt.Sprint(err), "\n  ")
+		return errors.Is(err, ErrAmbiguous) && len(rows) == 4 && strings.HasPrefix(rows[1], h[0].ID) && strings.HasPrefix(rows[2], h[1].ID)
+	}
+	if _, err := a.Explain(h[0].ID[:2]); !listed(err) { // one stands, two are over
+		t.Errorf("%v", err)
+	}
+	defer func() {
+		if _, err := ReadIncident(dir, h[0].ID[:2]); !listed(err) {
+			t.Errorf("from the disk: %v", err)
+		}
+		if inc, err := ReadIncident(dir, h[0].ID); err != nil || inc.ID != h[0].ID {
+			t.Errorf("from the disk: %+v, %v", inc, err)
+		}
+	}()
 	if _, err := ReadHistory(dir, 10); err == nil {
 		t.Error("read past the running daemon")
 	}

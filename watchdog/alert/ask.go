@@ -223,25 +223,41 @@ var ErrNoReceiver = errors.New("no such receiver")
 
 // Test sends a test incident, its begin and its end, to one receiver or, with
 // an empty name, to all, past silences and filters. It gives the incident's id,
-// under which Explain shows who took it.
+// under which Answers tells what they made of it.
 func (a *Alerts) Test(receiver string) (string, error) {
 	if err := a.known(receiver); err != nil {
 		return "", fmt.Errorf("test alert: %w", err)
 	}
 	var names []string
+	var answers []Answer
 	for _, r := range a.cfg.Receivers {
-		if r.Type != TypePing && (receiver == "" || r.Name == receiver) {
+		if receiver != "" && r.Name != receiver {
+			continue
+		}
+		ans := Answer{Receiver: r.Name, Type: r.Type, Target: targetOf(r)}
+		if r.Type == TypePing {
+			ans.Untested = "receivers of type \"ping\" take heartbeats and no alerts"
+		} else {
 			names = append(names, r.Name)
 		}
+		answers = append(answers, ans)
 	}
 	if len(names) == 0 {
-		return "", errors.New("test alert: receivers of type \"ping\" take heartbeats and no alerts")
+		return "", errors.New("test alert: " + answers[0].Untested)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := testIncident(a.host, a.moment(time.Now()), names)
+	now := time.Now()
+	out := testIncident(a.host, a.moment(now), names)
+	id := out.closed[0].ID
+	a.trials.begin(id, now, answers)
 	a.hand(out)
-	return out.closed[0].ID, nil
+	for _, w := range a.workers {
+		if slices.Contains(names, w.cfg.Name) {
+			poke(w.nudges) // a person waits: a pause that is only a guess is over
+		}
+	}
+	return id, nil
 }
 
 // testCondition is the name of what a test alert tells.
@@ -286,21 +302,18 @@ func (a *Alerts) History(n int) (out []Incident, err error) {
 }
 
 // Explain gives everything that is known of an incident; the beginning of its
-// id is enough. The error is ErrNoIncident where there is none.
+// id is enough. The error is ErrNoIncident where there is none, and ErrAmbiguous
+// where there are several.
 func (a *Alerts) Explain(id string) (Incident, error) {
+	var open []Incident
 	a.mu.Lock()
-	n := slices.IndexFunc(a.life.open, func(i *incident) bool { return id != "" && strings.HasPrefix(i.ID, id) })
-	var inc Incident
-	if n >= 0 {
-		inc = a.life.open[n].copy()
+	for _, inc := range a.life.open {
+		if strings.HasPrefix(inc.ID, id) {
+			open = append(open, inc.copy())
+		}
 	}
 	a.mu.Unlock()
-	if n < 0 {
-		return a.spool.remembered(id)
-	}
-	told, err := a.spool.toldOf(inc.ID)
-	inc.Told = told
-	return inc, err
+	return a.spool.remembered(id, open...)
 }
 
 // brief is the incident without its timeline.

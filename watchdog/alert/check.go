@@ -8,22 +8,34 @@ import (
 	"time"
 )
 
-// Check reads every file that the configuration names and tries every template,
-// for `check-config`. Its errors are *FieldError, joined. What cannot be tried
-// outside the systemd unit, its credentials, is listed.
+// Check reads every file that the configuration names and tries every template.
+// Its errors are *FieldError, joined. What cannot be tried outside the systemd
+// unit, its credentials, is listed.
 func (c Config) Check() (untried []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	untried, wrong := c.TryFiles(func(int) bool { return false })
 	var errs []error
-	for _, e := range c.tryFiles() {
-		if errors.Is(e.cause, errNoCredentials) {
-			untried = append(untried, e.Error())
-			continue
-		}
-		errs = append(errs, &e.FieldError)
+	for _, e := range wrong {
+		errs = append(errs, e)
 	}
 	return untried, errors.Join(errs...)
+}
+
+// TryFiles does the same without validating, and without the receivers, by index,
+// that skip names.
+func (c Config) TryFiles(skip func(int) bool) (untried []string, wrong []*FieldError) {
+	for _, e := range c.tryFiles() {
+		switch {
+		case skip(e.Index):
+		case errors.Is(e.cause, errNoCredentials):
+			untried = append(untried, e.Error())
+		default:
+			wrong = append(wrong, &e.FieldError)
+		}
+	}
+	return untried, wrong
 }
 
 // tryAtStart tries the same. A template that cannot work is a mistake in the
@@ -52,7 +64,7 @@ func (c Config) tryFiles() (out []fileError) {
 		tried := r.tryFiles(v)
 		for _, field := range slices.Sorted(maps.Keys(tried)) {
 			if err := tried[field]; err != nil {
-				out = append(out, fileError{FieldError{r.Name, i, field, err.Error()}, err})
+				out = append(out, fileError{FieldError{Receiver: r.Name, Index: i, Field: field, Msg: err.Error()}, err})
 			}
 		}
 	}

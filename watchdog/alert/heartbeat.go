@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,6 +106,7 @@ func (w *worker) beat(ctx context.Context, now time.Time) {
 	}
 	err := w.sender.deliver(ctx, ev)
 	switch {
+	case errors.Is(err, errNothing): // a template that leaves heartbeats out
 	case err == nil:
 		w.well()
 		w.note(func(f *figures) { f.sent++; f.lastSent = stamp(now) })
@@ -117,6 +119,9 @@ func (w *worker) beat(ctx context.Context, now time.Time) {
 			fig.failed++
 			fig.lastErr, fig.lastErrAt, fig.next = f.msg, stamp(now), stamp(w.nextBeat)
 		})
+		if f.fate == later {
+			w.failedTrial("", f)
+		}
 	}
 }
 

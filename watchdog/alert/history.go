@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,54 @@ import (
 // ErrNoIncident says that no incident has the id that was asked for.
 var ErrNoIncident = errors.New("no such incident")
 
-var errAmbiguous = errors.New("several begin with this")
+// ErrAmbiguous says that several incidents have ids that begin with what was
+// asked for; the error lists them.
+var ErrAmbiguous = errors.New("several incidents begin with this, name more of it")
+
+// mostListed bounds the incidents that such an error lists.
+const mostListed = 10
+
+// found are the incidents whose ids begin with what was asked for.
+type found struct {
+	id       string
+	exact    bool       // one has exactly this id: the first of list
+	youngest []Incident // oldest first
+	count    int
+}
+
+// add takes an incident, older ones first, if it is one of them.
+func (f *found) add(i Incident) {
+	twice := slices.ContainsFunc(f.youngest, func(o Incident) bool { return o.ID == i.ID }) // it ended just now
+	if f.id == "" || f.exact || twice || !strings.HasPrefix(i.ID, f.id) {
+		return
+	}
+	if f.count++; i.ID == f.id {
+		f.exact, f.youngest = true, nil
+	}
+	f.youngest = append(f.youngest, i)
+	if len(f.youngest) > mostListed {
+		f.youngest = slices.Delete(f.youngest, 0, 1)
+	}
+}
+
+// one gives the incident that was meant. The error is ErrNoIncident or
+// ErrAmbiguous.
+func (f *found) one() (Incident, error) {
+	switch {
+	case f.exact, f.count == 1:
+		return f.youngest[0], nil
+	case f.count == 0:
+		return Incident{}, fmt.Errorf("incident %q: %w: `lifeline history` lists them", f.id, ErrNoIncident)
+	}
+	var b strings.Builder
+	for _, i := range slices.Backward(f.youngest) {
+		b.WriteString("\n  " + i.Row())
+	}
+	if n := f.count - len(f.youngest); n > 0 {
+		fmt.Fprintf(&b, "\n  and %d older ones", n)
+	}
+	return Incident{}, fmt.Errorf("incident %q: %w:%s", f.id, ErrAmbiguous, b.String())
+}
 
 // past gives the last n incidents that are over, youngest first.
 func (s *spool) past(n int) (out []Incident, err error) {
@@ -40,30 +88,49 @@ func (t *tables) past(n int) (out []Incident, err error) {
 	return out, nil
 }
 
-// remembered gives the incident that is over with this id, or the beginning
-// of it, and what receivers took of it.
-func (s *spool) remembered(id string) (inc Incident, err error) {
+// remembered gives the incident that is over or among open with this id, or the
+// beginning of it, and what receivers took of it.
+func (s *spool) remembered(id string, open ...Incident) (inc Incident, err error) {
 	err = s.view(func(t *tables) error {
-		inc, err = t.remembered(id)
+		inc, err = t.remembered(id, open)
 		return err
 	})
 	return inc, err
 }
 
-func (t *tables) remembered(id string) (inc Incident, err error) {
-	c := t.tx.Bucket(bucketHistory).Cursor()
-	k, v := c.Seek([]byte(id))
-	if id == "" || !bytes.HasPrefix(k, []byte(id)) {
-		return inc, fmt.Errorf("incident %q: %w: `lifeline history` lists them", id, ErrNoIncident)
+func (t *tables) remembered(id string, open []Incident) (inc Incident, err error) {
+	f := &found{id: id}
+	if err := t.find(f); err != nil {
+		return inc, err
 	}
-	if next, _ := c.Next(); string(k) != id && bytes.HasPrefix(next, []byte(id)) {
-		return inc, fmt.Errorf("incident %q: %w: name more of it", id, errAmbiguous)
+	for _, i := range open {
+		f.add(i)
 	}
-	if err := json.Unmarshal(v, &inc); err != nil {
-		return inc, fmt.Errorf("incident %q: %w", k, err)
+	if inc, err = f.one(); err != nil {
+		return inc, err
 	}
 	inc.Told, err = t.told(inc.ID)
 	return inc, err
+}
+
+// find adds the incidents that are over; of very many only the youngest are read.
+func (t *tables) find(f *found) error {
+	var raw [][]byte
+	c := t.tx.Bucket(bucketHistory).Cursor()
+	for k, v := c.Seek([]byte(f.id)); f.id != "" && bytes.HasPrefix(k, []byte(f.id)); k, v = c.Next() {
+		if raw = append(raw, v); len(raw) > mostListed {
+			raw = slices.Delete(raw, 0, 1)
+			f.count++
+		}
+	}
+	for _, v := range raw {
+		var i Incident
+		if err := json.Unmarshal(v, &i); err != nil {
+			return fmt.Errorf("incidents %q: %w", f.id, err)
+		}
+		f.add(i)
+	}
+	return nil
 }
 
 // told gives what receivers took of an incident.
@@ -78,14 +145,6 @@ func (t *tables) told(id string) (out []Delivery, err error) {
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-func (s *spool) toldOf(id string) (out []Delivery, err error) {
-	err = s.view(func(t *tables) error {
-		out, err = t.told(id)
-		return err
-	})
-	return out, err
 }
 
 // ReadHistory reads the last n incidents, youngest first, from the state
@@ -111,17 +170,19 @@ func ReadHistory(dir string, n int) (out []Incident, err error) {
 // ReadIncident reads one incident likewise; the beginning of its id is enough.
 func ReadIncident(dir, id string) (inc Incident, err error) {
 	err = readOnly(dir, func(t *tables) error {
-		k, v := t.tx.Bucket(bucketOpen).Cursor().Seek([]byte(id))
-		if id == "" || !bytes.HasPrefix(k, []byte(id)) {
-			inc, err = t.remembered(id)
+		var open []Incident
+		err := t.tx.Bucket(bucketOpen).ForEach(func(k, v []byte) error {
+			var i incident
+			if err := json.Unmarshal(v, &i); err != nil {
+				return fmt.Errorf("incident %q: %w", k, err)
+			}
+			open = append(open, i.Incident)
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		var open incident
-		if err := json.Unmarshal(v, &open); err != nil {
-			return fmt.Errorf("incident %q: %w", k, err)
-		}
-		inc = open.Incident
-		inc.Told, err = t.told(inc.ID)
+		inc, err = t.remembered(id, open)
 		return err
 	})
 	return inc, err
@@ -142,7 +203,7 @@ func readOnly(dir string, f func(*tables) error) error {
 		}), db.Close())
 	})
 	switch {
-	case err == nil, errors.Is(err, ErrNoIncident), errors.Is(err, errAmbiguous):
+	case err == nil, errors.Is(err, ErrNoIncident), errors.Is(err, ErrAmbiguous):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("history %s: there is none: no daemon ran with this state directory (name its own with --state)", path)

@@ -315,7 +315,7 @@ func (l *lifecycle) next(at moment) (time.Duration, bool) {
 		if l.looked < l.until && inc.unsure() {
 			consider(max(l.until, at.mono+lookAgain)) // with what stands by then
 		}
-		if l.repeat > 0 {
+		if l.reminds(inc, at.mono) {
 			consider(inc.lastEvent + l.repeat)
 		}
 		for n, c := range inc.Conditions {

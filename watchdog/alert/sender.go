@@ -10,10 +10,14 @@ import (
 	"lifeline/watchdog"
 )
 
+// errNothing says that a receiver's template writes nothing for an event: nothing
+// was sent.
+var errNothing = errors.New("nothing to send")
+
 // sender speaks a receiver's language.
 type sender interface {
 	// deliver sends one event. It returns a *failure when the event is not
-	// taken.
+	// taken, and errNothing when there is nothing to send of it.
 	deliver(ctx context.Context, ev Event) error
 }
 
@@ -51,7 +55,7 @@ func (p *poster) deliver(ctx context.Context, ev Event) error {
 		return p.client.fail(refused, fmt.Errorf("format: %w", err))
 	}
 	if body == nil {
-		return nil
+		return errNothing
 	}
 	return p.client.do(ctx, request{id: ev.ID, body: body, contentType: contentType})
 }

@@ -93,13 +93,51 @@ func (l *lifecycle) announce(inc *incident, at moment, standing []ConditionState
 		ev := inc.event(Updated, at, standing)
 		ev.Minor = minor
 		l.emit(inc, ev, muted)
-	case l.repeat > 0 && at.mono-inc.lastEvent >= l.repeat:
+	case !muted && !inc.unsure() && l.strange(inc):
+		l.introduce(inc, at, standing)
+	case l.reminds(inc, at.mono) && at.mono-inc.lastEvent >= l.repeat:
 		l.emit(inc, inc.event(Reminder, at, standing), muted)
 	case inc.sample.due(at.mono):
 		for _, c := range standing {
 			inc.note(at.wall, "%s %s stands: %s", c.Condition, c.Subject, c.Evidence)
 		}
 	}
+}
+
+// strange tells whether a receiver wants to hear of an incident and has not: one
+// that was not configured yet when the incident was told, or wanted less then.
+func (l *lifecycle) strange(inc *incident) bool {
+	return slices.ContainsFunc(l.routes, func(r route) bool {
+		return !inc.KnownTo[r.name] && weight(inc.Current) >= r.least
+	})
+}
+
+// introduce tells such receivers alone. The others had their last event when they
+// had it, and are reminded by that.
+func (l *lifecycle) introduce(inc *incident, at moment, standing []ConditionState) {
+	last := inc.lastEvent
+	ev := inc.event(Firing, at, standing)
+	inc.lastEvent = last
+	l.emitTo(inc, ev, false, func(r route) bool { return !inc.KnownTo[r.name] })
+}
+
+// lasting are the conditions that stay as they are until a person changes this
+// host: one who was told and leaves it so has no use for being reminded.
+var lasting = []watchdog.ConditionName{
+	watchdog.RebootUnknown, // no saved rules, or native nftables, cannot become safe
+}
+
+// reminds tells whether an incident is one of which people are reminded.
+func (l *lifecycle) reminds(inc *incident, now time.Duration) bool {
+	if l.repeat <= 0 {
+		return false
+	}
+	for n, c := range inc.Conditions {
+		if inc.stands(n, now, l.flapQuiet) && !slices.Contains(lasting, c.Condition) {
+			return true
+		}
+	}
+	return false
 }
 
 // judge brings an incident's severity and cause up to date.
@@ -164,11 +202,16 @@ func major(r Reason) bool {
 	return r == SeverityChanged || r == CauseChanged || r == FlappingBegan || r == SilenceEnded
 }
 
-// emit addresses an event.
+// emit addresses an event to all who want it.
 func (l *lifecycle) emit(inc *incident, ev Event, muted bool) {
+	l.emitTo(inc, ev, muted, func(route) bool { return true })
+}
+
+// emitTo addresses an event to those among some receivers who want it.
+func (l *lifecycle) emitTo(inc *incident, ev Event, muted bool, among func(route) bool) {
 	var to []target
 	for _, r := range l.routes {
-		if kind, ok := r.wants(inc, ev, muted); ok {
+		if kind, ok := r.wants(inc, ev, muted); ok && among(r) {
 			to = append(to, target{r.name, kind})
 			inc.KnownTo[r.name] = true
 		}

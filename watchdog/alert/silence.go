@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"lifeline/watchdog"
 )
 
 // Silence keeps conditions from being told for a time. Its patterns may hold
@@ -41,7 +43,41 @@ func (s Silence) check(now time.Time) error {
 			return fmt.Errorf("silence: at most %d printable bytes in a field", mostText)
 		}
 	}
-	return nil
+	if err := fitsOne("condition", s.Condition, watchdog.ConditionNames()); err != nil {
+		return err
+	}
+	return fitsOne("severity", s.Severity, []watchdog.Severity{watchdog.Info, watchdog.Warning, watchdog.Critical})
+}
+
+// fitsOne refuses a pattern that fits nothing there is: whoever made it would wait
+// for a silence that never comes.
+func fitsOne[T ~string](what, pattern string, known []T) error {
+	names := make([]string, len(known))
+	for i, k := range known {
+		if names[i] = string(k); fits(pattern, names[i]) {
+			return nil
+		}
+	}
+	mend := ""
+	if near, ok := nearestName(pattern, names); ok {
+		mend = fmt.Sprintf(": did you mean %q?", near)
+	}
+	return fmt.Errorf("silence: no %s fits %q%s (there are %s)", what, pattern, mend, strings.Join(names, ", "))
+}
+
+// nearestName gives the name that one was probably meant to be: one that goes on
+// as it begins, in whatever case, or one that is spelt much like it.
+func nearestName(word string, names []string) (string, bool) {
+	var longer []string
+	for _, n := range names {
+		if word != "" && strings.HasPrefix(strings.ToLower(n), strings.ToLower(word)) {
+			longer = append(longer, n)
+		}
+	}
+	if len(longer) == 1 {
+		return longer[0], true
+	}
+	return watchdog.Nearest(word, names)
 }
 
 // Row is the silence as one line of a list.
@@ -62,6 +98,9 @@ func (s Silence) Row() string {
 	}
 	return row
 }
+
+// FitsSubject tells whether a condition with this subject can be covered.
+func (s Silence) FitsSubject(subject string) bool { return fits(s.Subject, subject) }
 
 // covers tells whether the silence holds for a condition.
 func (s Silence) covers(c ConditionState, now time.Time) bool {

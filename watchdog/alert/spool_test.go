@@ -358,8 +358,12 @@ func TestHistoryIsBounded(t *testing.T) {
 	if inc, err := s.remembered("2025-0499"); err != nil || len(inc.Told) != 1 {
 		t.Errorf("%+v, %v", inc, err)
 	}
-	if _, err := s.remembered("2025-04"); err == nil || errors.Is(err, ErrNoIncident) {
+	if _, err := s.remembered("2025-04"); !errors.Is(err, ErrAmbiguous) ||
+		!strings.Contains(err.Error(), "\n  2025-0499  ") || !strings.Contains(err.Error(), fmt.Sprintf("\n  and %d older ones", s.historyMax-mostListed)) {
 		t.Errorf("an ambiguous id: %v", err)
+	}
+	if _, err := s.remembered(""); !errors.Is(err, ErrNoIncident) {
+		t.Errorf("an empty id: %v", err)
 	}
 	if _, err := s.remembered("1999"); !errors.Is(err, ErrNoIncident) {
 		t.Errorf("an unknown id: %v", err)

@@ -16,6 +16,7 @@ type FieldError struct {
 	Receiver string // its name, or "#2" where it has none; empty for a field of Config itself
 	Index    int    // of the receiver
 	Field    string // in snake case, as in configuration files
+	With     string // another field, where the mistake is that the two do not go together
 	Msg      string // what is wrong and the mend
 }
 
@@ -27,7 +28,8 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("receiver %q: %s: %s", e.Receiver, e.Field, e.Msg)
 }
 
-// complaint collects mistakes.
+// complaint collects mistakes; one that is between two fields names both, with a
+// space between them.
 type complaint func(field, format string, args ...any)
 
 // Validate checks everything that can be checked without reading a file. Its
@@ -36,7 +38,8 @@ func (c Config) Validate() error {
 	var errs []error
 	note := func(receiver string, index int) complaint {
 		return func(field, format string, args ...any) {
-			errs = append(errs, &FieldError{receiver, index, field, fmt.Sprintf(format, args...)})
+			field, with, _ := strings.Cut(field, " ")
+			errs = append(errs, &FieldError{receiver, index, field, with, fmt.Sprintf(format, args...)})
 		}
 	}
 	c.check(note("", 0))
@@ -103,7 +106,7 @@ var types = []string{TypeJSON, TypeAlertmanager, TypeWebhook, TypePagerDuty, Typ
 func (r Receiver) checkURL(bad complaint) {
 	switch {
 	case r.URLFile != "" && r.URL != "" && r.URL != DefaultReceiver(r.Type).URL:
-		bad("url_file", "there is a url as well: leave one of them out")
+		bad("url_file url", "there are url_file and url: leave one of them out")
 	case r.URLFile != "":
 		checkFile(bad, "url_file", r.URLFile)
 	case r.URL == "":
@@ -133,7 +136,9 @@ func parseURL(s string) (*url.URL, error) {
 func (r Receiver) checkTimes(bad complaint) {
 	within(bad, "timeout", r.Timeout, 100*time.Millisecond, 5*time.Minute, false)
 	within(bad, "retry_min", r.RetryMin, 10*time.Millisecond, time.Hour, false)
-	within(bad, "retry_max", r.RetryMax, r.RetryMin, 24*time.Hour, false)
+	if within(bad, "retry_max", r.RetryMax, 10*time.Millisecond, 24*time.Hour, false) && r.RetryMax < r.RetryMin {
+		bad("retry_max retry_min", "retry_max is %s and less than retry_min, which is %s: write retry_max from retry_min to 24h", r.RetryMax, r.RetryMin)
+	}
 	switch r.Type {
 	case TypePagerDuty, TypeSlack:
 		if r.Heartbeat != 0 {
@@ -159,10 +164,10 @@ func (r Receiver) checkAuth(bad complaint) {
 		checkFile(bad, "header_files", f)
 	}
 	if (r.BasicUser != "") != (r.BasicPassFile != "") {
-		bad("basic_user", "basic_user and basic_pass_file go together: give both or none")
+		bad("basic_user basic_pass_file", "basic_user and basic_pass_file go together: give both or none")
 	}
 	if r.BasicUser != "" && r.BearerFile != "" {
-		bad("bearer_file", "there is a basic_user as well: one kind of authentication is enough")
+		bad("bearer_file basic_user", "there are bearer_file and basic_user: one kind of authentication is enough")
 	}
 	if strings.Contains(r.BasicUser, ":") || unprintable(r.BasicUser) {
 		bad("basic_user", "a user has no colon and no control character")
@@ -184,7 +189,7 @@ func (r Receiver) checkTransport(bad complaint) {
 		}
 	}
 	if (r.CertFile != "") != (r.KeyFile != "") {
-		bad("cert_file", "cert_file and key_file go together: give both or none")
+		bad("cert_file key_file", "cert_file and key_file go together: give both or none")
 	}
 	if r.Proxy != "" {
 		u, err := url.Parse(r.Proxy)
@@ -250,18 +255,17 @@ func checkFile(bad complaint, field, name string) {
 	}
 }
 
-// within checks a duration.
-func within(bad complaint, field string, d, lo, hi time.Duration, zero bool) {
-	if zero && d == 0 {
-		return
+// within checks a duration, and tells whether it is good.
+func within(bad complaint, field string, d, lo, hi time.Duration, zero bool) bool {
+	if d >= lo && d <= hi || zero && d == 0 {
+		return true
 	}
-	if d < lo || d > hi {
-		none := ""
-		if zero {
-			none = "0s for none, or "
-		}
-		bad(field, "%s is out of range: %sbetween %s and %s", d, none, lo, hi)
+	none := ""
+	if zero {
+		none = "0s for none, or "
 	}
+	bad(field, "%s is out of range: %sbetween %s and %s", d, none, lo, hi)
+	return false
 }
 
 func isName(s string) bool {

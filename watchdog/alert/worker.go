@@ -44,6 +44,7 @@ type worker struct {
 	log    *slog.Logger
 	now    func() time.Time
 	pulse  func() pulse
+	trials *trials
 	kick   chan struct{}
 	nudges chan struct{} // the network may be back
 	beats  chan struct{} // a heartbeat is due before its time
@@ -75,9 +76,9 @@ type figures struct {
 	oldest       time.Time // when the event in hand came in; zero for none
 }
 
-func newWorker(r Receiver, host string, s *spool, send sender, log *slog.Logger, pulse func() pulse) *worker {
+func newWorker(r Receiver, host string, s *spool, send sender, log *slog.Logger, pulse func() pulse, ts *trials) *worker {
 	return &worker{
-		cfg: r, host: host, spool: s, sender: send, log: log.With("receiver", r.Name), now: time.Now, pulse: pulse,
+		cfg: r, host: host, spool: s, sender: send, log: log.With("receiver", r.Name), now: time.Now, pulse: pulse, trials: ts,
 		kick: make(chan struct{}, 1), nudges: make(chan struct{}, 1), beats: make(chan struct{}, 1),
 		pause: newPause(r), blocked: map[uint64]*block{},
 	}
@@ -221,8 +222,14 @@ func (w *worker) send(ctx context.Context, it item) {
 	if ctx.Err() != nil && err != nil {
 		return // broken off by the end of the daemon: no judgement of the receiver
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		w.sent(it, ev)
+		return
+	case errors.Is(err, errNothing):
+		w.spool.end(ending{receiver: w.cfg.Name, seq: it.seq})
+		delete(w.blocked, it.incident)
+		w.tried(ev, false)
 		return
 	}
 	f := asFailure(err)
@@ -233,6 +240,7 @@ func (w *worker) send(ctx context.Context, it item) {
 	w.failed(f)
 	if f.fate == another {
 		w.block(it)
+		w.failedTrial(ev.incident(), f)
 	}
 }
 
@@ -254,6 +262,7 @@ func (w *worker) sent(it item, ev Event) {
 	delete(w.blocked, it.incident)
 	w.well()
 	w.note(func(f *figures) { f.sent++; f.lastSent = stamp(now) })
+	w.tried(ev, true)
 }
 
 // well ends all pauses: the receiver works.
@@ -275,6 +284,9 @@ func (w *worker) refuse(it item, ev Event, f *failure) {
 		At: ev.At, Refused: stamp(now), Status: f.status, Error: f.msg,
 	}})
 	delete(w.blocked, it.incident)
+	if ev.Test {
+		w.failedTrial(ev.incident(), f)
+	}
 	w.log.Warn("the receiver refused an alert; it is kept among the dead letters", "event", ev.ID, "error", f.msg)
 	w.note(func(fig *figures) { fig.failed++; fig.lastErr, fig.lastErrAt = f.msg, stamp(now) })
 }
@@ -296,6 +308,9 @@ func (w *worker) failed(f *failure) {
 		fig.failed++
 		fig.lastErr, fig.lastErrAt, fig.next = f.msg, stamp(now), stamp(w.notBefore)
 	})
+	if f.fate == later {
+		w.failedTrial("", f)
+	}
 }
 
 // block lets other incidents go first, longer each time.
@@ -336,7 +351,7 @@ func (w *worker) tellDrops(ctx context.Context) bool {
 		At: d.To, Host: w.host, Severity: watchdog.Warning, Dropped: &DropCount{n, d.From, d.To},
 		Summary: fmt.Sprintf("%s: the spool was full: %d alerts for this receiver from %s to %s were dropped", w.host, n, shown(d.From), shown(d.To)),
 	}
-	if err := w.sender.deliver(ctx, ev); err != nil {
+	if err := w.sender.deliver(ctx, ev); err != nil && !errors.Is(err, errNothing) {
 		if f := asFailure(err); f.fate != refused {
 			w.failed(f)
 			return true

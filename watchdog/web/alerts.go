@@ -38,6 +38,7 @@ var errNoAlerts = errors.New("alerting is not at work: see the daemon's log")
 //
 //	GET  /v1/alerts                    Alerts
 //	POST /v1/alerts/test?receiver=NAME id of the test incident
+//	GET  /v1/alerts/test/ID            what receivers answered to it so far
 //	POST /v1/alerts/resend             ResendRequest, the number of events
 //	POST /v1/alerts/silence            SilenceRequest, the silence
 //	POST /v1/alerts/silence/ID/end     true; "all" ends all
@@ -55,6 +56,8 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 			switch {
 			case errors.Is(err, alert.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):
 				refuse(w, http.StatusNotFound, err)
+			case errors.Is(err, alert.ErrAmbiguous):
+				refuse(w, http.StatusConflict, err)
 			case err != nil:
 				refuse(w, http.StatusBadRequest, err)
 			default:
@@ -67,6 +70,7 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 		return Alerts{a.Alerts.Status(), dead, a.Alerts.Silences()}, err
 	})
 	serve("POST /v1/alerts/test", func(r *http.Request) (any, error) { return a.Alerts.Test(r.URL.Query().Get("receiver")) })
+	serve("GET /v1/alerts/test/{id}", func(r *http.Request) (any, error) { return a.Alerts.Answers(r.PathValue("id")) })
 	serve("POST /v1/alerts/resend", func(r *http.Request) (any, error) {
 		var q ResendRequest
 		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
@@ -98,14 +102,20 @@ func (c *Client) Alerts(ctx context.Context) (out Alerts, err error) {
 	return out, err
 }
 
-// TestAlert sends a test alert to one receiver, or with an empty name to all,
-// and gives its incident's id.
+// TestAlert has a test alert sent to one receiver, or with an empty name to all,
+// and gives its incident's id. It does not wait for their answers.
 func (c *Client) TestAlert(ctx context.Context, receiver string) (id string, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/alerts/test?receiver="+url.QueryEscape(receiver), nil, &id)
 	return id, err
 }
 
-// Resend sends again what was refused, and tells how many events.
+// TestAnswers gives what receivers answered so far to a test alert.
+func (c *Client) TestAnswers(ctx context.Context, id string) (out []alert.Answer, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/alerts/test/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// Resend puts back into the queues what was refused, and tells how many events.
 func (c *Client) Resend(ctx context.Context, q ResendRequest) (n int, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/alerts/resend", q, &n)
 	return n, err
