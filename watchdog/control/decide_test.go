@@ -105,8 +105,17 @@ func TestBlind(t *testing.T) {
 	}
 	b.in.Management = Unreachable
 	b.run(10*time.Second, nil)
+	if b.out.Phase == PauseAll {
+		t.Error("everything is paused although nothing says that rsync is why management is silent")
+	}
+	b.in.Management = Reachable
+	b.run(10*time.Second, nil)
+	b.load(3 * b.in.Rate)
+	b.run(time.Second, nil)
+	b.in.Management = Unreachable
+	b.run(10*time.Second, nil)
 	if b.out.Phase != PauseAll {
-		t.Errorf("phase %v while management is shut out, want pause-all", b.out.Phase)
+		t.Errorf("phase %v while management is silent since rsync's rate rose, want pause-all", b.out.Phase)
 	}
 }
 

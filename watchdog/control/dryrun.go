@@ -60,15 +60,9 @@ func (c *Controller) supposed(in *Input, s *signal) float64 {
 // is neither taken back nor put off.
 func (c *Controller) supposeCrisis(in *Input, s *signal) {
 	k := &c.crisis
-	switch in.Management {
-	case Unreachable:
-		k.cut += s.dt
-	case Reachable:
-		k.cut = 0
-	case ReachUnknown: // neither
-	}
+	k.look(c, in, s)
 	k.all, k.allowed = false, everyone
-	if c.set.Pause && k.cut > cutFor && k.guilty(c, in, s) {
+	if c.set.Pause && k.shut {
 		k.all, k.allowed = true, 0
 	}
 }
