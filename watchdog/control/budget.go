@@ -255,6 +255,9 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 		return min(most, 0.7/s.loop)
 	case c.budget.again > 0:
 		queue := min(0.003*(1+c.budget.again), 0.02)
+		if c.shaper.stands { // windows of a crowd move into the link's queue at once
+			queue = min(queue, 0.006)
+		}
 		if c.budget.rate < 0.9*c.cap.most {
 			queue = 0.02
 		}
@@ -277,7 +280,11 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 // nothing saves up a burst, and above what keeps every transfer going.
 func (c *Controller) bound(in *Input, s *signal) {
 	b := &c.budget
-	use := max((1.4+2*min(s.rtt, 0.2))*s.peak, startRate) // what is used is known an RTT later
+	room := 1.4 + 2*min(s.rtt, 0.2) // what is used is known an RTT later
+	if c.shaper.stands {            // what is allowed and not used yet comes at once, and then the queue is long
+		room = 1.1 + 2*min(s.rtt, 0.2)
+	}
+	use := max(room*s.peak, startRate)
 	if best := c.best(in); best > 0 {
 		head := c.tuning().head * best
 		if c.trusted(in) {
