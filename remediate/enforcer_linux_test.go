@@ -163,6 +163,42 @@ func TestClampHoldsAReceiverThatReadsInBursts(t *testing.T) {
 	}
 }
 
+// The kernel undoes a clamp with the first full packets; that is mended at once, also
+// where they come late in a transfer's life.
+func TestClampOutlastsTheFirstData(t *testing.T) {
+	tr := newTrial(t)
+	x := tr.transfer()
+	x.Age = time.Minute
+	e := newLive(t, Settings{HoldBuffer: true})
+	apply := func() connection {
+		t.Helper()
+		noFails(t, e.Apply(context.Background(), want(x.ID, watchdog.Limit{Window: 8192}), []watchdog.Transfer{x}))
+		c, err := tr.inspect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if c := apply(); c.windowClamped != 8192 || c.received != 0 {
+		t.Fatalf("before any data: %+v", c)
+	}
+	if _, err := tr.push(16<<10, trialTime); err != nil {
+		t.Fatal(err)
+	}
+	c, err := tr.drained()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.windowClamped == 8192 {
+		t.Skip("this kernel keeps a clamp that it was given before the first data")
+	}
+	t.Logf("the first %d bytes made %d of a clamp of 8192", c.received, c.windowClamped)
+	x.TCP = watchdog.TCP{Known: true, BytesReceived: c.received}
+	if c := apply(); c.windowClamped != 8192 {
+		t.Errorf("at the next turn the clamp is %d", c.windowClamped)
+	}
+}
+
 func TestPauseAndResumeARealProcess(t *testing.T) {
 	tr := newTrial(t)
 	x := tr.transfer()

@@ -18,6 +18,20 @@ const (
 // revisitAge is the age until which a transfer is looked at each time.
 const revisitAge = 2 * time.Second
 
+// firstData is what has come, in bytes, when a receiver has surely met the full
+// packets of its path.
+const firstData = 64 << 10
+
+// begins says that data came to a clamped receiver which had got little. With its first
+// full packets the kernel learns how much memory a byte takes, and sets the clamp to
+// what the receive buffer holds by that (tcp_measure_rcv_mss of Linux 6.18): 83 KB
+// of a fresh buffer of 128 KB, whatever the clamp was. Where there is much to list
+// or to compare, that comes long after the transfer's birth.
+func (s *subject) begins() bool {
+	return s.window > 0 && s.t.TCP.Known && s.seen.received < firstData && s.t.TCP.BytesReceived > s.seen.received
+}
+
+// revisit is how long a socket whose limits are as wanted is not looked at.
 func (s *subject) revisit() time.Duration {
 	switch {
 	case s.window == 0:
@@ -33,9 +47,9 @@ const near = 0.03
 
 // asWanted says that what stands on the socket is what is wanted of it, as far
 // as we know without looking. A young transfer is looked at each time, as its
-// window opens fast. So is one that is paused or about to run.
+// window opens fast. So is one that is paused or about to run, or gets its first data.
 func (s *subject) asWanted(window int64, pacing float64) bool {
-	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 &&
+	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 && !s.begins() &&
 		s.fixed == s.wantsFixed(s.seen) &&
 		isNear(float64(s.window), float64(window)) && isNear(float64(s.pacing), pacing)
 }
