@@ -9,6 +9,7 @@ type budget struct {
 	begun    float64 // when the first ramp began
 	rate     float64 // bytes/s
 	top      float64 // bytes/s of ours that the link bore when it last was too much; 0 when never
+	spared   int     // cuts in a row that were for the bursts of births
 	sure     bool    // top was found at a crawl and not in a fast ramp
 	met      bool    // a queue was met while the shaper stood
 	proof    proof   // of the top

@@ -17,6 +17,7 @@ type capacity struct {
 	measured float64 // when it was measured while the link cannot have been idle
 
 	stood float64 // s for which a queue has stood
+	past  float64 // bytes of the link that passed meanwhile
 }
 
 // best is the estimate to work with in bytes/s, and 0 when there is none: what
@@ -60,12 +61,16 @@ func (c *Controller) learn(in *Input, s *signal) {
 	steady := c.mode == cruising && s.now > c.budget.settled
 	late := s.dt > longestLook // the rate of so long a step is also of before the queue
 	if !c.windowed() || !steady || late || !s.sees || s.queue < standing || !c.carries(in, s) {
-		c.cap.stood = 0
+		c.cap.stood, c.cap.past = 0, 0
 		return
 	}
-	c.cap.stood += s.dt
-	if c.cap.stood > standsAfter {
+	c.cap.stood, c.cap.past = c.cap.stood+s.dt, c.cap.past+in.Rate*s.dt
+	switch {
+	case c.cap.stood <= standsAfter:
+	case c.cap.full:
 		c.note(s.rate)
+	default: // a single look may be of a burst
+		c.note(c.cap.past / c.cap.stood)
 	}
 }
 
@@ -77,7 +82,7 @@ const measureFor = 30.0
 func (k *capacity) stands(s *signal) bool { return k.measured > 0 && s.now-k.measured < measureFor }
 
 // standsAfter is the time in seconds after which a queue is called standing.
-const standsAfter = 1.0
+const standsAfter = 0.5
 
 // note takes one observation of a full link.
 func (c *Controller) note(rate float64) {

@@ -27,7 +27,11 @@ func (c *Controller) tuning() tuning {
 			t.period = 2
 		}
 	}
-	if c.budget.top < 0.9*c.cap.most { // it bore more once
+	near := 0.9
+	if c.delay.base <= shortPath && !c.noisy() { // a queue is soon seen
+		near = 0.95
+	}
+	if c.budget.top < near*c.cap.most { // it bore more once
 		t.period = min(t.period, 3)
 	}
 	t.knee += c.delay.restless()
@@ -97,7 +101,12 @@ func (c *Controller) growth() float64 {
 func (c *Controller) cutRate(in *Input, s *signal) {
 	b := &c.budget
 	ref := b.top
-	if ref == 0 || !c.excused(s) {
+	if c.birthing(s) && b.spared < sparedMost {
+		b.spared++
+	} else {
+		b.spared = 0
+	}
+	if ref == 0 || !c.excused(s) && b.spared == 0 {
 		ref = c.borne(s)
 		b.noted = ref + s.others
 		b.sure = (c.mode == cruising || b.again > 0) && ref > 0.9*b.rate
@@ -121,6 +130,10 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	}
 	b.rate = max(b.rate, c.least(in))
 }
+
+// sparedMost is how many cuts in a row may be for the bursts of births, which say
+// nothing of what the link bears: where births never end, some have to.
+const sparedMost = 3
 
 // sink drains the queue at a rate below the top, or below the present rate when
 // no top is known.
