@@ -47,13 +47,16 @@ func starting(more int) {
 	runtime.GOMAXPROCS(p.own + p.starting)
 }
 
-// startUnhurried starts cmd without the priority over other processes that the
-// daemon has and that a child inherits of the thread which starts it (nice(2)). That
+// startUnhurried starts cmd without the priority over other processes and the
+// short slices that the daemon has and a child inherits of the thread which starts it. That
 // thread ends: cmd must not ask for a signal when it does (Pdeathsig).
 func startUnhurried(cmd *exec.Cmd) error {
 	return onOwnThread(func() error {
 		// Where it is denied, we have less than usual, and nothing is to be taken away.
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
+		if now, err := unix.SchedGetAttr(0, 0); err == nil && now.Policy == unix.SCHED_NORMAL {
+			_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0) // slices as everybody has them
+		}
 		return StartChild(cmd)
 	})
 }
