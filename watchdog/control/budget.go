@@ -135,7 +135,7 @@ func (c *Controller) ramp(in *Input, s *signal) {
 		return
 	case long && !c.windowed() && c.birthing(s):
 		b.top, b.alarmed = 0, probed <= end
-		c.sink(s, 0.75)
+		c.sink(s, drainDepth(s.fresh, c.target))
 		return
 	case long && c.windowed():
 		c.mode, b.top, b.settled, b.empty = cruising, b.rate, s.now, s.now
@@ -257,7 +257,7 @@ func (c *Controller) gain(in *Input, s *signal) float64 {
 	case c.budget.again > 0:
 		queue := min(0.003*(1+c.budget.again), 0.02)
 		if c.shaper.stands { // windows of a crowd move into the link's queue at once
-			queue = min(queue, 0.006)
+			queue = min(0.002*(1+c.budget.again), 0.006)
 		}
 		if c.budget.rate < 0.9*c.cap.most {
 			queue = 0.02
@@ -283,7 +283,7 @@ func (c *Controller) bound(in *Input, s *signal) {
 	b := &c.budget
 	room := 1.4 + 2*min(s.rtt, 0.2) // what is used is known an RTT later
 	if c.shaper.stands {            // what is allowed and not used yet comes at once, and then the queue is long
-		room = 1.1 + 2*min(s.rtt, 0.2)
+		room = 1.06 + 2*min(s.rtt, 0.2)
 	}
 	use := max(room*s.peak, startRate)
 	if best := c.best(in); best > 0 {
@@ -294,6 +294,8 @@ func (c *Controller) bound(in *Input, s *signal) {
 		switch {
 		case in.Configured || !s.sees:
 			use = min(use, head-s.others)
+		case c.shaper.stands && c.cap.full && !c.noisy() && !c.climbs(in): // more is known within a second, when it passes
+			use = min(use, max(beyondSeen*best-s.others, startRate))
 		case c.windowed() && c.cap.full: // the queue that this makes is the target
 			use = min(use, max(best-s.others, s.peak))
 		}
@@ -304,6 +306,9 @@ func (c *Controller) bound(in *Input, s *signal) {
 	}
 	b.rate = clamp(b.rate, least, max(use, least))
 }
+
+// beyondSeen is how far a shaper's rate may be above what the link was seen to bear.
+const beyondSeen = 1.05
 
 // least is the budget that rsync keeps in any case, in bytes/s.
 func (c *Controller) least(in *Input) float64 {

@@ -113,10 +113,7 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 	}
 	ref = max(ref, c.least(in))
 	queue := s.fresh + s.loop*clamp(b.rate/ref-1, 0, 1) // it grew since the probes saw it
-	depth := 0.9
-	if queue > 2*c.target {
-		depth = 0.75
-	}
+	depth := drainDepth(queue, c.target)
 	c.meet(in, s, ref)
 	first, from, held := c.mode != draining, c.mode, b.rate
 	b.undo, b.twice = b.top, c.mode == draining
@@ -129,6 +126,18 @@ func (c *Controller) cutRate(in *Input, s *signal) {
 		b.trigger, b.from, b.held = s.recent, from, held
 	}
 	b.rate = max(b.rate, c.least(in))
+}
+
+// drainDepth is the part of what the link bears that is let in until a queue in s has
+// gone: the longer the queue, the less.
+func drainDepth(queue, target float64) float64 {
+	switch {
+	case queue > 8*target:
+		return 0.5
+	case queue > 2*target:
+		return 0.75
+	}
+	return 0.9
 }
 
 // sparedMost is how many cuts in a row may be for the bursts of births, which say
