@@ -233,11 +233,12 @@ func (c *Controller) rest(s *signal) {
 	}
 }
 
-// blind says that there is nothing to steer by: neither delay nor capacity. A
+// blind says that there is nothing to steer by: neither delay nor capacity, for the
+// speed of a NIC says nothing of what is behind it. A
 // delay that is missing because management cannot be reached is no reason to
 // let go, and a short silence of the probe is not blindness.
 func (c *Controller) blind(in *Input, s *signal) bool {
-	if s.sees || c.best(in) > 0 || in.Management == Unreachable {
+	if s.sees || c.trusted(in) || in.Management == Unreachable {
 		return false
 	}
 	return !c.delay.ever || s.now-c.delay.seen > 5

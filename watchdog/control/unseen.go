@@ -53,6 +53,9 @@ func (c *Controller) grope(in *Input, s *signal) {
 	default:
 		c.holdUnseen(s, passed)
 	}
+	if best := c.best(in); best > 0 { // by the NIC's speed
+		b.rate = min(b.rate, c.tuning().head*best-s.others)
+	}
 	b.rate = max(b.rate, c.least(in), c.floors())
 }
 
