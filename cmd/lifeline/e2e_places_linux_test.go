@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestWhereverTheQueueLies(t *testing.T) {
 				p, _ := target(s.now(), watchdog.TargetSession)
 				return p.Known && p.Queue() < 20*time.Millisecond
 			})
-			if g, ok := target(s.now(), watchdog.TargetGateway); ok && g.Delay {
+			if g, ok := target(s.now(), watchdog.TargetGateway); ok && g.Delay && !g.Unproven {
 				t.Errorf("a gateway that shows no queue gives the delay: %+v", g)
 			}
 			s.runOn()
@@ -66,20 +67,20 @@ func TestWhereverTheQueueLies(t *testing.T) {
 	}
 }
 
-// Nobody is logged in. The gateway beyond the queue answers late once transfers
-// run, and from then on it gives the delay.
+// Nobody is logged in. The gateway beyond the queue gives the delay from the start.
 func TestGatewayGivesTheDelay(t *testing.T) {
 	t.Parallel() // it mostly waits
 	s := buildLab(t, lab.Options{Gateway: lab.GatewayAnswers})
 	s.launch("")
 	s.until("the gateway answers", func() bool {
 		g, ok := target(s.now(), watchdog.TargetGateway)
-		return ok && g.Known && !g.Delay && !g.Doubt
+		return ok && g.Known && g.Delay && g.Unproven && !g.Doubt
 	})
 	s.start(lab.Transfers{N: 6, Dir: lab.Push})
-	s.until("the gateway is seen to queue", func() bool {
-		g, _ := target(s.now(), watchdog.TargetGateway)
-		return g.Delay
+	s.until("the gateway gives the delay", func() bool {
+		return slices.ContainsFunc(s.now().Control, func(l watchdog.LinkState) bool {
+			return l.Transfers >= 6 && l.Delay.Known && !l.Delay.Passive
+		})
 	})
 	s.limited(6)
 	s.until("the delay is held", func() bool {

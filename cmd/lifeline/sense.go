@@ -57,7 +57,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
 	s.watchClosely(&snap, moving)
-	s.aim(mono, &snap, quiet(last, physical))
+	s.aim(mono, &snap, stirring(snap.Transfers, physical), quiet(last, physical))
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
 	snap.Management = watchdog.Reach(snap.Paths)
@@ -143,6 +143,19 @@ func quiet(last watchdog.Decision, physical func(int) int) func(link int) bool {
 	}
 }
 
+// stirsFor is for how long a new transfer may fill a link before its counters show it.
+const stirsFor = 3 * time.Second
+
+// stirring tells which links new transfers go over: what is answered late there is not
+// late while idle.
+func stirring(ts []watchdog.Transfer, physical func(int) int) func(link int) bool {
+	return func(link int) bool {
+		return slices.ContainsFunc(ts, func(t watchdog.Transfer) bool {
+			return t.Age < stirsFor && physical(t.Link) == physical(link)
+		})
+	}
+}
+
 // watchClosely tells the path probe how often to ask, where moving says that
 // limits are on their way.
 func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
@@ -157,11 +170,11 @@ func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
 }
 
 // aim tells the path probe whom to ask, and which links are idle.
-func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, quiet func(link int) bool) {
+func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet func(link int) bool) {
 	var idle []int
 	for _, l := range snap.Links {
 		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]
-		if rx.Known && tx.Known && rx.Bytes < idleRate && tx.Bytes < idleRate || quiet(l.Index) {
+		if rx.Known && tx.Known && rx.Bytes < idleRate && tx.Bytes < idleRate && !stirs(l.Index) || quiet(l.Index) {
 			idle = append(idle, l.Index)
 		}
 	}

@@ -146,11 +146,18 @@ func TestWorthOfGateway(t *testing.T) {
 	})
 	t.Run("its queue goes with the limits", func(t *testing.T) {
 		var w worth
-		see(&w, 2, 0, true)
+		see(&w, 10, 0, true)
+		see(&w, 1, 20*ms, true)
 		w.confirm()
 		if firm(&w, 0) {
 			t.Error("proven by what may be chance")
 		}
+		w.confirm()
+		if !firm(&w, 0) {
+			t.Error("not proven by a second one")
+		}
+		w = worth{}
+		see(&w, steadyIdle, 0, true)
 		w.confirm()
 		if !firm(&w, 0) {
 			t.Error("not proven")

@@ -7,7 +7,8 @@ const (
 	proofs       = 5                    // answers under load in a row that show a queue
 	strongProofs = 10                   // the same, when the idle path is not known yet
 	idleTrials   = 10                   // idle answers that tell how steady a gateway is
-	drains       = 2                    // the same by queues that went when the limits were lowered
+	drains       = 2                    // the same by queues that went when the limits were lowered; one where
+	steadyIdle   = 2                    // so many idle answers were all in time
 	fewIdleLate  = 2                    // late idle answers that may be chance
 	unsteady     = 0.2                  // ratio of idle answers with delay above which nothing is proven
 	steady       = 0.05                 // and below which it can be
@@ -72,10 +73,15 @@ func (w *worth) doubt(now time.Duration) {
 }
 
 // confirm marks a target whose delay went when the transfers' limits were
-// lowered: its way shares their bottleneck. Once may be chance.
+// lowered: its way shares their bottleneck. Once may be chance where it is late at
+// other times too.
 func (w *worth) confirm() {
 	w.drained++
-	if w.drained >= drains && w.idleLate <= max(1, steady*w.idle) {
+	need := drains
+	if w.idle >= steadyIdle && w.idleLate == 0 {
+		need = 1
+	}
+	if w.drained >= need && w.idleLate <= max(1, steady*w.idle) {
 		w.proven = true
 	}
 }
