@@ -8,6 +8,7 @@ import "time"
 // path, or has a queue that is not rsync's.
 type sounding struct {
 	on    bool
+	doubt time.Duration // since when the RTT is in doubt
 	since time.Duration // begun
 	held  time.Duration // since when everything stands limited
 	holds bool
@@ -21,6 +22,9 @@ const (
 	// queue has drained.
 	soundSettle = 2 * time.Second
 	soundMost   = 8 * time.Second
+	// soundAfter is how long the doubt must last: who logs in to start an rsync looks
+	// like an administrator until it runs, and limits hold meanwhile.
+	soundAfter = 3 * time.Second
 	// soundPacing is what each sender keeps, in bytes/s: two segments now and
 	// then, by which its connection stays alive.
 	soundPacing = 8000
@@ -53,7 +57,7 @@ func (e *Engine) sound(s *Snapshot, groups []judged, links linkIndex, stands Out
 	for link, ts := range flows {
 		c := e.soundings[link]
 		if c == nil {
-			c = &sounding{}
+			c = &sounding{doubt: s.Mono}
 			e.soundings[link] = c
 		}
 		if !e.settings.DryRun { // nothing is cut, so nothing is found out
@@ -98,7 +102,7 @@ func allLimited(ts []*Transfer, stands Outcome) bool {
 // step moves a sounding on. One that finds nothing is repeated ever later.
 func (c *sounding) step(now time.Duration, limited bool) {
 	switch {
-	case !c.on && now < c.rest:
+	case !c.on && (now < c.rest || now-c.doubt < soundAfter):
 		return
 	case !c.on:
 		c.on, c.since, c.holds, c.quiet = true, now, false, false

@@ -18,17 +18,21 @@ func doubted(set func(*Settings), n int) *host {
 	return h
 }
 
-// A link whose empty path is in doubt is sounded: everything is cut to the
+// A link whose empty path is in doubt for some seconds is sounded: everything is cut to the
 // least, and quiet is told once that has stood for a while. When the base is
 // found, control takes over.
 func TestSounding(t *testing.T) {
 	h := doubted(nil, 4)
 	h.transfers[3].Direction = Tx
 	var quietAt time.Duration
+	begun := h.now
 	h.run(20*time.Second, func(d Decision) {
 		for _, tr := range h.transfers {
 			l := d.Desired.Limits[tr.ID]
-			if quietAt == 0 && (tr.Direction == Rx && l.Window != WindowFloor(tr.TCP) || tr.Direction == Tx && l.Pacing != soundPacing) {
+			if l.Window == 0 && l.Pacing == 0 {
+				t.Fatalf("at %s transfer %s is free", h.now, tr.ID)
+			}
+			if quietAt == 0 && h.now > begun+soundAfter && (tr.Direction == Rx && l.Window != WindowFloor(tr.TCP) || tr.Direction == Tx && l.Pacing != soundPacing) {
 				t.Fatalf("at %s transfer %s has %+v, want the least", h.now, tr.ID, l)
 			}
 		}
@@ -40,8 +44,8 @@ func TestSounding(t *testing.T) {
 			t.Fatalf("at %s: reported as unprotected", h.now)
 		}
 	})
-	if quietAt < soundSettle || quietAt > soundSettle+time.Second {
-		t.Errorf("quiet after %s", quietAt)
+	if took := quietAt - begun - soundAfter; took < soundSettle || took > soundSettle+time.Second {
+		t.Errorf("quiet after %s of %s", took, quietAt)
 	}
 	if s := h.last.Links[0]; s.Sounding || s.Quiet {
 		t.Errorf("still sounding: %+v", s)

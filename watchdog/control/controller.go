@@ -44,7 +44,6 @@ type Controller struct {
 	crisis crisis
 	roster roster
 	left   []int64 // scratch
-	even   float64 // bytes/s, the budget's part of each transfer if all had the same
 	gone   bool    // a queue has gone in this step because the limits were lowered
 	whole  bool    // all transfers were measured by this step
 	newest float64 // s, when the newest transfer was first seen

@@ -17,7 +17,6 @@ const leastJudged = 2 * 64 << 10
 // divide shares the budget among the transfers that it reaches.
 func (c *Controller) divide(s *signal) {
 	left, weights := c.budget.rate, 0.0
-	c.even = c.budget.rate / float64(max(s.reachable, 1))
 	ref := 0.0
 	if c.set.Share == ShareSmallFirst {
 		ref = c.medianRemaining()

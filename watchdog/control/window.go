@@ -121,10 +121,6 @@ const mostWindow = 1 << 30
 // shaper, and should its rate be wrong the windows still bound what can stand in
 // the bottleneck.
 func (c *Controller) window(m *member) int64 {
-	share := m.share
-	if c.shaper.stands && !(m.flow.Pinned.Rate > 0) { // who is slow for a moment is not to be slower for it
-		share = max(share, c.even)
-	}
-	w := share / wire * (pathRTT(m.flow, c.delay.base) + c.delay.foreign + c.target)
+	w := m.share / wire * (pathRTT(m.flow, c.delay.base) + c.delay.foreign + c.target)
 	return max(m.flow.Floor, int64(min(w, mostWindow)))
 }
