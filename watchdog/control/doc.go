@@ -50,6 +50,10 @@
 // transfers arrive with a burst that no limit has met yet; it is not taken for
 // the capacity.
 //
+// Where no delay can be measured and no capacity is known, what passes is the
+// evidence (unseen): the budget grows while all of it is used, and limits that nothing
+// asks for are let go by 5 % a second, as long as more passes with each step.
+//
 // Whose queue is it? When our rate fell by 30 % for 5 s because of us and the
 // delay stayed, or when the delay is longer than all our windows together can
 // make it, it is not ours. What remains of the delay is then set aside and the
