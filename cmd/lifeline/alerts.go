@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 	"lifeline/watchdog/web"
 )
@@ -75,7 +75,7 @@ func testAlert(ctx context.Context, w io.Writer, c *web.Client, receiver string,
 		if !a.Well() {
 			failed++
 		}
-		if _, err := fmt.Fprintln(w, printable(a.Row())); err != nil {
+		if _, err := fmt.Fprintln(w, watchdog.Printable(a.Row())); err != nil {
 			return err
 		}
 	}
@@ -102,16 +102,6 @@ func awaitAnswers(ctx context.Context, c *web.Client, id string, wait time.Durat
 		case <-time.After(answerEvery):
 		}
 	}
-}
-
-// printable keeps what a receiver answered from writing on the terminal by itself.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func newResendCommand() *cobra.Command {

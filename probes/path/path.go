@@ -122,13 +122,7 @@ func (p *Probe) SetIdle(links ...int) {
 // Doubt says that the queue which target showed is not ours: its delay does
 // not count for a while.
 func (p *Probe) Doubt(target netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, t := range p.targets {
-		if t.addr == target {
-			t.worth.doubt(p.Clock())
-		}
-	}
+	p.about(target, func(w *worth) { w.doubt(p.Clock()) })
 }
 
 // Sample reads what came back, gives the paths as they are known at now, in order
@@ -158,11 +152,16 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeErro
 // Confirm says that the queue which target showed went when the transfers' limits
 // were lowered.
 func (p *Probe) Confirm(target netip.Addr) {
+	p.about(target, (*worth).confirm)
+}
+
+// about changes what is thought of a target, if it is still one.
+func (p *Probe) about(target netip.Addr, change func(*worth)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.targets {
 		if t.addr == target {
-			t.worth.confirm()
+			change(&t.worth)
 		}
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"lifeline/probes/iptables"
+	"lifeline/watchdog"
 )
 
 // Colours of the human output (ECMA-48).
@@ -92,23 +92,12 @@ func (t *printer) clean(format string, args ...any) string {
 		switch v := a.(type) {
 		case painted:
 		case string:
-			args[n] = printable(v)
+			args[n] = watchdog.Printable(v)
 		case fmt.Stringer:
-			args[n] = printable(v.String())
+			args[n] = watchdog.Printable(v.String())
 		}
 	}
 	return strings.TrimRight(fmt.Sprintf(format, args...), " ")
-}
-
-// printable replaces what a terminal would act on: control characters, and
-// those that turn the direction of writing.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func (t *printer) paint(colour, s string) painted {

@@ -185,15 +185,21 @@ func TestPins(t *testing.T) {
 	})
 }
 
-// TestUnlimitable: a transfer that cannot be limited is not, and where none can
-// be, fewer run.
-func TestUnlimitable(t *testing.T) {
-	b := newBench(Settings{Direction: Rx, Pause: true}, 6)
+// unreachable is a link that is full of transfers that cannot be limited.
+func unreachable(n int) *bench {
+	b := newBench(Settings{Direction: Rx, Pause: true}, n)
 	for i := range b.in.Flows {
 		b.in.Flows[i].Limitable = false
 	}
 	b.load(100 * mbit)
 	b.in.Delay.Queue = 80 * time.Millisecond
+	return b
+}
+
+// TestUnlimitable: a transfer that cannot be limited is not, and where none can
+// be, fewer run.
+func TestUnlimitable(t *testing.T) {
+	b := unreachable(6)
 	b.run(20*time.Second, nil)
 	if b.out.Phase != Fewer || b.paused() == 0 || b.out.Flows[0].Window != 0 {
 		t.Errorf("phase %v, %d paused, window %d", b.out.Phase, b.paused(), b.out.Flows[0].Window)

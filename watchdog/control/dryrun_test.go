@@ -99,12 +99,7 @@ func TestDryRunUnknown(t *testing.T) {
 
 // TestFewerSaysWhatIs: the delay is only said to stand while it is above the target.
 func TestFewerSaysWhatIs(t *testing.T) {
-	b := newBench(Settings{Direction: Rx, Pause: true}, 6)
-	for i := range b.in.Flows {
-		b.in.Flows[i].Limitable = false
-	}
-	b.load(100 * mbit)
-	b.in.Delay.Queue = 80 * time.Millisecond
+	b := unreachable(6)
 	b.run(20*time.Second, nil)
 	if b.out.Phase != Fewer || !strings.Contains(b.out.Why, "still stands") {
 		t.Fatalf("%+v", b.out)

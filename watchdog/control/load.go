@@ -33,7 +33,7 @@ func (l *load) watch(in *Input, s *signal, best, engage float64) {
 	for b := l.bits; b != 0; b &= b - 1 {
 		n++
 	}
-	dropping := in.Drops > 10 && s.rateKnown && s.rate > 0.5*best
+	dropping := in.Drops > dropsMany && s.rateKnown && s.rate > 0.5*best
 	if n >= 3 || s.sees && s.queue >= engage || dropping {
 		l.hot, l.ever = s.now, true
 	}

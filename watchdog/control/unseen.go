@@ -37,7 +37,7 @@ func (c *Controller) grope(in *Input, s *signal) {
 		*u = unseen{budget: b.rate, passed: c.passing(s), at: s.now, until: s.now + deafFor}
 	}
 	switch passed := c.passing(s); {
-	case in.Drops > 10:
+	case in.Drops > dropsMany:
 		c.holdUnseen(s, passed)
 	case c.set.Direction == Tx && u.wait > 0 && s.now < u.until: // all that is paced passes
 	case passed > 0.85*b.rate:
@@ -71,7 +71,8 @@ func (c *Controller) holdUnseen(s *signal, passed float64) {
 	u.budget, u.passed, u.at, u.until = b.rate, passed, s.now, s.now+u.wait
 }
 
-// passing is what passes of ours in bytes/s, over about a second once it is steady.
+// passing is what passes of ours in bytes/s: by the link where that is counted, else by
+// the transfers themselves.
 func (c *Controller) passing(s *signal) float64 {
 	if !s.rateKnown {
 		return s.paid
