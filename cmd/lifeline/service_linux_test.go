@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -111,11 +112,19 @@ func bootMachine(t *testing.T) *machine {
 	cmd.Env = append(os.Environ(), "UNITS="+dir, "CGROUP="+cgroup, "SYSTEMD="+systemd, "BINARY="+binary)
 	cmd.Stdout, cmd.Stderr = &m.out, &m.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // Pdeathsig comes when the thread ends, and those of labs do
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			ended <- cmd.Wait()
+		}
+		runtime.UnlockOSThread()
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // and with it all of its processes, by --kill-child
 		<-ended
