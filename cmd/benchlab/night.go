@@ -14,24 +14,27 @@ import (
 
 // night is one setting with nobody logged in.
 type night struct {
-	name string
-	rate uint64 // of the uplink, bits/s
-	ts   lab.Transfers
+	name       string
+	rate       uint64 // of the uplink, bits/s
+	ts         lab.Transfers
+	sendBuffer int // of the clients' connections, bytes; 0 is the kernel's
 }
 
 func nightSettings() []night {
 	push := func(n int) lab.Transfers { return lab.Transfers{N: n, Dir: lab.Push} }
 	pull := func(n int) lab.Transfers { return lab.Transfers{N: n, Dir: lab.Pull} }
+	ssh := lab.Transfers{N: 16, Dir: lab.Push, Via: lab.ViaSSH}
 	all := []night{
-		{"receive 16", 100e6, push(16)},
-		{"send 16", 100e6, pull(16)},
-		{"receive 64", 100e6, push(64)},
-		{"ssh receive 16", 100e6, lab.Transfers{N: 16, Dir: lab.Push, Via: lab.ViaSSH}},
+		{name: "receive 16", rate: 100e6, ts: push(16)},
+		{name: "send 16", rate: 100e6, ts: pull(16)},
+		{name: "receive 64", rate: 100e6, ts: push(64)},
+		{name: "ssh receive 16", rate: 100e6, ts: ssh},
+		{name: "ssh receive 16, send buffers of 1 MB", rate: 100e6, ts: ssh, sendBuffer: 1 << 20},
 	}
 	for _, rate := range []uint64{10e6, 500e6, 1000e6} {
 		all = append(all,
-			night{fmt.Sprintf("receive 16 at %d Mbit/s", rate/1e6), rate, push(16)},
-			night{fmt.Sprintf("send 8 at %d Mbit/s", rate/1e6), rate, pull(8)})
+			night{name: fmt.Sprintf("receive 16 at %d Mbit/s", rate/1e6), rate: rate, ts: push(16)},
+			night{name: fmt.Sprintf("send 8 at %d Mbit/s", rate/1e6), rate: rate, ts: pull(8)})
 	}
 	return all
 }
@@ -56,6 +59,7 @@ func (n night) scene(length time.Duration) scenario.Case {
 	return scenario.Case{
 		Lab: lab.Options{
 			Rate: n.rate, Gateway: lab.GatewayAnswers, Files: 1, FileSize: 64 << 30, Sparse: true,
+			SendBuffer: n.sendBuffer,
 		},
 		Transfers: n.ts, Settle: nightSettle, Measure: length - nightSettle, NobodyLoggedIn: true,
 	}

@@ -24,7 +24,7 @@ func TestChosen(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", only, got, want)
 		}
 	}
-	if all := chosen(nightSettings(), ""); len(all) != 10 {
+	if all := chosen(nightSettings(), ""); len(all) != 11 {
 		t.Errorf("%d settings without a choice", len(all))
 	}
 }

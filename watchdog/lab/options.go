@@ -71,6 +71,13 @@ type Options struct {
 	SSHPort       int           // of srv's sshd; 0 is 22
 	RsyncdTimeout time.Duration // srv's `timeout` in whole seconds; 0 is none
 
+	// SendBuffer is what cli's connections may hold of data to send before the kernel
+	// grows it with the congestion window, bytes (the second number of tcp_wmem); 0 is
+	// the kernel's, 16 KB. OpenSSH 9.2 copies up to 2 MB for each piece that it writes,
+	// and with small windows pieces are small: one client has a core for that, 16 of
+	// them here have not.
+	SendBuffer int
+
 	Files    int   // number of source files per transfer; 0 is 4
 	FileSize int64 // of each source file, bytes; 0 is 64 MiB
 	// Sparse makes the source files holes (zeros that take no memory) and makes
@@ -79,6 +86,9 @@ type Options struct {
 	Sparse  bool
 	DataDir string // parent of the lab's directory, not swept; "" is tmpfs if it has room
 }
+
+// maxSendBuffer is the kernel's default for the largest (tcp_wmem), bytes.
+const maxSendBuffer = 4 << 20
 
 // withDefaults fills in what was left zero and refuses what cannot be built.
 func (o Options) withDefaults() (Options, error) {
@@ -118,6 +128,8 @@ func (o Options) check() error {
 		return fmt.Errorf("lab: a base RTT is feasible up to 1 Gbit/s, not %d bits/s", o.Rate)
 	case o.SSHPort < 1 || o.SSHPort > 65535:
 		return fmt.Errorf("lab: ssh port %d", o.SSHPort)
+	case o.SendBuffer < 0 || o.SendBuffer > maxSendBuffer:
+		return fmt.Errorf("lab: send buffer of %d bytes is not within 0..%d", o.SendBuffer, maxSendBuffer)
 	case o.Files < 0 || o.FileSize < 0:
 		return fmt.Errorf("lab: %d files of %d bytes", o.Files, o.FileSize)
 	case o.RsyncdTimeout < 0 || o.RsyncdTimeout%time.Second != 0:

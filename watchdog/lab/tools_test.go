@@ -234,7 +234,7 @@ func TestTransferFailureIsReported(t *testing.T) {
 
 func TestOptionsRefused(t *testing.T) {
 	for _, o := range []Options{
-		{Bottleneck: 7}, {Gateway: -1}, {Rate: 1}, {Queue: 1}, {SSHPort: 70000}, {Files: -1},
+		{Bottleneck: 7}, {Gateway: -1}, {Rate: 1}, {Queue: 1}, {SendBuffer: 5 << 20}, {SSHPort: 70000}, {Files: -1},
 		{RsyncdTimeout: time.Millisecond}, {BaseRTT: -1}, {BaseRTT: time.Millisecond, Rate: 10e9},
 	} {
 		if l, err := New(t.Context(), o); err == nil {

@@ -60,6 +60,9 @@ func (l *Lab) makeHosts() error {
 			return err
 		}
 	}
+	if l.opts.SendBuffer > 0 {
+		return l.Cli.Sysctl("net.ipv4.tcp_wmem", fmt.Sprintf("4096 %d %d", l.opts.SendBuffer, maxSendBuffer))
+	}
 	return nil
 }
 
