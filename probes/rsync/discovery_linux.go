@@ -271,7 +271,7 @@ func (d *discovery) listSessions(now time.Time) {
 	busy := func(inode uint64) bool { _, ok := d.probe.transfers[bySocket(inode)]; return ok }
 	up := uptime()
 	d.probe.sessions = nil
-	for _, s := range sessionsOf(d.scan, d.scan.sshds(), busy) {
+	for _, s := range sessionsOf(d.scan, busy) {
 		if s.Netns != 0 && s.Netns != d.probe.netns {
 			continue
 		}

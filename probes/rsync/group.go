@@ -20,7 +20,7 @@ type world interface {
 	holds(p *process) *holding
 	inherited(p *process, inode uint64) bool // its parent has the socket too
 	identity(p *process) (sshd.Identity, error)
-	sshds() []*process // those by name, as far as they are known
+	sshds() []*process // the parts of the host's sshd that are known, with their titles
 }
 
 // holding is what a process has open.

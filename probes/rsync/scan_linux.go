@@ -161,13 +161,18 @@ func (s *scanner) identity(p *process) (sshd.Identity, error) {
 	return *c.who, nil
 }
 
-// sshds implements world.
+// sshds implements world. The command line of what only has the name is not read.
 func (s *scanner) sshds() []*process {
 	var out []*process
 	for _, pid := range slices.Sorted(maps.Keys(s.servers)) {
-		if p := s.process(pid); p != nil && isSSHD(p.Exe) {
-			out = append(out, p)
+		p := s.process(pid)
+		if p == nil || !isSSHD(p.Exe) || !sshd.Belongs(sshHost{s}, pid) {
+			continue
 		}
+		if p.Argv == nil {
+			p.Argv, _ = s.proc.cmdline(pid) // of one that ends there is none
+		}
+		out = append(out, p)
 	}
 	return out
 }

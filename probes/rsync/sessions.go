@@ -18,13 +18,13 @@ type Session struct {
 	Authenticated bool // always true: one that is not is no session yet
 }
 
-// sessionsOf sorts processes that are named sshd into the connections of the host's
-// sshd, and keeps those that are authenticated and carry no transfer.
-func sessionsOf(w world, sshds []*process, busy func(inode uint64) bool) []held {
+// sessionsOf sorts the processes of the host's sshd into connections, and keeps those
+// that are authenticated and carry no transfer.
+func sessionsOf(w world, busy func(inode uint64) bool) []held {
 	var out []held
 	g := grouping{world: w}
-	for _, p := range sshds {
-		if p.State == 'Z' || !authenticated(p) || !g.ofSSHD(p) {
+	for _, p := range w.sshds() {
+		if p.State == 'Z' || !authenticated(p) {
 			continue
 		}
 		c := g.connection(p)
