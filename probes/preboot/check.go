@@ -44,7 +44,7 @@ func Check(ctx context.Context, o Options) (Report, error) {
 }
 
 func (c checker) check(ctx context.Context, o Options) (Report, error) {
-	r := Report{Schema: Schema, NotChecked: notChecked, Notes: []string{}, Checks: []CheckResult{}, Questions: []Asked{}, Files: []FileStatus{}, Assumptions: []iptables.Assumption{}}
+	r := Report{Schema: Schema, NotChecked: notChecked, LeftOut: []string{}, Notes: []string{}, Checks: []CheckResult{}, Questions: []Asked{}, Files: []FileStatus{}, Assumptions: []iptables.Assumption{}}
 	g, err := c.gather(o)
 	var wrong *UsageError
 	switch {
@@ -59,7 +59,8 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 		return r, err
 	}
 	qs := made.questions
-	r.Notes = append(append(r.Notes, g.notes...), made.notes...)
+	r.Notes = append(r.Notes, g.notes...)
+	r.LeftOut = append(append(r.LeftOut, made.leftOut...), g.leftOut...)
 	for _, q := range qs {
 		r.Questions = append(r.Questions, Asked{q.Family, q.Backend, q.Iface, q.Dst, q.Ports, q.Mgmt, q.how})
 	}

@@ -21,15 +21,19 @@ import (
 type fakeMachine struct {
 	d       description
 	list    []session
+	ports   []uint16 // of sessions, beside 22
+	leftOut []string
 	listens []netip.AddrPort
 	err     error
 }
 
-func (m fakeMachine) describe() (description, error)         { return m.d, m.err }
-func (m fakeMachine) sessions() ([]session, []uint16, error) { return m.list, []uint16{22}, nil }
-func (m fakeMachine) sshd() ([]netip.AddrPort, string)       { return m.listens, "sshd -T" }
-func (m fakeMachine) backend() (iptables.Backend, string)    { return iptables.NFT, "fake" }
-func (m fakeMachine) names() iptables.Names                  { return iptables.Names{} }
+func (m fakeMachine) describe() (description, error) { return m.d, m.err }
+func (m fakeMachine) sessions() (evidence, error) {
+	return evidence{list: m.list, ports: append([]uint16{22}, m.ports...), leftOut: m.leftOut}, nil
+}
+func (m fakeMachine) sshd() ([]netip.AddrPort, string)    { return m.listens, "sshd -T" }
+func (m fakeMachine) backend() (iptables.Backend, string) { return iptables.NFT, "fake" }
+func (m fakeMachine) names() iptables.Names               { return iptables.Names{} }
 
 // anywhere is an sshd that listens on all addresses.
 func anywhere(port uint16) []netip.AddrPort {
@@ -40,7 +44,7 @@ func newFakeMachine() fakeMachine {
 	h := testHost()
 	h.Routes = append(h.Routes, iptables.Route{Dst: "2001:db8::/64", Link: "eth0"})
 	return fakeMachine{d: description{host: h, caveats: map[string][]iptables.Assumption{}}, listens: anywhere(22),
-		list: []session{{addrs("10.3.0.1")[0], addrs("192.0.2.10")[0]}}}
+		list: []session{seenNow("10.3.0.1")}}
 }
 
 // fakeStage says the same of every file and connection.
@@ -194,8 +198,8 @@ func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
 			t.Errorf("%s: %s: %s, %v", mgmt, r.Verdict, r.Reason, err)
 		}
 	}
-	m.list = append(m.list, session{addrs("172.16.0.1")[0], addrs("192.0.2.10")[0]})
-	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.Notes) != 1 {
+	m.list = append(m.list, seenNow("172.16.0.1"))
+	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.LeftOut) != 1 {
 		t.Errorf("a remembered source that is gone: %s: %s, %v", r.Verdict, r.Reason, err)
 	}
 }

@@ -2,8 +2,6 @@ package preboot
 
 import (
 	"net/netip"
-	"slices"
-	"time"
 
 	"lifeline/probes/iptables"
 )
@@ -13,9 +11,8 @@ type machine interface {
 	// describe tells links, addresses, routes, and what of them is not
 	// modelled.
 	describe() (description, error)
-	// sessions lists the ssh sessions that people have, and the local ports
-	// that they use.
-	sessions() (list []session, ports []uint16, err error)
+	// sessions lists the ssh sessions that people have.
+	sessions() (evidence, error)
 	// sshd tells where sshd listens, an unspecified address standing for all of
 	// its family, and how that is known; nothing where nothing is configured.
 	sshd() (listens []netip.AddrPort, how string)
@@ -42,63 +39,18 @@ const (
 	byDHCP          = "dhcpv6"
 )
 
+// evidence is what is seen of ssh sessions now.
+type evidence struct {
+	list  []session
+	ports []uint16 // local ones that they use
+	// leftOut tells of what looks like a session and is none, or may not be looked at.
+	leftOut []string
+}
+
 // session is one ssh session of a person: no rsync runs in it.
 type session struct {
 	Src   netip.Addr `json:"src"`
 	Local netip.Addr `json:"local"`
-}
-
-// sighting is a session as it is remembered.
-type sighting struct {
-	session
-	LastSeen time.Time `json:"last_seen"`
-}
-
-const (
-	// freshFor is how long a remembered source is asked about together with
-	// the present ones.
-	freshFor = 7 * 24 * time.Hour
-	// keptFor is how long a source is remembered at all.
-	keptFor = 90 * 24 * time.Hour
-	// maxSightings bounds the memory.
-	maxSightings = 256
-)
-
-// remember merges what is seen now into what was seen before.
-func remember(old []sighting, now []session, at time.Time) []sighting {
-	merged := map[session]time.Time{}
-	for _, s := range old {
-		if at.Sub(s.LastSeen) < keptFor && s.LastSeen.After(merged[s.session]) {
-			merged[s.session] = s.LastSeen
-		}
-	}
-	for _, s := range now {
-		merged[s] = at
-	}
-	var out []sighting
-	for s, t := range merged {
-		out = append(out, sighting{s, t})
-	}
-	slices.SortFunc(out, func(a, b sighting) int {
-		if c := b.LastSeen.Compare(a.LastSeen); c != 0 {
-			return c
-		}
-		return a.Src.Compare(b.Src)
-	})
-	return out[:min(len(out), maxSightings)]
-}
-
-// relevant picks what to ask about: sources that are present or were lately;
-// older ones only where there is nothing else.
-func relevant(all []sighting, at time.Time) []sighting {
-	var fresh []sighting
-	for _, s := range all {
-		if at.Sub(s.LastSeen) < freshFor {
-			fresh = append(fresh, s)
-		}
-	}
-	if len(fresh) > 0 {
-		return fresh
-	}
-	return all
+	// User is the user id of who is logged in; empty where that is not known.
+	User string `json:"user,omitempty"`
 }

@@ -1,9 +1,11 @@
 package preboot
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,36 +14,95 @@ import (
 var testNow = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func seenAt(src string, ago time.Duration) sighting {
-	return sighting{session{addrs(src)[0], addrs("192.0.2.10")[0]}, testNow.Add(-ago)}
+	return sighting{session: seenNow(src), LastSeen: testNow.Add(-ago)}
+}
+
+// seenNow is a session of root.
+func seenNow(src string) session {
+	return session{Src: addrs(src)[0], Local: addrs("192.0.2.10")[0], User: "0"}
 }
 
 func TestRemember(t *testing.T) {
 	day := 24 * time.Hour
 	old := []sighting{seenAt("10.0.0.1", day), seenAt("10.0.0.2", 30*day), seenAt("10.0.0.3", 100*day), seenAt("10.0.0.1", 3*day)}
-	now := []session{{addrs("10.0.0.2")[0], addrs("192.0.2.10")[0]}}
-	got := remember(old, now, testNow)
-	if want := []sighting{seenAt("10.0.0.2", 0), seenAt("10.0.0.1", day)}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v", got)
+	now := []session{seenNow("10.0.0.2")}
+	got, forgotten := remember(old, now, testNow)
+	want := []sighting{seenAt("10.0.0.2", 0), seenAt("10.0.0.1", day)}
+	want[0].FirstSeen, want[1].FirstSeen = testNow.Add(-30*day), testNow.Add(-3*day)
+	if !reflect.DeepEqual(got, want) || len(forgotten) > 0 {
+		t.Errorf("got %v, forgotten %v", got, forgotten)
 	}
-	many := make([]session, 0, 1000)
-	for i := range 1000 {
-		many = append(many, session{addrs("10.0.0.1")[0].Next(), addrs("192.0.2.10")[0]})
-		many[i].Src = addrs("10.1.0.0")[0]
-		for range i {
-			many[i].Src = many[i].Src.Next()
+	kept, forgotten := remember(nil, manyFrom("10.1.0.0", "1000", 3000), testNow)
+	if len(kept) != maxSightings || len(forgotten) != 3000-maxSightings {
+		t.Errorf("%d are kept, %d forgotten", len(kept), len(forgotten))
+	}
+}
+
+// manyFrom are sessions of a user from as many addresses.
+func manyFrom(first, user string, n int) (out []session) {
+	src := addrs(first)[0]
+	for range n {
+		out = append(out, session{Src: src, Local: addrs("192.0.2.10")[0], User: user})
+		src = src.Next()
+	}
+	return out
+}
+
+// Whoever can log in from any number of addresses displaces nobody, whether he did it
+// before or after the administrator came, nor who else logs in as he does.
+func TestNobodyIsDisplaced(t *testing.T) {
+	day := 24 * time.Hour
+	admin, colleague, sudoer := seenNow("10.9.0.1"), seenNow("10.9.0.2"), seenNow("10.9.0.3")
+	colleague.User, sudoer.User = "1000", "1001"
+	memory, _ := remember(nil, []session{admin, colleague, sudoer}, testNow.Add(-10*day))
+	for n := range 10 {
+		flood := manyFrom(fmt.Sprintf("10.1%d.0.0", n), "1000", 1000)
+		memory, _ = remember(memory, flood, testNow.Add(time.Duration(n-10)*time.Hour))
+	}
+	memory, _ = remember(memory, []session{seenNow("10.9.0.4")}, testNow)
+	if len(memory) != maxSightings {
+		t.Fatalf("%d are remembered", len(memory))
+	}
+	asked, rest := relevant(memory, testNow)
+	for _, src := range []string{"10.9.0.1", "10.9.0.2", "10.9.0.3", "10.9.0.4"} {
+		if !slices.ContainsFunc(asked, func(s sighting) bool { return s.Src == addrs(src)[0] }) {
+			t.Errorf("%s is not asked about", src)
 		}
 	}
-	if n := len(remember(nil, many, testNow)); n != maxSightings {
-		t.Errorf("%d are kept", n)
+	if len(asked) != maxAsked+1 || len(asked)+len(rest) != len(memory) {
+		t.Errorf("%d are asked about, %d are not", len(asked), len(rest))
+	}
+	told := tellLeftOut(rest, asked)
+	if len(told) != maxTold+1 || !strings.Contains(told[0], "uid 1000 logged in from too many addresses") || !strings.Contains(told[maxTold], fmt.Sprint(len(rest)-maxTold, " more")) {
+		t.Errorf("told: %q", told)
+	}
+}
+
+// Whose sources give way where everybody has one: those of whoever came last, and root
+// last of all. Who is there is asked about in any case.
+func TestManyUsers(t *testing.T) {
+	var list []session
+	for n := range 3 * maxAsked {
+		list = append(list, manyFrom("10.1.0.1", fmt.Sprint(2000+n), 1)...)
+	}
+	old, _ := remember(nil, list[:maxAsked-10], testNow.Add(-time.Hour))
+	all, _ := remember(old, append(list[maxAsked-10:], seenNow("10.9.0.1")), testNow.Add(-time.Minute))
+	present := manyFrom("10.2.0.0", "3000", maxAsked+50)
+	all, _ = remember(all, present, testNow)
+	asked, _ := relevant(all, testNow)
+	for _, s := range append(append(list[:maxAsked-10:maxAsked-10], seenNow("10.9.0.1")), present...) {
+		if !slices.ContainsFunc(asked, func(a sighting) bool { return a.session == s }) {
+			t.Fatalf("%+v is not asked about", s)
+		}
 	}
 }
 
 func TestRelevant(t *testing.T) {
 	day := 24 * time.Hour
-	if got := relevant([]sighting{seenAt("10.0.0.1", day), seenAt("10.0.0.2", 30*day)}, testNow); len(got) != 1 {
-		t.Errorf("old sources are asked about beside fresh ones: %v", got)
+	if got, rest := relevant([]sighting{seenAt("10.0.0.1", 0), seenAt("10.0.0.2", 30*day)}, testNow); len(got) != 2 || len(rest) > 0 {
+		t.Errorf("because somebody came, somebody else is not asked about: %v", got)
 	}
-	if got := relevant([]sighting{seenAt("10.0.0.2", 30*day)}, testNow); len(got) != 1 {
+	if got, _ := relevant([]sighting{seenAt("10.0.0.2", 30*day)}, testNow); len(got) != 1 {
 		t.Errorf("an unattended machine has nobody to ask about: %v", got)
 	}
 }

@@ -21,6 +21,8 @@ type gathered struct {
 	names   iptables.Names
 	caveats map[string][]iptables.Assumption
 	notes   []string
+	// leftOut is evidence that the question does without.
+	leftOut []string
 	// saved says that the files are the usual ones of this machine.
 	saved bool
 }
@@ -136,23 +138,29 @@ func (g *gathered) findSources(c checker) error {
 	if err != nil {
 		g.notes = append(g.notes, err.Error())
 	}
-	now, ports, err := c.machine.sessions()
+	e, err := c.machine.sessions()
 	if err != nil {
 		g.notes = append(g.notes, fmt.Sprintf("ssh sessions cannot be seen: %v", err))
 	}
-	all := remember(old, now, c.now())
-	if len(now) > 0 {
+	at := c.now()
+	all, forgotten := remember(old, e.list, at)
+	if len(e.list) > 0 {
 		if err := keep(g.options.StateDir, all); err != nil {
 			g.notes = append(g.notes, err.Error())
 		}
 	}
-	g.seen = slices.DeleteFunc(relevant(all, c.now()), func(s sighting) bool { return isLocal(g.host, s.Src) })
-	g.howSeen = fmt.Sprintf("peers of ssh sessions, %d now and %d remembered", len(now), len(g.seen)-len(now))
-	g.ports, g.howPort = ports, "ssh sessions"
+	abroad := func(list []sighting) []sighting {
+		return slices.DeleteFunc(slices.Clone(list), func(s sighting) bool { return isLocal(g.host, s.Src) })
+	}
+	asked, rest := relevant(abroad(all), at)
+	g.seen, g.howSeen = asked, howSeen(asked, at)
+	g.leftOut = append(tellLeftOut(append(abroad(forgotten), rest...), asked), e.leftOut...)
+	g.ports, g.howPort = e.ports, "ssh sessions"
 	return nil
 }
 
-// fillPorts takes the given ports, else those of sshd and of the sessions.
+// fillPorts takes the given ports, else those of sshd and of the sessions. Only what was
+// given, or is sshd's by its configuration, may be proposed in a mend.
 func (g *gathered) fillPorts(c checker) {
 	switch {
 	case len(g.options.Ports) > 0:
@@ -167,12 +175,16 @@ func (g *gathered) fillPorts(c checker) {
 		if ports = once(ports); len(ports) == 0 {
 			ports = []uint16{22}
 		}
+		g.configured = ports
 		if extra := missingFrom(ports, g.ports); len(extra) > 0 {
 			ports, how = append(slices.Clone(ports), extra...), how+" and ssh sessions"
 		}
 		g.ports, g.howPort = ports, how
 	default:
 		g.ports, g.howPort = []uint16{22}, "ssh's default"
+	}
+	if len(g.configured) == 0 {
+		g.configured = g.ports
 	}
 }
 

@@ -18,13 +18,40 @@ const (
 	mendTime = time.Second
 )
 
-// mends proposes lines, one for each counter-example in turn, until the
-// analysis lets management in or there is nothing more to propose.
+// mends proposes what would let management in. A port that is not sshd's by its
+// configuration is not proposed: what was seen there need not come back after the boot,
+// and is nothing to open a firewall for.
 func (i *inquiry) mends(q question, r iptables.Result) []Mend {
 	if r.Load != iptables.LoadOK {
 		return i.loadMend(q)
 	}
 	in := i.inputs(q.Family, iptables.LoadOK)
+	others := missingFrom(i.configured, q.Ports)
+	if len(others) == 0 || len(i.configured) == 0 {
+		return proposals(q, in, r)
+	}
+	var out []Mend
+	if q.Ports = missingFrom(others, q.Ports); len(q.Ports) > 0 {
+		if r := iptables.Analyse(q.Question, in); r.Load == iptables.LoadOK {
+			out = proposals(q, in, r)
+		}
+	}
+	q.Ports = others
+	if iptables.Analyse(q.Question, in).Verdict != iptables.Blocked {
+		return out
+	}
+	for n := range out {
+		out[n].Tested = false
+	}
+	for _, p := range others {
+		out = append(out, Mend{Text: fmt.Sprintf("nothing is proposed for port %d: ssh sessions use it, and sshd's configuration does not name it; where sshd is to listen there, put `Port %d` into sshd_config and ask again", p, p)})
+	}
+	return out
+}
+
+// proposals are lines, one for each counter-example in turn, until the analysis lets
+// management in or there is nothing more to propose.
+func proposals(q question, in iptables.Inputs, r iptables.Result) []Mend {
 	if m, ok := mendElsewhere(q.Question, in, r); ok {
 		return []Mend{m}
 	}

@@ -68,3 +68,36 @@ func TestLoadMends(t *testing.T) {
 		}
 	}
 }
+
+// A port that sshd's configuration does not name is not proposed, and a file that is
+// shut for sshd's own port as well is mended for that.
+func TestMendsOfConfiguredPorts(t *testing.T) {
+	root := tree(t, map[string]string{"etc/iptables/rules.v4": "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n"})
+	m := newFakeMachine()
+	m.ports = []uint16{2022}
+	shut := goodStage()
+	shut.outcome = TimedOut
+	check := func(file string) (rules, texts []string) {
+		t.Helper()
+		c := fakeChecker(m, shut, root)
+		r, err := c.check(t.Context(), Options{})
+		if err != nil || r.Verdict != Unsafe {
+			t.Fatalf("%s: %s: %s, %v", file, r.Verdict, r.Reason, err)
+		}
+		for _, m := range r.Checks[0].Mend {
+			if m.Tested {
+				t.Errorf("%s: %q is said to be all that is needed", file, m.Text)
+			}
+			rules, texts = append(rules, m.Rule), append(texts, m.Text)
+		}
+		return rules, texts
+	}
+	rules, texts := check("both shut")
+	if len(rules) != 2 || !strings.Contains(rules[0], "--dport 22 ") || rules[1] != "" || !strings.Contains(texts[1], "nothing is proposed for port 2022") {
+		t.Errorf("both shut: %q, %q", rules, texts)
+	}
+	root = tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
+	if rules, texts = check("sshd's own open"); len(rules) != 1 || rules[0] != "" || !strings.Contains(texts[0], "`Port 2022`") {
+		t.Errorf("sshd's own open: %q, %q", rules, texts)
+	}
+}

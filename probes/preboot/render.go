@@ -20,6 +20,8 @@ const (
 const (
 	// maxShown bounds lists in the human output: it is one screen.
 	maxShown = 4
+	// maxLeftOut is how many of what the question does without are shown.
+	maxLeftOut = 8
 	// textWidth is where long lines are cut.
 	textWidth = 160
 )
@@ -51,6 +53,13 @@ func (r Report) Text(w io.Writer, colour bool) error {
 		t.details(c)
 	}
 	t.questions(r.Questions)
+	for n, what := range r.LeftOut {
+		if n == maxLeftOut {
+			t.line("left out: and %d more (--json shows them)", len(r.LeftOut)-n)
+			break
+		}
+		t.whole("left out: %s", what)
+	}
 	for n, note := range r.Notes {
 		if n == maxShown {
 			t.line("note: and %d more (--json shows them)", len(r.Notes)-n)

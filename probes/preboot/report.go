@@ -49,6 +49,9 @@ type Report struct {
 	// Assumptions are about the machine, not about a rule; any makes the
 	// verdict unknown at best.
 	Assumptions []iptables.Assumption `json:"assumptions"`
+	// LeftOut is evidence that the question does without: sources that there was no
+	// room for, and what calls itself sshd and is no part of this host's.
+	LeftOut []string `json:"left_out"`
 	// Notes are worth knowing and change nothing.
 	Notes []string `json:"notes"`
 	// NotChecked names what no check covers.

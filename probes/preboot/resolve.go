@@ -27,6 +27,8 @@ type given struct {
 	howSeen string
 	ports   []uint16
 	howPort string
+	// configured are the ports of them that a mend may propose.
+	configured []uint16
 	// listens is where sshd listens; empty where that is not the question.
 	listens []netip.AddrPort
 	backend iptables.Backend
@@ -36,8 +38,8 @@ type given struct {
 // resolved is what became of everything given.
 type resolved struct {
 	questions []question
-	// notes name remembered sources that could not become a question.
-	notes []string
+	// leftOut names remembered sources that could not become a question.
+	leftOut []string
 	// open are sources that somebody asked about, and that could not: the
 	// answer to the others is not the answer.
 	open []iptables.Assumption
@@ -50,7 +52,7 @@ func (r *resolved) leave(given bool, format string, args ...any) {
 		r.open = append(r.open, iptables.Assumption{Name: "not-asked", Why: why})
 		return
 	}
-	r.notes = append(r.notes, why)
+	r.leftOut = append(r.leftOut, why)
 }
 
 // resolve makes the questions, one per family and link.

@@ -8,28 +8,41 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"lifeline/probes/sshd"
 )
 
-func (thisHost) sessions() ([]session, []uint16, error) {
+// errHidden says that something of a process may not be looked at.
+var errHidden = errors.New("not ours to look at: ask as root")
+
+func (thisHost) sessions() (evidence, error) {
 	socks, err := tcpSockets()
 	if err != nil {
-		return nil, nil, err
+		return evidence{}, err
 	}
 	procs, err := processes()
 	if err != nil {
-		return nil, nil, err
+		return evidence{}, err
 	}
-	list, ports := peopleSessions(procs, socks)
-	if n := hidden(procs); n > 0 && len(list) == 0 {
-		return nil, nil, fmt.Errorf("the sockets of %d sshd processes are not ours to look at: ask as root", n)
+	s := newSnapshot(procs, socks)
+	var e evidence
+	e.list, e.ports = s.peopleSessions()
+	e.leftOut = s.foreign()
+	if n := hidden(procs); n > 0 {
+		err := fmt.Errorf("the connections of %d sshd processes are %w", n, errHidden)
+		if len(e.list) == 0 {
+			return evidence{}, err
+		}
+		e.leftOut = append([]string{err.Error()}, e.leftOut...)
 	}
-	return list, ports, nil
+	return e, nil
 }
 
 // tcpSockets lists listening and established sockets by sock_diag(7).
@@ -56,8 +69,21 @@ func tcpSockets() ([]tcpSocket, error) {
 	return out, nil
 }
 
-// processes lists all processes; those that end meanwhile are left out.
+// maxListed bounds the processes whose sockets are listed though they are no part of
+// the host's sshd, and someSockets what is listed of each: anybody may start any number,
+// and have any number open.
+const (
+	maxListed   = 64
+	someSockets = 256
+	allSockets  = -1
+)
+
+// processes lists all processes; those that end meanwhile are left out. Of what is
+// named sshd, and of who started root's sshd, it tells more.
 func processes() ([]procInfo, error) {
+	if _, err := os.Stat("/proc/1"); err != nil {
+		return nil, fmt.Errorf("processes of others are hidden (hidepid): ask as root: %w", err)
+	}
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -68,45 +94,75 @@ func processes() ([]procInfo, error) {
 		if err != nil {
 			continue
 		}
-		p, ok := readProcess(pid)
-		if ok {
+		stat, err := os.ReadFile("/proc/" + d.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		if p, ok := parseStat(string(stat)); ok {
+			exe, _ := os.Readlink("/proc/" + d.Name() + "/exe") // unknown to who may not look: then the name has to do
+			if sshd.Named(p.comm) || sshd.Named(filepath.Base(strings.TrimSuffix(exe, " (deleted)"))) {
+				p.id, _ = sshd.Read("/proc", pid)
+			}
 			out = append(out, p)
 		}
 	}
+	lookCloser(newSnapshot(out, nil))
 	return out, nil
 }
 
-// hidden counts the processes whose sockets could not be seen.
+// lookCloser reads titles and sockets: of root's sshd and what that has forked, of who
+// started it, and of some of those that only have the name.
+func lookCloser(s *snapshot) {
+	for i := range s.procs {
+		if parent := s.byPID[s.procs[i].ppid]; s.procs[i].id.Server() && parent != nil && parent.id.PID == 0 {
+			parent.id, _ = sshd.Read("/proc", parent.pid)
+			parent.look(allSockets)
+		}
+	}
+	for i, listed := 0, 0; i < len(s.procs); i++ {
+		p := &s.procs[i]
+		if !p.named() || p.id.PID == 0 {
+			continue
+		}
+		if sshd.Belongs(s, p.pid) {
+			p.readTitle()
+			p.look(allSockets)
+		} else if listed++; listed <= maxListed {
+			p.look(someSockets)
+		}
+	}
+}
+
+// hidden counts the processes of root's that call themselves sshd and may not be
+// looked at.
 func hidden(procs []procInfo) int {
 	n := 0
 	for _, p := range procs {
-		if p.hidden {
+		if p.named() && p.id.UIDs == [3]uint32{} && (p.hidden || p.id.Err != nil) {
 			n++
 		}
 	}
 	return n
 }
 
-func readProcess(pid int) (procInfo, bool) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	stat, err := os.ReadFile(dir + "/stat")
-	if err != nil {
-		return procInfo{}, false
-	}
-	p, ok := parseStat(string(stat))
-	if !ok || !isSSHD(p.comm) {
-		return p, ok
-	}
-	if line, err := os.ReadFile(dir + "/cmdline"); err == nil {
+// readTitle reads the command line of a part of the host's sshd.
+func (p *procInfo) readTitle() {
+	if line, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/cmdline"); err == nil {
 		p.title = strings.TrimRight(strings.ReplaceAll(string(line), "\x00", " "), " ")
 	}
-	fds, err := os.ReadDir(dir + "/fd")
+}
+
+// look lists the sockets among the first n of the descriptors of a process.
+func (p *procInfo) look(n int) {
+	dir, err := os.Open("/proc/" + strconv.Itoa(p.pid) + "/fd")
 	if err != nil {
 		p.hidden = errors.Is(err, fs.ErrPermission)
-		return p, true
+		return
 	}
+	defer dir.Close()
+	fds, _ := dir.Readdirnames(n) // of one that ends there are none
 	for _, fd := range fds {
-		target, err := os.Readlink(dir + "/fd/" + fd.Name())
+		target, err := os.Readlink(dir.Name() + "/" + fd)
 		if err != nil {
 			continue
 		}
@@ -116,7 +172,6 @@ func readProcess(pid int) (procInfo, bool) {
 			}
 		}
 	}
-	return p, true
 }
 
 // sshd asks sshd itself, else its files.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lifeline/probes/sshd"
 )
 
 // command is what an rsync's own command line says.
@@ -240,11 +242,9 @@ func isRsync(base string) bool {
 	return rest == "" || (rest[0] >= '0' && rest[0] <= '9')
 }
 
-// isSSHD tells the parts of OpenSSH's server: one executable until 9.7, split
-// into sshd, sshd-session and sshd-auth since.
-func isSSHD(base string) bool {
-	return base == "sshd" || base == "sshd-session" || base == "sshd-auth"
-}
+// isSSHD tells what is named as a part of OpenSSH's server. Package sshd tells
+// whether it is one.
+func isSSHD(base string) bool { return sshd.Named(base) }
 
 // changesUser tells the programs under which a command is not to be stopped:
 // they stop themselves with it.

@@ -2,8 +2,6 @@ package rsync
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,27 +16,25 @@ type discovery struct {
 	mu      sync.Mutex // guards what follows
 	scan    *scanner
 	configs *configs
-	polled  time.Time     // last look for new pids
-	recent  []newcomer    // polling: pids that may still become an rsync
-	dirty   bool          // something happened since the last pass
-	due     time.Time     // next pass over what is young; zero for none
-	rest    time.Time     // no pass before
-	settled time.Time     // last pass over everything
-	others  []*process    // of the last pass: who holds a connection beside rsync
-	held    time.Time     // last look at them
-	full    time.Time     // last look at all pids
-	missed  bool          // events or pids were missed since
-	cost    time.Duration // of the last look at all pids
-	sshds   map[int]struct{}
-	listed  time.Time // when the sessions were listed last
-	moved   bool      // an sshd came or went since
+	polled  time.Time        // last look for new pids
+	recent  []newcomer       // polling: pids that may still become an rsync
+	dirty   bool             // something happened since the last pass
+	due     time.Time        // next pass over what is young; zero for none
+	rest    time.Time        // no pass before
+	settled time.Time        // last pass over everything
+	others  []*process       // of the last pass: who holds a connection beside rsync
+	held    time.Time        // last look at them
+	full    time.Time        // last look at all pids
+	missed  bool             // events or pids were missed since
+	cost    time.Duration    // of the last look at all pids
+	sshds   map[int]struct{} // named sshd; the scanner's too
+	listed  time.Time        // when the sessions were listed last
+	moved   bool             // an sshd came or went since
 }
 
 func newDiscovery(p *Probe) *discovery {
-	return &discovery{
-		probe: p, scan: newScanner(p.proc, newFallback(p.sockets, p.proc)), changed: make(chan struct{}, 1),
-		configs: newConfigs(p.proc), sshds: map[int]struct{}{},
-	}
+	scan := newScanner(p.proc, newFallback(p.sockets, p.proc))
+	return &discovery{probe: p, scan: scan, changed: make(chan struct{}, 1), configs: newConfigs(p.proc), sshds: scan.servers}
 }
 
 // Intervals of discovery.
@@ -270,18 +266,12 @@ func (d *discovery) group() ([]*found, []*process) {
 func (d *discovery) listSessions(now time.Time) {
 	d.listed, d.moved = now, false
 	d.scan.begin(now)
-	var sshds []*process
-	for _, pid := range slices.Sorted(maps.Keys(d.sshds)) {
-		if p := d.scan.process(pid); p != nil && isSSHD(p.Exe) {
-			sshds = append(sshds, p)
-		}
-	}
 	d.probe.mu.Lock()
 	defer d.probe.mu.Unlock()
 	busy := func(inode uint64) bool { _, ok := d.probe.transfers[bySocket(inode)]; return ok }
 	up := uptime()
 	d.probe.sessions = nil
-	for _, s := range sessionsOf(d.scan, sshds, busy) {
+	for _, s := range sessionsOf(d.scan, busy) {
 		if s.Netns != 0 && s.Netns != d.probe.netns {
 			continue
 		}
@@ -290,7 +280,7 @@ func (d *discovery) listSessions(now time.Time) {
 			Peer: s.Remote.Addr(), Local: s.Local, Since: now.Add(-age), Authenticated: true,
 		})
 	}
-	d.probe.sshPorts = sshPortsOf(d.scan, sshds, d.probe.netns, d.probe.sessions)
+	d.probe.sshPorts = sshPortsOf(d.scan, d.probe.netns, d.probe.sessions)
 }
 
 // again has a process that is not understood yet read soon.

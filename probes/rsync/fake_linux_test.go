@@ -2,6 +2,7 @@ package rsync
 
 import (
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/probes/sshd"
 	"lifeline/watchdog"
 )
 
@@ -21,6 +23,7 @@ type host struct {
 	sockets map[uint64]socketInfo
 	denied  map[uint64]error
 	kids    map[int][]string
+	who     map[int]sshd.Identity
 	asked   int // sockets that were looked at
 }
 
@@ -36,10 +39,11 @@ type fake struct {
 	fds       string // "0=/dev/null 3=socket:[7]"
 	cwd       string // "/" when empty
 	netns     int    // 1 when 0
+	uid       uint32
 }
 
 func newHost(t *testing.T, procs ...fake) *host {
-	h := &host{t: t, root: t.TempDir(), sockets: map[uint64]socketInfo{}, denied: map[uint64]error{}, kids: map[int][]string{}}
+	h := &host{t: t, root: t.TempDir(), sockets: map[uint64]socketInfo{}, denied: map[uint64]error{}, kids: map[int][]string{}, who: map[int]sshd.Identity{}}
 	for _, p := range procs {
 		h.add(p)
 	}
@@ -92,6 +96,7 @@ func (h *host) add(p fake) {
 	if p.netns == 0 {
 		p.netns = 1
 	}
+	h.who[p.pid] = identity(p)
 	dir := strconv.Itoa(p.pid)
 	h.write(dir+"/stat", fmt.Sprintf("%d (%s) %c %d %d %d %d -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n",
 		p.pid, p.comm, p.state, p.ppid, p.pid, p.pid, p.tty, start(p.pid)))
@@ -116,6 +121,29 @@ func (h *host) add(p fake) {
 		parent := strconv.Itoa(p.ppid)
 		h.write(parent+"/task/"+parent+"/children", strings.Join(h.kids[p.ppid], " "))
 	}
+}
+
+// identity is who a fake process is: programs are root's files, each one by its name.
+func identity(p fake) sshd.Identity {
+	id := sshd.Identity{PID: p.pid, Parent: p.ppid, UIDs: [3]uint32{p.uid, p.uid, p.uid}}
+	if p.exe == "-" {
+		id.Err = fs.ErrPermission
+		return id
+	}
+	id.Exe = sshd.File{Name: baseName(p.exe), Dev: 1, Guarded: true}
+	for _, c := range []byte(p.exe) {
+		id.Exe.Inode = id.Exe.Inode*31 + uint64(c)
+	}
+	return id
+}
+
+// identify is what a scanner of the host asks.
+func (h *host) identify(pid int) (sshd.Identity, error) {
+	id, ok := h.who[pid]
+	if !ok {
+		return id, sshd.ErrGone
+	}
+	return id, nil
 }
 
 // conn makes a TCP connection of a socket.
@@ -153,6 +181,7 @@ func (h *host) inspect(ref watchdog.FDRef, inode uint64) (socketInfo, error) {
 func (h *host) group() ([]*found, []*process) {
 	h.t.Helper()
 	s := newScanner(procFS{root: h.root}, h)
+	s.who = h.identify
 	s.begin(time.Unix(1000, 0))
 	pids, err := s.proc.pids()
 	if err != nil {

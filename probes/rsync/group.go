@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeline/probes/sshd"
 	"lifeline/watchdog"
 )
 
@@ -18,6 +19,8 @@ type world interface {
 	children(pid int) []*process
 	holds(p *process) *holding
 	inherited(p *process, inode uint64) bool // its parent has the socket too
+	identity(p *process) (sshd.Identity, error)
+	sshds() []*process // the parts of the host's sshd that are known, with their titles
 }
 
 // holding is what a process has open.

@@ -314,6 +314,26 @@ func TestGroup(t *testing.T) {
 			},
 			want: []string{"t200 ssh-server rx [31] by 20:4,21:4 none: its ssh connection also has a terminal; pid 31 has a controlling terminal"},
 		},
+		"a user's program named sshd, above an rsync": {
+			make: func(h *host) {
+				h.add(fake{pid: 20, ppid: 1, exe: "sshd", uid: 65534, args: []string{"sshd: root@pts/0"}, fds: "4=socket:[200] 9=/dev/ptmx"})
+				h.add(fake{pid: 21, ppid: 20, exe: "rsync", argv: push, uid: 65534})
+				h.conn(200, "10.0.0.1:40000", "10.0.0.9:22")
+			},
+			want: []string{"p21 ssh-server rx [21] under 20 none: no sshd above it"},
+		},
+		"a user's program named sshd, in the session of the user": {
+			make: func(h *host) {
+				sshConnection(h, "sshd")
+				h.add(fake{pid: 30, ppid: 21, exe: "sshd", uid: 65534, args: []string{"sshd: root@pts/0"}, fds: "4=socket:[201]"})
+				h.add(fake{pid: 31, ppid: 30, exe: "rsync", argv: push, uid: 65534})
+				h.conn(201, "10.0.0.1:40000", "10.0.0.7:22")
+				id := h.who[21]
+				id.UIDs = [3]uint32{65534, 65534, 65534}
+				h.who[21] = id
+			},
+			want: []string{"t200 ssh-server rx [31] under 30 by 20:4,21:4 full"},
+		},
 		"another ssh server than OpenSSH's": {
 			make: func(h *host) {
 				h.add(fake{pid: 20, ppid: 1, exe: "dropbear", fds: "3=socket:[200]"})

@@ -236,7 +236,7 @@ func (f procFS) fdInfo(pid, num int) (fdInfo, error) {
 type process struct {
 	stat
 	Exe   string   // base name; "" when it may not be known
-	Argv  []string // of an rsync or sshd
+	Argv  []string // of an rsync, and as sshds gives it of a part of the host's sshd
 	Cmd   command  // of an rsync
 	Netns uint64   // of an rsync: inode of its network namespace; 0 when unknown
 	CWD   string   // of an rsync; "" when unknown
@@ -257,7 +257,7 @@ func (f procFS) process(pid int) (*process, error) {
 	if p.Exe == "" && st.State == 'Z' {
 		return p, nil
 	}
-	if isRsync(p.name()) || isSSHD(p.name()) {
+	if isRsync(p.name()) {
 		if p.Argv, err = f.cmdline(pid); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lifeline/probes/sshd"
 	"lifeline/watchdog"
 )
 
@@ -45,6 +46,7 @@ type cached struct {
 	read    time.Time
 	expires time.Time // read it again from then on
 	holding *holding  // nil until asked for
+	who     *sshd.Identity
 }
 
 // scanner keeps what was read of the processes that matter: rsyncs, and those
@@ -55,18 +57,20 @@ type scanner struct {
 	now     time.Time
 	events  bool             // a process that changes is told by forget
 	rsyncs  map[int]struct{} // known to be one
+	servers map[int]struct{} // named sshd
 	procs   map[int]*cached
 	known   map[uint64]socketInfo // by inode
 	kids    map[int][]int         // of this pass
 	handed  map[int][]fd          // of this pass: what a parent holds
 	parents map[int][]int         // of this pass, when the kernel lists no children
 	trouble error                 // of this pass: a process that lives could not be read
+	who     func(pid int) (sshd.Identity, error)
 }
 
 func newScanner(proc procFS, look inspector) *scanner {
 	return &scanner{
-		proc: proc, look: look,
-		rsyncs: map[int]struct{}{}, procs: map[int]*cached{}, known: map[uint64]socketInfo{},
+		proc: proc, look: look, who: func(pid int) (sshd.Identity, error) { return sshd.Read(proc.root, pid) },
+		rsyncs: map[int]struct{}{}, servers: map[int]struct{}{}, procs: map[int]*cached{}, known: map[uint64]socketInfo{},
 	}
 }
 
@@ -136,6 +140,41 @@ func (s *scanner) process(pid int) *process {
 		s.rsyncs[pid] = struct{}{}
 	}
 	return p
+}
+
+// identity implements world.
+func (s *scanner) identity(p *process) (sshd.Identity, error) {
+	c := s.procs[p.ID.PID]
+	if c == nil || c.process != p {
+		return sshd.Identity{}, sshd.ErrGone
+	}
+	if c.who == nil {
+		id, err := s.who(p.ID.PID)
+		if err != nil {
+			return id, err
+		}
+		if st, err := s.proc.stat(p.ID.PID); err != nil || st.ID != p.ID {
+			return id, sshd.ErrGone
+		}
+		c.who = &id
+	}
+	return *c.who, nil
+}
+
+// sshds implements world. The command line of what only has the name is not read.
+func (s *scanner) sshds() []*process {
+	var out []*process
+	for _, pid := range slices.Sorted(maps.Keys(s.servers)) {
+		p := s.process(pid)
+		if p == nil || !isSSHD(p.Exe) || !sshd.Belongs(sshHost{s}, pid) {
+			continue
+		}
+		if p.Argv == nil {
+			p.Argv, _ = s.proc.cmdline(pid) // of one that ends there is none
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // lifetime is how long a process is trusted at first.

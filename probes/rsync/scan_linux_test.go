@@ -16,7 +16,7 @@ import (
 // fresh is a scanner of a host at a moment.
 func (h *host) scanner(events bool) *scanner {
 	s := newScanner(procFS{root: h.root}, h)
-	s.events = events
+	s.who, s.events = h.identify, events
 	s.begin(time.Unix(1000, 0))
 	return s
 }

@@ -18,12 +18,12 @@ type Session struct {
 	Authenticated bool // always true: one that is not is no session yet
 }
 
-// sessionsOf sorts sshd's processes into connections and keeps those that are
-// authenticated and carry no transfer.
-func sessionsOf(w world, sshds []*process, busy func(inode uint64) bool) []held {
+// sessionsOf sorts the processes of the host's sshd into connections, and keeps those
+// that are authenticated and carry no transfer.
+func sessionsOf(w world, busy func(inode uint64) bool) []held {
 	var out []held
 	g := grouping{world: w}
-	for _, p := range sshds {
+	for _, p := range w.sshds() {
 		if p.State == 'Z' || !authenticated(p) {
 			continue
 		}

@@ -1,7 +1,13 @@
 package rsync
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestAuthenticated(t *testing.T) {
@@ -46,12 +52,38 @@ func TestSessionsOf(t *testing.T) {
 	h.conn(400, "10.0.0.1:22", "10.0.0.7:40000")
 	h.conn(500, "10.0.0.1:22", "10.0.0.6:40000")
 	s := h.scanner(true)
-	var sshds []*process
 	for _, pid := range []int{10, 20, 21, 30, 31, 40, 41} {
-		sshds = append(sshds, s.process(pid))
+		s.servers[pid] = struct{}{}
 	}
-	got := sessionsOf(s, sshds, func(inode uint64) bool { return inode == 200 })
+	got := sessionsOf(s, func(inode uint64) bool { return inode == 200 })
 	if len(got) != 1 || got[0].Remote.String() != "10.0.0.7:40000" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// The command line lies in the memory of its process, which can keep a reader waiting:
+// that of a user's program that is named sshd is not read at all.
+func TestForeignTitleIsNotRead(t *testing.T) {
+	h := newHost(t)
+	sshConnection(h, "sshd")
+	h.add(fake{pid: 30, ppid: 1, exe: "sshd", uid: 65534, fds: "4=socket:[400]"})
+	h.conn(400, "10.0.0.1:22", "10.0.0.7:40000")
+	waits := filepath.Join(h.root, "30/cmdline")
+	if err := errors.Join(os.Remove(waits), unix.Mkfifo(waits, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	s := h.scanner(true)
+	for _, pid := range []int{10, 20, 21, 30} {
+		s.servers[pid] = struct{}{}
+	}
+	done := make(chan []held)
+	go func() { done <- sessionsOf(s, func(uint64) bool { return false }) }()
+	select {
+	case got := <-done:
+		if len(got) != 1 || got[0].Inode != 200 {
+			t.Errorf("%+v", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("waits for a user's program")
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	"lifeline/probes/sshd"
 	"lifeline/watchdog"
 )
 
-// server takes an rsync that the other end started, here by sshd.
+// server takes an rsync that the other end started, here by sshd. A program that is
+// only named so is one like any other on the way up to it.
 func (g *grouping) server(p, root *process) {
-	parents := between(g.world, root, func(q *process) bool { return isSSHD(q.name()) })
+	parents := between(g.world, root, g.ofSSHD)
 	if slices.ContainsFunc(parents, func(q *process) bool { return q.rsync() && !q.Cmd.Server }) {
 		return // the far end of a pipe on this host
 	}
@@ -18,7 +20,7 @@ func (g *grouping) server(p, root *process) {
 		top = parents[len(parents)-1]
 	}
 	session := g.world.process(top.PPID)
-	if session == nil || !isSSHD(session.name()) {
+	if session == nil || !g.ofSSHD(session) {
 		f := g.add(byPID(root), watchdog.ViaSSHServer, p)
 		f.serverSide(root, parents)
 		f.lost = "no sshd above it"
@@ -78,31 +80,23 @@ func (g *grouping) connection(session *process) connection {
 		}
 		return c
 	}
-	c.found, c.listen, c.many = true, listens, len(tcp) > 1
-	c.procs = []*process{session}
-	c.socket = tcp[0]
-	monitor := g.world.process(session.PPID)
-	if monitor == nil || !isSSHD(monitor.name()) {
+	real, err := sshd.Accepted(sshHost{g.world}, session.ID.PID)
+	if err != nil {
+		c.why = fmt.Sprintf("%s (pid %d): %v", session.name(), session.ID.PID, err)
 		return c
 	}
-	own := g.world.holds(monitor).sockets
-	above, listener := connected(own)
-	for _, s := range tcp {
-		switch {
-		case listener && slices.ContainsFunc(own, s.acceptedBy):
-			c.socket = s
-		case !listener && slices.ContainsFunc(above, func(o held) bool { return o.Inode == s.Inode }):
-			c.socket = s
-			c.procs = []*process{monitor, session}
-		}
+	c.found, c.listen, c.many = true, listens, len(tcp) > 1
+	if monitor := g.world.process(real.Server); monitor != nil && real.Server != session.ID.PID {
+		c.procs = append(c.procs, monitor)
 	}
+	c.procs = append(c.procs, session)
+	c.socket = tcp[max(0, slices.IndexFunc(tcp, func(s held) bool { return s.Inode == real.Inode }))]
 	return c
 }
 
-// acceptedBy says whether a connection came in at a listening socket: it has
-// that one's port.
-func (s held) acceptedBy(l held) bool {
-	return l.Kind == tcpListening && l.Local.Port() == s.Local.Port()
+// ofSSHD says whether a process is a part of the host's sshd.
+func (g *grouping) ofSSHD(p *process) bool {
+	return isSSHD(p.name()) && sshd.Belongs(sshHost{g.world}, p.ID.PID)
 }
 
 // carries says what else than rsync an ssh connection serves, "" for nothing:

@@ -7,20 +7,19 @@ import (
 )
 
 // sshPortsOf gives the local ports of a network namespace by which people get in
-// over ssh: those on which an sshd accepts connections, and those of sessions,
+// over ssh: those on which the host's sshd accepts connections, and those of sessions,
 // which a service manager may have accepted in its place. What a session listens
 // on, a forward, is another's.
-func sshPortsOf(w world, sshds []*process, netns uint64, sessions []Session) []uint16 {
+func sshPortsOf(w world, netns uint64, sessions []Session) []uint16 {
 	ports := map[uint16]bool{}
 	for _, s := range sessions {
 		ports[s.Local.Port()] = true
 	}
-	for _, p := range sshds {
-		if parent := w.process(p.PPID); p.State == 'Z' || parent != nil && isSSHD(parent.name()) || authenticated(p) {
-			continue
-		}
-		for _, s := range w.holds(p).sockets {
-			if s.Kind == tcpListening && cmp.Or(s.Netns, netns) == netns {
+	h := sshHost{w}
+	for _, pid := range h.Listeners() {
+		sockets, _ := h.TCP(pid) // those that may not be looked at cannot be known
+		for _, s := range sockets {
+			if s.Listening && cmp.Or(s.Netns, netns) == netns {
 				ports[s.Local.Port()] = true
 			}
 		}
