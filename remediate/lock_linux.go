@@ -29,7 +29,14 @@ func Acquire(ctx context.Context, dir string) (*Lock, error) {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
 	path := filepath.Join(dir, lockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		var again error // flock(2) needs no right to write
+		if f, again = os.OpenFile(path, os.O_RDONLY|flags, 0); again == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

@@ -116,31 +116,33 @@ func (a *acting) makeShaper(cfg configs.Config, forbidden string) (caps []watchd
 
 // takeLedger locks the run directory and undoes what its ledger lists.
 func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	a.lock, err = remediate.Acquire(wait, dir)
+	var rest remediate.Report
+	a.lock, a.ledger, rest, err = remediate.TakeOver(ctx, dir, lockWait, undoer())
+	a.tellUndone(rest)
 	switch {
 	case errors.Is(err, remediate.ErrLocked):
 		return fmt.Errorf("%w: `lifeline status` shows it; one daemon serves a host", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
-	case err != nil:
+	case err != nil && a.lock == nil:
 		return fmt.Errorf("%w: run_dir has to be a directory that can be written to", err)
+	case err != nil:
+		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
 	}
 	if !onTmpfs(dir) {
 		a.log.Warn("run_dir is not on a tmpfs: a busy disk can make every change wait", "run_dir", dir)
 	}
-	var rest remediate.Report
-	if a.ledger, rest, err = remediate.Reconcile(ctx, dir, undoer()); err != nil {
-		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
-	}
-	for _, line := range rest.Damage {
-		a.log.Warn("a line of the ledger could not be read", "line", line)
-	}
-	if n := len(rest.Results); n > 0 {
-		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", rest.Err())
-	}
 	return nil
+}
+
+// tellUndone says what an earlier daemon had left.
+func (a *acting) tellUndone(r remediate.Report) {
+	for _, line := range r.Damage {
+		a.log.Warn("a line of the ledger could not be read, and what it said is not undone", "line", line)
+	}
+	if n := len(r.Results); n > 0 {
+		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", r.Err())
+	}
 }
 
 // Apply makes the kernel match want. The first transfer that there is tells

@@ -25,7 +25,9 @@ func newReleaseCommand() *cobra.Command {
 		Use:   "release",
 		Short: "End the daemon, if it still runs, and undo everything it did",
 		Long: "Kills the daemon of this host if it still runs, resumes every transfer, lifts every\n" +
-			"limit and removes every shaper that its ledger lists. Calling it again does nothing.",
+			"limit and removes every shaper that its ledger lists. Calling it again does nothing.\n" +
+			"It undoes also where the run directory is full or read-only, and fails where something\n" +
+			"was not undone or could not be written.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
@@ -68,6 +70,9 @@ func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
+	if n := len(r.Damage); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d lines of the ledger in %s could not be read, so what they said may still stand: look for stopped rsyncs (ps) and for shapers (tc qdisc), or reboot", n, dir))
+	}
 	return err
 }
 

@@ -41,9 +41,10 @@ type Ledger struct {
 }
 
 // Open makes the ledger of id in dir. Changes that an earlier daemon of the
-// same boot left are kept and stay live; ask Live for them and undo them.
-// Damage in the old file is returned beside a working ledger.
-func Open(dir string, id Identity) (*Ledger, []string, error) {
+// same boot left are kept and stay live, without those whose keys are undone;
+// ask Live for them and undo them. Damage in the old file is returned beside a
+// working ledger.
+func Open(dir string, id Identity, undone ...string) (*Ledger, []string, error) {
 	old, err := Read(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
@@ -52,10 +53,9 @@ func Open(dir string, id Identity) (*Ledger, []string, error) {
 		return nil, nil, fmt.Errorf("run directory: %w", err)
 	}
 	l := &Ledger{dir: dir, state: State{Identity: id, Known: true}}
-	if !old.Known || old.Identity.Boot == id.Boot { // a lost header is no proof of a reboot
-		for _, e := range old.Live() {
-			l.state.do(e)
-		}
+	old.done(undone)
+	for _, e := range old.LiveIn(id.Boot) {
+		l.state.do(e)
 	}
 	if err := l.rewrite(); err != nil {
 		return nil, nil, err
@@ -142,7 +142,7 @@ func (l *Ledger) Append(entries ...Entry) error {
 	var b []byte
 	var err error
 	for _, e := range entries {
-		if b, err = appendRecord(b, record{Do: &e}); err != nil {
+		if b, err = appendRecord(b, doRecord(e)); err != nil {
 			return err
 		}
 	}
@@ -272,6 +272,9 @@ func (l *Ledger) rewrite() error {
 		return err
 	}
 	f, err := l.replace(b)
+	if errors.Is(err, syscall.ENOSPC) && l.state.Len() == 0 && os.Remove(l.path()) == nil {
+		f, err = l.replace(b) // the old one tells of nothing any more, and gives its room
+	}
 	if err != nil {
 		return err
 	}
