@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -104,6 +105,7 @@ func (d *daemon) openJournal() {
 		}})
 	}
 	d.journal = j
+	j.Say(func(text string) { d.log.Error(text, "journal", filepath.Join(d.cfg.StateDir, journal.File)) })
 	d.tellPutAside()
 	d.tasks = append(d.tasks, j)
 }
