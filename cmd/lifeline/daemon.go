@@ -144,7 +144,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	d.tasks = append(d.tasks, reboot)
 	return &senses{
 		reboot: reboot,
-		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet,
+		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet, files: host.NewDescriptors(),
 		shapeable: d.acts.shapeable, configured: d.cfg.Path.Targets, origin: origin,
 	}, nil
 }
