@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/files"
 )
 
 // lockFile is in the run directory, beside the ledger.
@@ -40,6 +42,10 @@ func Acquire(ctx context.Context, dir string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	if err := trustLock(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock: %w", err)
+	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -56,6 +62,15 @@ func Acquire(ctx context.Context, dir string) (*Lock, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// trustLock refuses what another user put there, who could hold it for ever.
+func trustLock(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return files.Trust(f.Name(), st)
 }
 
 // Release gives the lock back.

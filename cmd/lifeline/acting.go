@@ -15,6 +15,7 @@ import (
 	"lifeline/configs"
 	"lifeline/remediate"
 	"lifeline/watchdog"
+	"lifeline/watchdog/files"
 	"lifeline/watchdog/ledger"
 )
 
@@ -129,6 +130,9 @@ func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
 	case err != nil:
 		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
 	}
+	if err := files.TrustDir(dir); err != nil {
+		return fmt.Errorf("run_dir: %w", err) // who can move the ledger away can keep things from being undone
+	}
 	if !onTmpfs(dir) {
 		a.log.Warn("run_dir is not on a tmpfs: a busy disk can make every change wait", "run_dir", dir)
 	}
@@ -222,22 +226,28 @@ func (a *acting) guardPID() int {
 	return a.guard.PID()
 }
 
-// release undoes everything and lets go of the guard and the lock. It may be
-// called on a half-made acting.
-func (a *acting) release() error {
-	var errs []error
+// undo undoes everything and lets the guard go. It is called when the loop has
+// ended, or never began; also on a half-made acting, and twice.
+func (a *acting) undo() (err error) {
 	if a.enforcer != nil {
-		errs = append(errs, a.enforcer.ReleaseAll(context.Background(), undoer()))
+		err = a.enforcer.ReleaseAll(context.Background(), undoer())
 	}
 	if a.guard != nil {
 		a.guard.Close()
 	}
+	a.enforcer, a.guard = nil, nil
+	return err
+}
+
+// release undoes everything and lets go of the ledger and the lock.
+func (a *acting) release() error {
+	errs := []error{a.undo()}
 	if a.ledger != nil {
 		errs = append(errs, a.ledger.Close())
 	}
 	if a.lock != nil {
 		errs = append(errs, a.lock.Release())
 	}
-	a.enforcer, a.guard, a.ledger, a.lock = nil, nil, nil, nil
+	a.ledger, a.lock = nil, nil
 	return errors.Join(errs...)
 }

@@ -30,18 +30,23 @@ func newReleaseCommand() *cobra.Command {
 			"was not undone or could not be written.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var unread error
 			if dir == "" {
 				c, _, err := loadConfig(config)
-				if err != nil {
+				if err != nil && config != "" {
 					return err
 				}
-				dir = c.RunDir
+				if dir = c.RunDir; err != nil {
+					dir = configs.Default().RunDir // what a mistake in the file must not keep from being undone
+					unread = fmt.Errorf("%w\nthe usual run directory was released; name another one with --run-dir", err)
+				}
 			}
 			outlive(unix.SIGHUP, unix.SIGPIPE) // half of an undo is worse than none to watch
 			r, err := remediate.Release(cmd.Context(), dir, undoer())
 			if errors.Is(err, fs.ErrPermission) {
 				err = fmt.Errorf("%w: run as root", err)
 			}
+			err = errors.Join(err, unread)
 			if err != nil && len(r.Results) == 0 {
 				return err
 			}

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"lifeline/watchdog/files"
 )
 
 // File is the name of the ledger in its directory.
@@ -91,7 +93,7 @@ func openRegular(path string, flag int) (*os.File, error) {
 	}
 	st, err := f.Stat()
 	if err == nil {
-		err = trust(st)
+		err = trust(path, st)
 	}
 	if err != nil {
 		f.Close()
@@ -102,18 +104,11 @@ func openRegular(path string, flag int) (*os.File, error) {
 
 // trust refuses what another user could have written: its entries are acted on
 // with all privileges.
-func trust(st fs.FileInfo) error {
+func trust(path string, st fs.FileInfo) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("is a %s, not a regular file: remove it", modeName(st.Mode()))
 	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || (sys.Uid != 0 && int(sys.Uid) != os.Geteuid()) {
-		return fmt.Errorf("belongs to another user: remove it")
-	}
-	if st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %v lets others write: remove it", st.Mode().Perm())
-	}
-	return nil
+	return files.Trust(path, st)
 }
 
 func modeName(m fs.FileMode) string {

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/files"
 )
 
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
@@ -22,7 +23,7 @@ func openTrusted(path string, readOnly bool) (*os.File, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("state directory: %w", err)
 		}
-		if err := TrustDir(dir); err != nil {
+		if err := files.TrustDir(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -42,39 +43,13 @@ func openTrusted(path string, readOnly bool) (*os.File, error) {
 		err = fmt.Errorf("%s: not a regular file (%s): move it away", path, st.Mode().Type())
 	}
 	if err == nil && !readOnly {
-		err = trust(path, st)
+		err = files.Trust(path, st)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-// TrustDir tells why the files in a directory cannot be believed, and the mend:
-// somebody else may put his own there. A directory as /tmp is, where nobody can
-// move what is another's, is good enough.
-func TrustDir(dir string) error {
-	st, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if st.Mode()&os.ModeSticky != 0 {
-		return nil
-	}
-	return trust(dir, st)
-}
-
-// trust tells why what stands at path cannot be believed, and the mend.
-func trust(path string, st os.FileInfo) error {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	switch {
-	case !ok || sys.Uid != 0 && int(sys.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to user %d, who could write what is believed here: move it away, or `chown %d %s`", path, sys.Uid, os.Geteuid(), path)
-	case st.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("%s has mode %v, so that others could write what is believed here: `chmod go-w %s`", path, st.Mode().Perm(), path)
-	}
-	return nil
 }
 
 // lock takes the lock that bbolt takes too (flock(2)), shared for readers.

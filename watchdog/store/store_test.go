@@ -90,9 +90,9 @@ func TestOthersFilesAreRefused(t *testing.T) {
 		spoil func(dir, path string) error
 		want  string
 	}{
-		"file of another user":      {func(_, path string) error { return os.Chown(path, 65534, 65534) }, "belongs to user 65534"},
+		"file of another user":      {func(_, path string) error { return os.Chown(path, 65534, 65534) }, "belongs to another user (65534)"},
 		"file that others write":    {func(_, path string) error { return os.Chmod(path, 0o666) }, "chmod go-w"},
-		"directory of another user": {func(dir, _ string) error { return os.Chown(dir, 65534, 65534) }, "belongs to user 65534"},
+		"directory of another user": {func(dir, _ string) error { return os.Chown(dir, 65534, 65534) }, "belongs to another user (65534)"},
 		"directory for all":         {func(dir, _ string) error { return os.Chmod(dir, 0o777) }, "chmod go-w"},
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
