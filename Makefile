@@ -94,6 +94,12 @@ soak-alerts: ## alerts with every default timing: a real Alertmanager, a dead pa
 	@configs/packaging/setup.sh test
 	@LIFELINE_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run Soak ./watchdog/alert ./cmd/lifeline
 
+DAMAGES ?= 1000
+
+.PHONY: soak-attack
+soak-attack: ## attacks that take longer than make test may: DAMAGES random damages of each file (as root)
+	@LIFELINE_DAMAGES=$(DAMAGES) $(GO) test -count=1 -v -timeout 30m -run '^TestRandomDamage$$' ./watchdog/journal ./watchdog/alert
+
 MINUTES ?= 10
 
 .PHONY: soak-rules

@@ -2,9 +2,9 @@ package configs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"lifeline/watchdog/files"
 )
 
 // maxSize bounds what is read: a configuration is a page or two.
@@ -43,7 +43,7 @@ func (e *Error) Error() string {
 }
 
 // Load reads and checks a configuration file. All its errors are *Error,
-// joined when there are several.
+// joined when there are several, except for ErrNoAnswer.
 func Load(path string) (Config, error) {
 	b, err := readFile(path)
 	if err != nil {
@@ -87,39 +87,50 @@ func (c *Config) fillLinks(b []byte) {
 	}
 }
 
-// readFile reads a regular file. It opens without blocking, so that a FIFO or
-// a device in the file's place is an error and not a daemon that never starts.
+// reader reads configuration files.
+var reader = files.NewReader()
+
+// ErrNoAnswer is of a file that cannot be read in time: that says nothing of what
+// is in it.
+var ErrNoAnswer = files.ErrNoAnswer
+
+// readFile reads a regular file, in bounded time: a FIFO, a device or a dead
+// mount in the file's place is an error and not a daemon that never starts.
 func readFile(path string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, &Error{File: path, Msg: fmt.Sprintf(format, args...)}
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	b, err := reader.Read(context.Background(), path, maxSize)
+	var at *fs.PathError
 	switch {
+	case err == nil:
+		return b, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return fail("no such file: name an existing one with --config, or leave --config out to run with the defaults")
 	case errors.Is(err, fs.ErrPermission):
 		return fail("permission denied: run as root, or make the file readable")
-	case err != nil:
+	case errors.Is(err, files.ErrNotRegular):
+		return fail("%s", wrongKind(path))
+	case errors.Is(err, files.ErrTooLarge):
+		return fail("is larger than %d bytes: this is not a configuration of Lifeline", maxSize)
+	case errors.Is(err, files.ErrNoAnswer):
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case errors.As(err, &at) && at.Op == "open":
 		return fail("cannot be opened: %v", err)
 	}
-	defer f.Close()
-	st, err := f.Stat()
+	return fail("cannot be read: %v", err)
+}
+
+// wrongKind says what stands where a file should, and the mend.
+func wrongKind(path string) string {
+	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fail("cannot be examined: %v", err)
+		return fmt.Sprintf("is not a regular file: %v", err)
 	case st.IsDir():
-		return fail("is a directory: name the file in it, as %s", strings.TrimSuffix(path, "/")+"/lifeline.toml")
-	case !st.Mode().IsRegular():
-		return fail("is not a regular file (%s): name a plain text file", st.Mode().Type())
+		return fmt.Sprintf("is a directory: name the file in it, as %s", strings.TrimSuffix(path, "/")+"/lifeline.toml")
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return fail("cannot be read: %v", err)
-	}
-	if len(b) > maxSize {
-		return fail("is larger than %d bytes: this is not a configuration of Lifeline", maxSize)
-	}
-	return b, nil
+	return fmt.Sprintf("is not a regular file (%s): name a plain text file", st.Mode().Type())
 }
 
 // unquoted finds the first key that wants a string and has something else, as

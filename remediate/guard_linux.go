@@ -143,7 +143,7 @@ func undoFor(dir string, s ledger.State, u Undoer) (Report, error) {
 		return r, err // whoever holds it reconciles
 	}
 	defer lock.Release()
-	l, _, openErr := ledger.Open(dir, self)
+	l, _, openErr := ledger.Open(dir, self, undoneKeys(r.Results)...)
 	if openErr != nil {
 		return r, errors.Join(err, openErr)
 	}

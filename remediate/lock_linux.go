@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/files"
 )
 
 // lockFile is in the run directory, beside the ledger.
@@ -29,9 +31,20 @@ func Acquire(ctx context.Context, dir string) (*Lock, error) {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
 	path := filepath.Join(dir, lockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		var again error // flock(2) needs no right to write
+		if f, again = os.OpenFile(path, os.O_RDONLY|flags, 0); again == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := trustLock(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock: %w", err)
 	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -49,6 +62,15 @@ func Acquire(ctx context.Context, dir string) (*Lock, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// trustLock refuses what another user put there, who could hold it for ever.
+func trustLock(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return files.Trust(f.Name(), st)
 }
 
 // Release gives the lock back.

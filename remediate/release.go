@@ -57,12 +57,14 @@ func settleUndo(l *ledger.Ledger, results []Undone) error {
 }
 
 // strike takes what was undone out of the ledger.
-func strike(l *ledger.Ledger, results []Undone) error {
-	var done []string
+func strike(l *ledger.Ledger, results []Undone) error { return l.Done(undoneKeys(results)...) }
+
+// undoneKeys names the entries that were undone.
+func undoneKeys(results []Undone) (keys []string) {
 	for _, r := range results {
 		if r.Err == nil {
-			done = append(done, r.Entry.Key())
+			keys = append(keys, r.Entry.Key())
 		}
 	}
-	return l.Done(done...)
+	return keys
 }

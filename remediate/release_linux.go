@@ -52,10 +52,7 @@ func Release(ctx context.Context, dir string, u Undoer) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	before := s.Live()
-	if s.Known && s.Identity.Boot != id.Boot {
-		before = nil // a reboot has undone it all
-	}
+	before := s.LiveIn(id.Boot)
 	var r Report
 	if r.Killed, err = endDaemon(s, id); err != nil {
 		return r, err
@@ -70,12 +67,11 @@ func Release(ctx context.Context, dir string, u Undoer) (Report, error) {
 	}
 	defer lock.Release()
 	l, rest, err := Reconcile(ctx, dir, u)
-	if err != nil {
-		return r, err
+	if err == nil {
+		defer l.Close()
 	}
-	defer l.Close()
 	r.Damage, r.Results = rest.Damage, merge(before, rest.Results)
-	return r, r.Err()
+	return r, errors.Join(err, r.Err())
 }
 
 // merge adds to results the entries that were there before and are undone
@@ -93,9 +89,55 @@ func merge(before []ledger.Entry, results []Undone) []Undone {
 	return results
 }
 
-// Reconcile opens the ledger of a run directory whose lock is held and undoes
-// what an earlier daemon left. Entries that could not be undone stay in the
-// ledger; they are in the report and no reason not to go on.
+// TakeOver is how a daemon begins: it takes the lock of a run directory, for
+// which it waits no longer than patience, and reconciles. Where the lock cannot
+// be had although nobody holds it, what the ledger lists is undone all the same,
+// and the error says why the daemon cannot go on. Lock and ledger may be there
+// beside an error.
+func TakeOver(ctx context.Context, dir string, patience time.Duration, u Undoer) (*Lock, *ledger.Ledger, Report, error) {
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	lock, err := Acquire(wait, dir)
+	if err != nil {
+		var r Report
+		if !errors.Is(err, ErrLocked) {
+			r = undoUnlocked(ctx, dir, u)
+		}
+		return nil, nil, r, err
+	}
+	l, r, err := Reconcile(ctx, dir, u)
+	return lock, l, r, err
+}
+
+// undoUnlocked undoes without the lock and without a write. A daemon that lives
+// is left alone, for it undoes by itself.
+func undoUnlocked(ctx context.Context, dir string, u Undoer) (r Report) {
+	s, err := ledger.Read(dir)
+	if err != nil {
+		return r // the lock's error says what is wrong with the directory
+	}
+	id, err := Self()
+	if err != nil || s.Known && alive(s.Identity, id) {
+		return r
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	r.Damage, r.Results = s.Damage, u.here(s, id).Undo(ctx, s.LiveIn(id.Boot))
+	return r
+}
+
+// alive tells whether the daemon of a ledger may still run; what could not be
+// seen may.
+func alive(of, self ledger.Identity) bool {
+	_, err := statOf(of.Daemon)
+	return of.Boot == self.Boot && !errors.Is(err, ErrGone)
+}
+
+// Reconcile undoes what an earlier daemon left in a run directory whose lock is
+// held, and then opens its ledger: a full disk keeps nothing from being undone.
+// Entries that could not be undone stay in the ledger; they are in the report and
+// no reason not to go on. The report is whole also where the ledger cannot be
+// written, which is the error.
 func Reconcile(ctx context.Context, dir string, u Undoer) (*ledger.Ledger, Report, error) {
 	id, err := Self()
 	if err != nil {
@@ -109,18 +151,14 @@ func Reconcile(ctx context.Context, dir string, u Undoer) (*ledger.Ledger, Repor
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, r, err
 	}
-	l, damage, err := ledger.Open(dir, id)
-	if err != nil {
-		return nil, r, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	wait, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	r.Damage, r.Results = damage, u.here(old, id).Undo(ctx, l.Live())
-	if err := strike(l, r.Results); err != nil {
-		l.Close()
-		return nil, r, err
+	r.Damage, r.Results = old.Damage, u.here(old, id).Undo(wait, old.LiveIn(id.Boot))
+	l, _, err := ledger.Open(dir, id, undoneKeys(r.Results)...)
+	if err != nil {
+		err = fmt.Errorf("what was undone cannot be struck out of the %w", err)
 	}
-	return l, r, nil
+	return l, r, err
 }
 
 // here keeps u from looking for the links of another network namespace in

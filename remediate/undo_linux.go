@@ -37,6 +37,8 @@ const (
 	undoSettle = 100 * time.Millisecond // until a parent notices that its child runs again
 )
 
+var errForeign = errors.New("a newer version of lifeline made it, and this one cannot undo it: run `lifeline release` of that version, or reboot")
+
 // Undo takes back all changes of entries: processes run again first, then
 // queues and settings go, last added first, then socket limits. One failure never stops
 // the others. A receiver that is full is waited for until ctx ends, as a
@@ -52,16 +54,26 @@ func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Undone {
 	var parents []watchdog.ProcID
 	for i, e := range entries {
 		out[i].Entry = e
+		if e.Foreign != nil {
+			out[i].Err = errForeign
+			continue
+		}
 		switch e.Kind {
 		case ledger.Pause:
 			out[i].Err = u.cont(e.Proc)
 			parents = append(parents, e.Parents...)
 		case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer, ledger.Autotune:
 			sockets[e.Socket.Inode] = append(sockets[e.Socket.Inode], i)
+		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB, ledger.Bursts: // below
+		default:
+			out[i].Err = errForeign
 		}
 	}
 	u.wake(parents)
 	for i, e := range slices.Backward(entries) {
+		if e.Foreign != nil {
+			continue
+		}
 		switch e.Kind {
 		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB:
 			out[i].Err = u.removeTC(e)

@@ -235,6 +235,10 @@ type Softnet struct {
 	TimeSqueeze float64 `json:"time_squeeze"` // per second
 }
 
+// ProbeDescriptors names the probe of this process's own file descriptors, without
+// which no other can look.
+const ProbeDescriptors = "descriptors"
+
 // ProbeError is a probe that could not look: unknown, never healthy.
 type ProbeError struct {
 	Probe string `json:"probe"`

@@ -15,6 +15,7 @@ import (
 	"lifeline/configs"
 	"lifeline/remediate"
 	"lifeline/watchdog"
+	"lifeline/watchdog/files"
 	"lifeline/watchdog/ledger"
 )
 
@@ -116,31 +117,36 @@ func (a *acting) makeShaper(cfg configs.Config, forbidden string) (caps []watchd
 
 // takeLedger locks the run directory and undoes what its ledger lists.
 func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	a.lock, err = remediate.Acquire(wait, dir)
+	var rest remediate.Report
+	a.lock, a.ledger, rest, err = remediate.TakeOver(ctx, dir, lockWait, undoer())
+	a.tellUndone(rest)
 	switch {
 	case errors.Is(err, remediate.ErrLocked):
 		return fmt.Errorf("%w: `lifeline status` shows it; one daemon serves a host", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
-	case err != nil:
+	case err != nil && a.lock == nil:
 		return fmt.Errorf("%w: run_dir has to be a directory that can be written to", err)
+	case err != nil:
+		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
+	}
+	if err := files.TrustDir(dir); err != nil {
+		return fmt.Errorf("run_dir: %w", err) // who can move the ledger away can keep things from being undone
 	}
 	if !onTmpfs(dir) {
 		a.log.Warn("run_dir is not on a tmpfs: a busy disk can make every change wait", "run_dir", dir)
 	}
-	var rest remediate.Report
-	if a.ledger, rest, err = remediate.Reconcile(ctx, dir, undoer()); err != nil {
-		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
-	}
-	for _, line := range rest.Damage {
-		a.log.Warn("a line of the ledger could not be read", "line", line)
-	}
-	if n := len(rest.Results); n > 0 {
-		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", rest.Err())
-	}
 	return nil
+}
+
+// tellUndone says what an earlier daemon had left.
+func (a *acting) tellUndone(r remediate.Report) {
+	for _, line := range r.Damage {
+		a.log.Warn("a line of the ledger could not be read, and what it said is not undone", "line", line)
+	}
+	if n := len(r.Results); n > 0 {
+		a.log.Warn("undid what an earlier daemon left", "entries", n, "error", r.Err())
+	}
 }
 
 // Apply makes the kernel match want. The first transfer that there is tells
@@ -220,22 +226,28 @@ func (a *acting) guardPID() int {
 	return a.guard.PID()
 }
 
-// release undoes everything and lets go of the guard and the lock. It may be
-// called on a half-made acting.
-func (a *acting) release() error {
-	var errs []error
+// undo undoes everything and lets the guard go. It is called when the loop has
+// ended, or never began; also on a half-made acting, and twice.
+func (a *acting) undo() (err error) {
 	if a.enforcer != nil {
-		errs = append(errs, a.enforcer.ReleaseAll(context.Background(), undoer()))
+		err = a.enforcer.ReleaseAll(context.Background(), undoer())
 	}
 	if a.guard != nil {
 		a.guard.Close()
 	}
+	a.enforcer, a.guard = nil, nil
+	return err
+}
+
+// release undoes everything and lets go of the ledger and the lock.
+func (a *acting) release() error {
+	errs := []error{a.undo()}
 	if a.ledger != nil {
 		errs = append(errs, a.ledger.Close())
 	}
 	if a.lock != nil {
 		errs = append(errs, a.lock.Release())
 	}
-	a.enforcer, a.guard, a.ledger, a.lock = nil, nil, nil, nil
+	a.ledger, a.lock = nil, nil
 	return errors.Join(errs...)
 }

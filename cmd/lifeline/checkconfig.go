@@ -35,6 +35,9 @@ func newCheckConfigCommand() *cobra.Command {
 // checkConfig checks a file, and the files that it names for receivers.
 func checkConfig(out io.Writer, file string) error {
 	untried, err := configs.Inspect(file)
+	if errors.Is(err, configs.ErrNoAnswer) {
+		return err
+	}
 	if err != nil {
 		return usage(err)
 	}
@@ -84,6 +87,9 @@ func loadConfig(file string) (c configs.Config, from string, err error) {
 		file = configs.DefaultFile
 	}
 	c, err = configs.Load(file)
+	if errors.Is(err, configs.ErrNoAnswer) {
+		return c, file, err // no mistake in it: the next attempt may go well
+	}
 	if err != nil {
 		return c, file, usage(err)
 	}

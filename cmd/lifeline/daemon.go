@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -104,6 +105,7 @@ func (d *daemon) openJournal() {
 		}})
 	}
 	d.journal = j
+	j.Say(func(text string) { d.log.Error(text, "journal", filepath.Join(d.cfg.StateDir, journal.File)) })
 	d.tellPutAside()
 	d.tasks = append(d.tasks, j)
 }
@@ -142,7 +144,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	d.tasks = append(d.tasks, reboot)
 	return &senses{
 		reboot: reboot,
-		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet,
+		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet, files: host.NewDescriptors(),
 		shapeable: d.acts.shapeable, configured: d.cfg.Path.Targets, origin: origin,
 	}, nil
 }
@@ -168,12 +170,20 @@ func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
 	return nil
 }
 
-// run runs all tasks until ctx ends or one of them fails, and then undoes
-// everything.
+// laggards is how long the other tasks may take to end once the loop has: one
+// may hang on a file of a dead mount.
+const laggards = 10 * time.Second
+
+// run runs all tasks until ctx ends or one of them fails, and undoes everything
+// as soon as the loop has ended.
 func (d *daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	looped := make(chan struct{})
 	for _, t := range d.tasks {
 		g.Go(func() error {
+			if t == task(d.loop) {
+				defer close(looped)
+			}
 			if err := t.Run(ctx); err != nil {
 				return fmt.Errorf("%s: %w", t, err)
 			}
@@ -181,8 +191,17 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return d.board.greet(ctx, d.greet) })
-	err := g.Wait()
-	return errors.Join(err, d.acts.release())
+	<-looped
+	undone := d.acts.undo()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(laggards):
+		err = fmt.Errorf("a task did not end within %s, perhaps for a file on a dead mount; what was limited is free all the same", laggards)
+	}
+	return errors.Join(err, undone, d.acts.release())
 }
 
 // relay wakes the loop.

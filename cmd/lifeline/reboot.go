@@ -41,12 +41,32 @@ func (w *rebootWatch) Latest() watchdog.Reboot {
 	return w.last
 }
 
-// Run checks until ctx ends. Where files cannot be watched the interval has to
-// do.
+// rebootEnd is how long a check may take to end when the task is to.
+const rebootEnd = 2 * time.Second
+
+// Run checks until ctx ends. It leaves behind a check that hangs on a file, and
+// cannot even be killed.
 func (w *rebootWatch) Run(ctx context.Context) error {
 	if w.every == 0 {
 		return nil
 	}
+	done := make(chan struct{})
+	go func() { defer close(done); w.follow(ctx) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(rebootEnd):
+	}
+	return nil
+}
+
+// follow checks until ctx ends. Where files cannot be watched the interval has to
+// do.
+func (w *rebootWatch) follow(ctx context.Context) {
 	// The check's process takes its priority from this thread and dies with
 	// it; the thread itself ends with the task.
 	runtime.LockOSThread()
@@ -61,7 +81,7 @@ func (w *rebootWatch) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case e := <-files.events():
 			if !files.watch.Concerns(e.Name) {
 				continue

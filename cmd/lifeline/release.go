@@ -25,21 +25,28 @@ func newReleaseCommand() *cobra.Command {
 		Use:   "release",
 		Short: "End the daemon, if it still runs, and undo everything it did",
 		Long: "Kills the daemon of this host if it still runs, resumes every transfer, lifts every\n" +
-			"limit and removes every shaper that its ledger lists. Calling it again does nothing.",
+			"limit and removes every shaper that its ledger lists. Calling it again does nothing.\n" +
+			"It undoes also where the run directory is full or read-only, and fails where something\n" +
+			"was not undone or could not be written.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var unread error
 			if dir == "" {
 				c, _, err := loadConfig(config)
-				if err != nil {
+				if err != nil && config != "" {
 					return err
 				}
-				dir = c.RunDir
+				if dir = c.RunDir; err != nil {
+					dir = configs.Default().RunDir // what a mistake in the file must not keep from being undone
+					unread = fmt.Errorf("%w\nthe usual run directory was released; name another one with --run-dir", err)
+				}
 			}
 			outlive(unix.SIGHUP, unix.SIGPIPE) // half of an undo is worse than none to watch
 			r, err := remediate.Release(cmd.Context(), dir, undoer())
 			if errors.Is(err, fs.ErrPermission) {
 				err = fmt.Errorf("%w: run as root", err)
 			}
+			err = errors.Join(err, unread)
 			if err != nil && len(r.Results) == 0 {
 				return err
 			}
@@ -68,6 +75,9 @@ func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
+	if n := len(r.Damage); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d lines of the ledger in %s could not be read, so what they said may still stand: look for stopped rsyncs (ps) and for shapers (tc qdisc), or reboot", n, dir))
+	}
 	return err
 }
 

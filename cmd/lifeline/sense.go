@@ -28,6 +28,7 @@ type senses struct {
 	origin     time.Time // of the monotonic time
 	rsync      *rsync.Probe
 	softnet    *host.Softnet
+	files      *host.Descriptors
 	reboot     *rebootWatch
 	shapeable  func(watchdog.ShaperKey) bool
 	configured []netip.Addr
@@ -54,6 +55,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	}
 	snap.Links, snap.Softnet = slices.Clone(s.host.links), s.host.softnet
 	note(s.host.errs)
+	note(s.files.Sample(mono))
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
 	s.watchClosely(&snap, moving)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"lifeline/probes/iptables"
+	"lifeline/watchdog/files"
 )
 
 // Roles that a file may have, in the order in which the boot loads them.
@@ -54,9 +55,17 @@ func (f *ruleFile) concerns(family iptables.Family) bool {
 // isRules reports whether the file is one that Analyse judges the load of.
 func (f *ruleFile) isRules() bool { return f.role == roleRules4 || f.role == roleRules6 }
 
-// readRuleFile reads a file of the boot. Includes of nft files are taken from
-// inside root only.
+// readRuleFile reads a file of the boot, in bounded time. Includes of nft files
+// are taken from inside root only.
 func readRuleFile(role, path, root string) (*ruleFile, error) {
+	f, err := files.Within(fileDeadline, func() (*ruleFile, error) { return loadRuleFile(role, path, root) })
+	if errors.Is(err, files.ErrNoAnswer) {
+		err = fmt.Errorf("%s file: %w", role, named(path, err))
+	}
+	return f, err
+}
+
+func loadRuleFile(role, path, root string) (*ruleFile, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s file: %w", role, named(path, err))

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"lifeline/watchdog/files"
 )
 
 const (
@@ -16,6 +18,10 @@ const (
 	// pipeDeadline is how long the writer of a pipe may take.
 	pipeDeadline = 10 * time.Second
 )
+
+// fileDeadline is how long a file may take that is on a dead mount, or that has
+// no end, as /proc/kmsg.
+var fileDeadline = pipeDeadline + 2*time.Second
 
 var errTooLarge = errors.New("larger than 64 MB")
 
@@ -88,14 +94,16 @@ func readBounded(f *os.File) ([]byte, error) {
 	return text, nil
 }
 
-// readFile opens and reads a file.
+// readFile opens and reads a file, in bounded time.
 func readFile(path string) ([]byte, error) {
-	f, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readBounded(f)
+	return files.Within(fileDeadline, func() ([]byte, error) {
+		f, err := openFile(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readBounded(f)
+	})
 }
 
 // named puts the path in front of an error that does not name it.

@@ -52,7 +52,7 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Alerts, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
-	if err := cfg.tryAtStart(log); err != nil {
+	if err := cfg.tryTemplates(log); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
 	a := &Alerts{cfg: cfg, host: hostOf(cfg), log: log, vault: newVault(cfg.Credentials), origin: time.Now(), box: newMailbox()}
@@ -157,6 +157,7 @@ func (a *Alerts) String() string { return "alerts" }
 // Run works until ctx ends; then it writes what is not on disk yet and closes
 // the spool.
 func (a *Alerts) Run(ctx context.Context) error {
+	go a.cfg.tellFiles(a.log) // it may take long, and ends by itself
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runLifecycle(ctx) })
 	g.Go(func() error { return a.spool.run(ctx) })

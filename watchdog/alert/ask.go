@@ -45,7 +45,10 @@ type SpoolStatus struct {
 	Unwrit   int    `json:"unwritten"`           // events that the disk has not taken yet
 	Err      string `json:"error,omitempty"`     // of the last write
 	PutAside string `json:"put_aside,omitempty"` // where a damaged spool went
-	History  int    `json:"history"`             // incidents remembered
+	// Restored is when the spool was written again that somebody had deleted or
+	// replaced.
+	Restored time.Time `json:"restored,omitzero"`
+	History  int       `json:"history"` // incidents remembered
 }
 
 // Status tells how alerting does. It waits for no disk.
@@ -79,7 +82,7 @@ func (w *worker) status() ReceiverStatus {
 func (s *spool) report(st *Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Spool = SpoolStatus{Bytes: s.health.bytes, Max: s.max, Unwrit: len(s.fresh), Err: s.health.err, PutAside: s.health.aside, History: s.history.incidents}
+	st.Spool = SpoolStatus{Bytes: s.health.bytes, Max: s.max, Unwrit: len(s.fresh), Err: s.health.err, PutAside: s.health.aside, Restored: s.health.restored, History: s.history.incidents}
 	var others []string
 	for name := range s.counts {
 		if !slices.ContainsFunc(st.Receivers, func(r ReceiverStatus) bool { return r.Name == name }) {

@@ -3,7 +3,7 @@ package alert
 import (
 	"slices"
 
-	"go.etcd.io/bbolt"
+	"lifeline/watchdog/store"
 )
 
 // boundFresh drops from memory what is too much, as the file does; the lock is
@@ -61,7 +61,7 @@ func (s *spool) dropOne(receiver string, seq uint64) {
 
 // trim drops what is too much for the file, a little at a time: what a dropped
 // event really frees is seen only afterwards, for bbolt works in pages.
-func (s *spool) trim(db *bbolt.DB) error {
+func (s *spool) trim(db *store.DB) error {
 	for {
 		used, pending, full := s.usage(db)
 		if !full {
@@ -76,7 +76,7 @@ func (s *spool) trim(db *bbolt.DB) error {
 }
 
 // usage measures the file and tells whether there is too much in it.
-func (s *spool) usage(db *bbolt.DB) (used int64, pending map[string]int, full bool) {
+func (s *spool) usage(db *store.DB) (used int64, pending map[string]int, full bool) {
 	used = inUse(db)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *spool) usage(db *bbolt.DB) (used int64, pending map[string]int, full bo
 
 // drop frees need bytes and bounds the dead letters, in one transaction that
 // also counts what it costs. It gives how many alerts were dropped.
-func (s *spool) drop(db *bbolt.DB, need int64, pending map[string]int) (dropped int, err error) {
+func (s *spool) drop(db *store.DB, need int64, pending map[string]int) (dropped int, err error) {
 	var d trimmer
 	records := map[string]dropRecord{}
 	err = s.update(db, func(t *tables) error {

@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
+
+	"lifeline/watchdog/files"
 )
 
 // Check reads every file that the configuration names and tries every template.
@@ -38,17 +41,50 @@ func (c Config) TryFiles(skip func(int) bool) (untried []string, wrong []*FieldE
 	return untried, wrong
 }
 
-// tryAtStart tries the same. A template that cannot work is a mistake in the
-// configuration; a secret that cannot be read may be there by the next attempt.
-func (c Config) tryAtStart(log *slog.Logger) error {
-	var errs []error
-	for _, e := range c.tryFiles() {
-		if e.Field == "template_file" {
-			errs = append(errs, &e.FieldError)
-			continue
+// tryTemplates tries the templates before anything starts. One that cannot work
+// is a mistake in the configuration; one that does not answer is only told, and
+// may be there by the next attempt.
+func (c Config) tryTemplates(log *slog.Logger) error {
+	v := newVault(c.Credentials)
+	return c.each(func(i int, r Receiver) error {
+		if r.Type != TypeTemplate {
+			return nil
 		}
-		log.Warn("a file that this receiver needs cannot be used; its alerts wait", "receiver", e.Receiver, "key", e.Field, "error", e.Msg)
+		_, err := templateFormat(r, v)
+		if errors.Is(err, files.ErrNoAnswer) {
+			c.tell(log, r.Name, "template_file", err)
+			return nil
+		}
+		if err != nil {
+			return &FieldError{Receiver: r.Name, Index: i, Field: "template_file", Msg: err.Error()}
+		}
+		return nil
+	})
+}
+
+// tellFiles says which secrets cannot be used now; they may be there by the next
+// attempt. It may take as long as they do, so nothing is to wait for it.
+func (c Config) tellFiles(log *slog.Logger) {
+	for _, e := range c.tryFiles() {
+		if e.Field != "template_file" {
+			c.tell(log, e.Receiver, e.Field, errors.New(e.Msg))
+		}
 	}
+}
+
+func (c Config) tell(log *slog.Logger, receiver, field string, err error) {
+	log.Warn("a file that this receiver needs cannot be used; its alerts wait", "receiver", receiver, "key", field, "error", err)
+}
+
+// each does something for all receivers at once, and joins the errors in their
+// order.
+func (c Config) each(do func(i int, r Receiver) error) error {
+	errs := make([]error, len(c.Receivers))
+	var all sync.WaitGroup
+	for i, r := range c.Receivers {
+		all.Go(func() { errs[i] = do(i, r) })
+	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 
@@ -60,15 +96,17 @@ type fileError struct {
 
 func (c Config) tryFiles() (out []fileError) {
 	v := newVault(c.Credentials)
-	for i, r := range c.Receivers {
+	found := make([][]fileError, len(c.Receivers))
+	_ = c.each(func(i int, r Receiver) error { // what it finds it leaves in found
 		tried := r.tryFiles(v)
 		for _, field := range slices.Sorted(maps.Keys(tried)) {
 			if err := tried[field]; err != nil {
-				out = append(out, fileError{FieldError{Receiver: r.Name, Index: i, Field: field, Msg: err.Error()}, err})
+				found[i] = append(found[i], fileError{FieldError{Receiver: r.Name, Index: i, Field: field, Msg: err.Error()}, err})
 			}
 		}
-	}
-	return out
+		return nil
+	})
+	return slices.Concat(found...)
 }
 
 // tryFiles reads a receiver's files, by field.

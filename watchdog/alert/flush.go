@@ -7,13 +7,15 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/bbolt"
+	"lifeline/watchdog/store"
 )
 
 // run writes what is to be written until ctx ends.
 func (s *spool) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	look := time.NewTicker(lookForFile)
+	defer look.Stop()
 	pause := firstPause
 	var notBefore time.Time
 	for {
@@ -26,6 +28,10 @@ func (s *spool) run(ctx context.Context) error {
 				return nil
 			}
 		case <-timer.C:
+		case <-look.C:
+			if db := s.db.Load(); db == nil || db.Lost() == nil {
+				continue
+			}
 		}
 		if wait := notBefore.Sub(s.now()); wait > 0 {
 			timer.Reset(wait)
@@ -149,7 +155,11 @@ func (s *spool) settle(b batch, err error) {
 
 // flush writes what waits. What could not be written waits on.
 func (s *spool) flush() error {
-	db, err := s.opened()
+	err := s.restore()
+	var db *store.DB
+	if err == nil {
+		db, err = s.opened()
+	}
 	b := s.gather()
 	if err == nil && len(b.entries)+len(b.endings)+len(b.puts) > 0 {
 		err = s.write(db, &b)
@@ -166,7 +176,7 @@ func (s *spool) flush() error {
 }
 
 // write commits a batch.
-func (s *spool) write(db *bbolt.DB, b *batch) error {
+func (s *spool) write(db *store.DB, b *batch) error {
 	s.mu.Lock()
 	known := s.history
 	s.mu.Unlock()
@@ -216,7 +226,7 @@ func (s *spool) close() error {
 		err = s.flush()
 	}
 	if db := s.db.Swap(nil); db != nil {
-		err = errors.Join(err, contain(db.Close))
+		err = errors.Join(err, db.Close())
 	}
 	return err
 }

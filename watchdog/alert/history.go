@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+
+	"lifeline/watchdog/store"
 )
 
 // ErrNoIncident says that no incident has the id that was asked for.
@@ -190,18 +191,18 @@ func ReadIncident(dir, id string) (inc Incident, err error) {
 
 func readOnly(dir string, f func(*tables) error) error {
 	path := filepath.Join(dir, File)
-	err := contain(func() error {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
-		if err != nil {
-			return err
-		}
-		return errors.Join(db.View(func(tx *bbolt.Tx) error {
+	db, err := store.Open(path, store.Options{ReadOnly: true})
+	if err == nil {
+		err = db.View(func(tx *bbolt.Tx) error {
 			if whole, err := prepared(tx); err != nil || !whole {
 				return errors.Join(errDamaged, err)
 			}
 			return f(newTables(tx))
-		}), db.Close())
-	})
+		})
+		if !store.Damaged(err) {
+			err = errors.Join(err, db.Close())
+		}
+	}
 	switch {
 	case err == nil, errors.Is(err, ErrNoIncident), errors.Is(err, ErrAmbiguous):
 		return err
@@ -209,9 +210,9 @@ func readOnly(dir string, f func(*tables) error) error {
 		return fmt.Errorf("history %s: there is none: no daemon ran with this state directory (name its own with --state)", path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("history %s: permission denied: run as root", path)
-	case errors.Is(err, bolterrors.ErrTimeout):
+	case errors.Is(err, store.ErrInUse):
 		return fmt.Errorf("history %s: a running daemon has it open: name its control socket with --socket, or its configuration with --config", path)
-	case damaged(err):
+	case store.Damaged(err):
 		return fmt.Errorf("history %s: it is damaged (%w): the next daemon puts it aside and begins a new one", path, err)
 	}
 	return fmt.Errorf("history %s: %w", path, err)

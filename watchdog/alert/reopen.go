@@ -5,13 +5,13 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"lifeline/watchdog/store"
 )
 
 // update runs one transaction. A damaged file is put aside.
-func (s *spool) update(db *bbolt.DB, f func(*tables) error) error {
-	err := contain(func() error {
-		return db.Update(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
-	})
+func (s *spool) update(db *store.DB, f func(*tables) error) error {
+	err := db.Update(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
 	return s.check(db, err)
 }
 
@@ -21,15 +21,13 @@ func (s *spool) view(f func(*tables) error) error {
 	if db == nil {
 		return errors.New("the spool is not on disk")
 	}
-	err := contain(func() error {
-		return db.View(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
-	})
+	err := db.View(func(tx *bbolt.Tx) error { return f(newTables(tx)) })
 	return s.check(db, err)
 }
 
 // check starts anew after damage.
-func (s *spool) check(db *bbolt.DB, err error) error {
-	if err != nil && damaged(err) && s.db.CompareAndSwap(db, nil) {
+func (s *spool) check(db *store.DB, err error) error {
+	if err != nil && store.Damaged(err) && s.db.CompareAndSwap(db, nil) {
 		// The old file is neither closed nor unlocked: a store that panicked may
 		// hold its own locks for ever.
 		s.startAnew(err)
@@ -40,12 +38,25 @@ func (s *spool) check(db *bbolt.DB, err error) error {
 // startAnew puts the damaged file aside and has everything that is known
 // written into a new one.
 func (s *spool) startAnew(cause error) {
-	aside, err := putAside(s.path)
+	aside, err := store.PutAside(s.path)
 	s.log.Error("the spool of alerts is damaged; it is put aside and a new one begun: what it still held is lost",
 		"error", cause, "old", aside, "rename_error", err)
 	s.mu.Lock()
 	s.health.aside = aside
 	s.health.resets++
+	s.refile()
+	s.mu.Unlock()
+	poke(s.kick)
+}
+
+// refile begins a file: it has to hold what the running daemon owns, and there
+// are figures only of what is in memory; the lock is held.
+func (s *spool) refile() {
+	for k, v := range s.kept {
+		if _, newer := s.puts[k]; !newer {
+			s.puts[k] = v
+		}
+	}
 	s.history = volume{}
 	for _, c := range s.counts {
 		c.pending, c.dead = 0, 0
@@ -57,17 +68,31 @@ func (s *spool) startAnew(cause error) {
 			}
 		}
 	}
-	for k, v := range s.kept {
-		if _, newer := s.puts[k]; !newer {
-			s.puts[k] = v
-		}
+}
+
+// restore writes the file again that somebody deleted or replaced under the
+// running daemon. Until that is possible, alerts wait in memory.
+func (s *spool) restore() error {
+	db := s.db.Load()
+	if db == nil || !errors.Is(db.Lost(), store.ErrLost) {
+		return nil
 	}
+	if err := db.Restore(); err != nil {
+		return fmt.Errorf("the spool was deleted or replaced under the running daemon: %w", err)
+	}
+	if !s.db.CompareAndSwap(db, nil) {
+		return nil // it was damaged as well, and is begun anew
+	}
+	s.log.Error("the spool of alerts was deleted or replaced under the running daemon; it is there again", "path", s.path)
+	s.mu.Lock()
+	s.health.restored = s.now()
+	s.refile()
 	s.mu.Unlock()
-	poke(s.kick)
+	return db.Close()
 }
 
 // opened gives the open file, opening it where that has not worked yet.
-func (s *spool) opened() (*bbolt.DB, error) {
+func (s *spool) opened() (*store.DB, error) {
 	if db := s.db.Load(); db != nil {
 		return db, nil
 	}
@@ -78,7 +103,7 @@ func (s *spool) opened() (*bbolt.DB, error) {
 		return nil, errors.New("the spool was damaged too often: alerts are kept in memory only until the next start")
 	}
 	db, err := s.openFile(s.path)
-	if err != nil && damaged(err) {
+	if err != nil && store.Damaged(err) {
 		s.startAnew(err)
 		db, err = s.openFile(s.path)
 	}
@@ -93,22 +118,20 @@ func (s *spool) opened() (*bbolt.DB, error) {
 }
 
 // load reads what a newly opened file holds.
-func (s *spool) load(db *bbolt.DB) error {
+func (s *spool) load(db *store.DB) error {
 	held := map[slot][]byte{}
 	var last uint64
 	found := map[string]counts{}
 	var history volume
-	err := contain(func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			t := newTables(tx)
-			in := tx.Bucket(bucketHistory).Stats()
-			history = volume{in.KeyN, int64(in.LeafInuse)}
-			last = t.lastSeq()
-			t.countQueues(found)
-			return t.readKept(held)
-		})
+	err := db.View(func(tx *bbolt.Tx) error {
+		t := newTables(tx)
+		in := tx.Bucket(bucketHistory).Stats()
+		history = volume{in.KeyN, int64(in.LeafInuse)}
+		last = t.lastSeq()
+		t.countQueues(found)
+		return t.readKept(held)
 	})
-	if err != nil && damaged(err) {
+	if err != nil && store.Damaged(err) {
 		s.startAnew(err)
 		return fmt.Errorf("spool %s: %w", s.path, err)
 	}
@@ -116,6 +139,11 @@ func (s *spool) load(db *bbolt.DB) error {
 		return errors.Join(fmt.Errorf("spool %s: %w", s.path, err), db.Close())
 	}
 	s.mu.Lock()
+	again := s.known
+	if again {
+		clear(held) // this daemon's own, or older than what it knows
+	}
+	s.known = true
 	for k, v := range held {
 		if _, newer := s.kept[k]; !newer {
 			s.kept[k] = v
@@ -131,6 +159,8 @@ func (s *spool) load(db *bbolt.DB) error {
 	}
 	s.health.bytes = inUse(db)
 	s.mu.Unlock()
-	s.loaded(held)
+	if len(held) > 0 || !again {
+		s.loaded(held)
+	}
 	return nil
 }

@@ -2,26 +2,33 @@ package alert
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
-	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"lifeline/watchdog/files"
 )
 
 // mostSecret bounds a file with a secret or a certificate.
 const mostSecret = 1 << 20
 
+// reader reads the files that a configuration names. There is one, so that a
+// file that does not answer keeps one thread, whoever asks for it.
+var reader = files.NewReader()
+
 // vault reads secrets by the names that a configuration gives them.
 type vault struct {
-	dir string // where systemd put credentials; empty: none
+	dir    string        // where systemd put credentials; empty: none
+	reader *files.Reader // nil: the one for all
 }
 
 var errNoCredentials = errors.New("no $CREDENTIALS_DIRECTORY")
@@ -31,11 +38,11 @@ func newVault(dir string) vault {
 	if dir == "" {
 		dir = os.Getenv("CREDENTIALS_DIRECTORY")
 	}
-	return vault{dir}
+	return vault{dir: dir}
 }
 
-// read gives the bytes of a secret's file. It opens without blocking, so that
-// a FIFO in its place is an error and not a worker that hangs.
+// read gives the bytes of a secret's file, in bounded time: a FIFO in its place
+// or a dead mount is an error and not a worker that hangs.
 func (v vault) read(name string) ([]byte, error) {
 	path := name
 	if !filepath.IsAbs(name) {
@@ -44,20 +51,15 @@ func (v vault) read(name string) ([]byte, error) {
 		}
 		path = filepath.Join(v.dir, name)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("secret: %w", err)
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("secret %s: not a regular file", path)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, mostSecret+1))
+	b, err := cmp.Or(v.reader, reader).Read(context.Background(), path, mostSecret)
+	var at *fs.PathError
 	switch {
+	case errors.Is(err, files.ErrNotRegular):
+		return nil, fmt.Errorf("secret %s: not a regular file", path)
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("secret: %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("secret %s: %w", path, err)
-	case len(b) > mostSecret:
-		return nil, fmt.Errorf("secret %s: larger than %d bytes", path, mostSecret)
 	}
 	return b, nil
 }

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/bbolt"
+	"lifeline/watchdog/store"
 )
 
 const (
@@ -30,8 +30,11 @@ const (
 	settleDelay = 50 * time.Millisecond
 	// historyShare is the part of the file that the history may fill.
 	historyShare = 4
-	firstPause   = time.Second // after a write that failed
-	longPause    = 10 * time.Second
+	// lookForFile is how often a spool that nothing is written to looks whether
+	// its file is still there.
+	lookForFile = 5 * time.Second
+	firstPause  = time.Second // after a write that failed
+	longPause   = 10 * time.Second
 )
 
 // entry is an event that is not on disk yet.
@@ -53,6 +56,8 @@ type spoolHealth struct {
 	aside  string
 	bytes  int64
 	resets int
+	// restored is when a file was written again that somebody had deleted.
+	restored time.Time
 }
 
 // spool keeps events until their receivers have taken them: in memory until
@@ -67,9 +72,9 @@ type spool struct {
 	now        func() time.Time
 	wake       func()                               // something can be sent
 	loaded     func(map[slot][]byte)                // called with what an opened file holds
-	openFile   func(path string) (*bbolt.DB, error) // openStore, or a test's
+	openFile   func(path string) (*store.DB, error) // openStore, or a test's
 
-	db   atomic.Pointer[bbolt.DB]
+	db   atomic.Pointer[store.DB]
 	kick chan struct{} // something is to be written at once
 	soon chan struct{} // something is to be written
 
@@ -84,6 +89,7 @@ type spool struct {
 	counts  map[string]*counts
 	history volume // on disk
 	health  spoolHealth
+	known   bool // a file was read once: from then on memory knows best
 }
 
 func newSpool(path string, max int64, historyMax int, receivers []string, log *slog.Logger) *spool {

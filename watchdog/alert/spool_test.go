@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.etcd.io/bbolt"
+
+	"lifeline/watchdog/store"
 )
 
 // testSpool is a spool for the given receivers, without its task: tests flush.
@@ -30,7 +31,7 @@ func testSpool(t *testing.T, dir string, receivers ...string) *spool {
 
 // unsynced opens a file whose writes nobody waits for: a test's machine does
 // not lose its power.
-func unsynced(path string) (*bbolt.DB, error) {
+func unsynced(path string) (*store.DB, error) {
 	db, err := openStore(path)
 	if err == nil {
 		db.NoSync, db.NoGrowSync = true, true
@@ -284,7 +285,7 @@ func TestSpoolDropsRepeatsFirst(t *testing.T) {
 // What waits in memory for a broken disk is bounded in the same way.
 func TestMemoryIsBounded(t *testing.T) {
 	s := testSpool(t, t.TempDir(), "a")
-	s.openFile = func(string) (*bbolt.DB, error) { return nil, errors.New("no disk") }
+	s.openFile = func(string) (*store.DB, error) { return nil, errors.New("no disk") }
 	s.append([]batchEntry{event("standing", 1, Firing, "a")}, nil)
 	for i := range mostFresh {
 		id := fmt.Sprintf("i%d", i)

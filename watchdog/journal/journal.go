@@ -10,16 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+
+	"lifeline/watchdog/store"
 )
 
 // File is the journal's name in the state directory.
@@ -28,7 +27,6 @@ const File = "journal.db"
 const (
 	maxEvents  = 20000 // kept on disk
 	maxPending = 1024  // events that wait for the disk; more are dropped and counted
-	lockWait   = time.Second
 	flushEvery = 2 * time.Second
 	trimSlack  = 256 // events over the bound before a trim is worth a transaction
 	maxValue   = 1 << 20
@@ -56,11 +54,14 @@ type Health struct {
 	Dropped uint64 `json:"dropped"`         // events that found no room
 	// Back is when it was opened, where that was not possible at the start.
 	Back time.Time `json:"back,omitzero"`
+	// Mended says what became of a file that was damaged or deleted under the
+	// running daemon; empty where none was.
+	Mended string `json:"mended,omitempty"`
 }
 
 // Journal is an open journal.
 type Journal struct {
-	db     atomic.Pointer[bbolt.DB] // nil once it was damaged too often
+	db     atomic.Pointer[store.DB] // nil once it was damaged too often
 	path   string
 	resets int // by the task alone
 	late   *late
@@ -71,6 +72,7 @@ type Journal struct {
 	health Health
 	kick   chan struct{}
 	aside  string // where a broken journal was put, for the log
+	said   func(string)
 }
 
 // Open opens or makes the journal in dir. A file that is no journal, or a
@@ -89,21 +91,12 @@ func newJournal(dir string) *Journal {
 }
 
 func (j *Journal) open() error {
-	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
-		return fmt.Errorf("state directory: %w", err)
-	}
-	if st, err := os.Lstat(j.path); err == nil && !st.Mode().IsRegular() {
-		return fmt.Errorf("journal %s: not a regular file (%s): move it away", j.path, st.Mode().Type())
-	}
 	db, err := openDB(j.path)
-	if broken(err) {
+	if store.Damaged(err) {
 		db, err = j.anew()
 	}
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return fmt.Errorf("journal %s: in use by another process", j.path)
-	}
 	if err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+		return fmt.Errorf("journal %w", err)
 	}
 	j.db.Store(db)
 	return nil
@@ -112,60 +105,47 @@ func (j *Journal) open() error {
 // anew puts the damaged file aside, in place of an earlier one, and begins a new
 // one. The old one is neither closed nor unlocked: a store that panicked may
 // hold its own locks for ever.
-func (j *Journal) anew() (*bbolt.DB, error) {
-	j.aside = j.path + ".broken"
-	if err := os.Rename(j.path, j.aside); err != nil {
-		return nil, fmt.Errorf("put aside: %w", err)
-	}
-	return openDB(j.path)
-}
-
-// errPanic is a panic of the store on a damaged page.
-var errPanic = errors.New("damaged")
-
-func broken(err error) bool {
-	return errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) ||
-		errors.Is(err, bolterrors.ErrVersionMismatch) || errors.Is(err, errPanic)
-}
-
-// openDB opens the store and makes its buckets.
-func openDB(path string) (db *bbolt.DB, err error) {
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+func (j *Journal) anew() (*store.DB, error) {
+	aside, err := store.PutAside(j.path)
 	if err != nil {
 		return nil, err
 	}
-	err = contain(func() error {
-		return db.Update(func(tx *bbolt.Tx) error {
-			for _, name := range [][]byte{factsBucket, eventsBucket} {
-				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	if err != nil && !errors.Is(err, errPanic) {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, err
+	j.mu.Lock()
+	j.aside = aside
+	j.mu.Unlock()
+	return openDB(j.path)
 }
 
-// contain turns a panic of the store, which it answers damage with, into an
-// error, and so the fault of a mapped page that the disk does not give: a bad
-// disk must not end the daemon.
-func contain(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errPanic, r)
+// openDB opens the store and makes its buckets.
+func openDB(path string) (*store.DB, error) {
+	db, err := store.Open(path, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{factsBucket, eventsBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
 		}
-	}()
-	return f()
+		return nil
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case !store.Damaged(err):
+		err = errors.Join(err, db.Close())
+	}
+	return nil, fmt.Errorf("%s: %w", path, err)
 }
 
 // PutAside is where a broken journal went when this one was opened; empty when
 // there was none.
-func (j *Journal) PutAside() string { return j.aside }
+func (j *Journal) PutAside() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.aside
+}
 
 // Get reads the fact of that name into v and tells whether there was one.
 func (j *Journal) Get(name string, v any) (bool, error) {
@@ -190,8 +170,8 @@ func (j *Journal) view(f func(*bbolt.Tx) error) error {
 	if db == nil {
 		return j.absent()
 	}
-	err := contain(func() error { return db.View(f) })
-	if broken(err) {
+	err := db.View(f)
+	if store.Damaged(err) {
 		j.db.CompareAndSwap(db, nil) // its locks may be held for ever: the task begins anew
 	}
 	return err
@@ -248,7 +228,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			j.flush()
 			if db := j.db.Load(); db != nil {
-				return contain(db.Close)
+				return db.Close()
 			}
 			return nil
 		case <-t.C:
@@ -264,14 +244,17 @@ func (j *Journal) flush() {
 	facts, events := j.facts, j.events
 	j.facts, j.events = map[string]json.RawMessage{}, nil
 	j.mu.Unlock()
-	if len(facts) == 0 && len(events) == 0 && !j.late.waits() {
+	err := j.restore()
+	if err == nil && len(facts) == 0 && len(events) == 0 && j.db.Load() != nil && j.Health().Err == "" {
 		return
 	}
-	err := j.usable()
+	if err == nil {
+		err = j.usable()
+	}
 	if err == nil {
 		err = j.write(facts, events)
 	}
-	if broken(err) {
+	if store.Damaged(err) {
 		j.db.Store(nil)
 	}
 	j.mu.Lock()
@@ -304,9 +287,10 @@ func (j *Journal) usable() error {
 	}
 	db, err := j.anew()
 	if err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+		return fmt.Errorf("journal %w", err)
 	}
 	j.db.Store(db)
+	j.note("the journal was damaged; it is put aside as " + j.PutAside() + " and a new one begun")
 	return nil
 }
 
@@ -315,16 +299,14 @@ func (j *Journal) write(facts map[string]json.RawMessage, events []Event) error 
 	if db == nil {
 		return j.absent()
 	}
-	return contain(func() error {
-		return db.Update(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(factsBucket)
-			for k, v := range facts {
-				if err := b.Put([]byte(k), j.late.joined(k, b.Get([]byte(k)), v)); err != nil {
-					return err
-				}
+	return db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(factsBucket)
+		for k, v := range facts {
+			if err := b.Put([]byte(k), j.late.joined(k, b.Get([]byte(k)), v)); err != nil {
+				return err
 			}
-			return appendEvents(tx.Bucket(eventsBucket), events)
-		})
+		}
+		return appendEvents(tx.Bucket(eventsBucket), events)
 	})
 }
 
@@ -377,7 +359,7 @@ func (j *Journal) Events(n int) ([]Event, error) {
 		for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
 			var e Event
 			if err := json.Unmarshal(v, &e); err != nil {
-				return fmt.Errorf("journal: event %x: %w", k, err)
+				e = Event{Kind: "damaged", Text: "an event that cannot be read"}
 			}
 			out = append(out, e)
 		}

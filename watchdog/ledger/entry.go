@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"lifeline/watchdog"
 )
@@ -23,6 +26,9 @@ const (
 	IFB      Kind = "ifb"      // a link of kind ifb
 	Bursts   Kind = "bursts"   // net.ipv4.tcp_tso_rtt_log of a network namespace
 )
+
+// kinds are all that this version can undo.
+var kinds = []Kind{Window, Pacing, Priority, Buffer, Autotune, Pause, Qdisc, Class, Filter, IFB, Bursts}
 
 // TC names one traffic-control object or link of ours: enough to find it again,
 // to see that it still is ours, and to delete it.
@@ -48,11 +54,42 @@ type Entry struct {
 	Proc     watchdog.ProcID     `json:"proc,omitzero"`   // Pause
 	Parents  []watchdog.ProcID   `json:"parents,omitempty"`
 	TC       TC                  `json:"tc,omitzero"` // Qdisc, Class, Filter, IFB
+	Foreign  *Foreign            `json:"-"`           // nil for a change that this version knows
+}
+
+// Foreign is a change as another version wrote it, which this one cannot undo.
+// It stays in the ledger as it is.
+type Foreign struct {
+	Key string
+	Raw json.RawMessage
+}
+
+type plainEntry Entry
+
+// UnmarshalJSON reads an entry; one that is not understood becomes a Foreign one.
+func (e *Entry) UnmarshalJSON(b []byte) error {
+	var p plainEntry
+	if err := json.Unmarshal(b, &p); err != nil || !slices.Contains(kinds, p.Kind) {
+		p = plainEntry{Kind: p.Kind, Foreign: &Foreign{Raw: bytes.Clone(b)}}
+	}
+	*e = Entry(p)
+	return nil
+}
+
+// MarshalJSON writes an entry; a Foreign one as it was read.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	if e.Foreign != nil {
+		return e.Foreign.Raw, nil
+	}
+	return json.Marshal(plainEntry(e))
 }
 
 // Key names the thing that was changed: a later entry with the same key takes
 // the place of the earlier one. It does not depend on how it was changed.
 func (e Entry) Key() string {
+	if e.Foreign != nil {
+		return e.Foreign.Key
+	}
 	switch e.Kind {
 	case Window, Pacing, Priority, Buffer, Autotune:
 		return fmt.Sprintf("%s:%d:%d", e.Kind, e.Socket.Netns, e.Socket.Inode)
@@ -68,6 +105,9 @@ func (e Entry) Key() string {
 
 // String is the change in words, for reports.
 func (e Entry) String() string {
+	if e.Foreign != nil {
+		return fmt.Sprintf("change of kind %q", string(e.Kind))
+	}
 	switch e.Kind {
 	case Window, Pacing, Priority, Buffer, Autotune:
 		return fmt.Sprintf("%s of transfer %s (%s -> %s)", e.Kind, e.Transfer, e.Socket.Local, e.Socket.Remote)

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"lifeline/watchdog/files"
 )
 
 // File is the name of the ledger in its directory.
@@ -41,9 +43,10 @@ type Ledger struct {
 }
 
 // Open makes the ledger of id in dir. Changes that an earlier daemon of the
-// same boot left are kept and stay live; ask Live for them and undo them.
-// Damage in the old file is returned beside a working ledger.
-func Open(dir string, id Identity) (*Ledger, []string, error) {
+// same boot left are kept and stay live, without those whose keys are undone;
+// ask Live for them and undo them. Damage in the old file is returned beside a
+// working ledger.
+func Open(dir string, id Identity, undone ...string) (*Ledger, []string, error) {
 	old, err := Read(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
@@ -52,10 +55,9 @@ func Open(dir string, id Identity) (*Ledger, []string, error) {
 		return nil, nil, fmt.Errorf("run directory: %w", err)
 	}
 	l := &Ledger{dir: dir, state: State{Identity: id, Known: true}}
-	if !old.Known || old.Identity.Boot == id.Boot { // a lost header is no proof of a reboot
-		for _, e := range old.Live() {
-			l.state.do(e)
-		}
+	old.done(undone)
+	for _, e := range old.LiveIn(id.Boot) {
+		l.state.do(e)
 	}
 	if err := l.rewrite(); err != nil {
 		return nil, nil, err
@@ -91,7 +93,7 @@ func openRegular(path string, flag int) (*os.File, error) {
 	}
 	st, err := f.Stat()
 	if err == nil {
-		err = trust(st)
+		err = trust(path, st)
 	}
 	if err != nil {
 		f.Close()
@@ -102,18 +104,11 @@ func openRegular(path string, flag int) (*os.File, error) {
 
 // trust refuses what another user could have written: its entries are acted on
 // with all privileges.
-func trust(st fs.FileInfo) error {
+func trust(path string, st fs.FileInfo) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("is a %s, not a regular file: remove it", modeName(st.Mode()))
 	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || (sys.Uid != 0 && int(sys.Uid) != os.Geteuid()) {
-		return fmt.Errorf("belongs to another user: remove it")
-	}
-	if st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %v lets others write: remove it", st.Mode().Perm())
-	}
-	return nil
+	return files.Trust(path, st)
 }
 
 func modeName(m fs.FileMode) string {
@@ -142,7 +137,7 @@ func (l *Ledger) Append(entries ...Entry) error {
 	var b []byte
 	var err error
 	for _, e := range entries {
-		if b, err = appendRecord(b, record{Do: &e}); err != nil {
+		if b, err = appendRecord(b, doRecord(e)); err != nil {
 			return err
 		}
 	}
@@ -272,6 +267,9 @@ func (l *Ledger) rewrite() error {
 		return err
 	}
 	f, err := l.replace(b)
+	if errors.Is(err, syscall.ENOSPC) && l.state.Len() == 0 && os.Remove(l.path()) == nil {
+		f, err = l.replace(b) // the old one tells of nothing any more, and gives its room
+	}
 	if err != nil {
 		return err
 	}

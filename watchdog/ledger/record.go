@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -27,12 +28,16 @@ type header struct {
 	Identity
 }
 
-// record is one line: a header, a change, or the keys of undone changes.
+// record is one line: a header, a change with its key, or the keys of undone
+// changes. The key is written for versions that do not know the kind.
 type record struct {
 	Header *header  `json:"header,omitempty"`
 	Do     *Entry   `json:"do,omitempty"`
+	Key    string   `json:"key,omitempty"`
 	Done   []string `json:"done,omitempty"`
 }
+
+func doRecord(e Entry) record { return record{Do: &e, Key: e.Key()} }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -89,6 +94,15 @@ func (s *State) Live() []Entry {
 	return out
 }
 
+// LiveIn lists those of them that this boot may still have: a reboot undoes
+// everything, and a lost header is no proof of one.
+func (s *State) LiveIn(boot string) []Entry {
+	if s.Known && s.Identity.Boot != boot {
+		return nil
+	}
+	return s.Live()
+}
+
 // Len is the number of changes that are not undone.
 func (s *State) Len() int { return len(s.live) }
 
@@ -111,9 +125,14 @@ func (s *State) apply(r record) {
 	case r.Header != nil: // a new header starts a new snapshot
 		*s = State{Identity: r.Header.Identity, Known: true, Damage: s.Damage, lines: s.lines}
 	case r.Do != nil:
+		if f := r.Do.Foreign; f != nil {
+			f.Key = cmp.Or(r.Key, fmt.Sprintf("%s:%08x", r.Do.Kind, crc32.Checksum(f.Raw, castagnoli)))
+		}
 		s.do(*r.Do)
-	default:
+	case r.Done != nil:
 		s.done(r.Done)
+	default:
+		s.Damage = append(s.Damage, fmt.Sprintf("line %d: a record that this version does not know", s.lines))
 	}
 }
 
@@ -180,7 +199,7 @@ func (s *State) encode(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, e := range s.Live() {
-		if b, err = appendRecord(b, record{Do: &e}); err != nil {
+		if b, err = appendRecord(b, doRecord(e)); err != nil {
 			return nil, err
 		}
 	}

@@ -43,6 +43,9 @@ func spoolTrouble(b *strings.Builder, st alert.Status) {
 	if s := st.Spool; s.PutAside != "" {
 		fmt.Fprintf(b, "  a damaged spool was put aside as %s\n", printable(s.PutAside))
 	}
+	if s := st.Spool; !s.Restored.IsZero() {
+		fmt.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
+	}
 	if st.Overrun > 0 {
 		fmt.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
 	}

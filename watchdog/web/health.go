@@ -39,7 +39,7 @@ func (h *Health) Turn(now time.Time, r watchdog.Report) {
 // target that does not answer, or one transfer out of reach, is no such thing.
 func unready(r watchdog.Report) string {
 	for _, e := range r.Snapshot.Errors {
-		if e.Probe == "nic" || strings.HasPrefix(e.Probe, "rsync") {
+		if e.Probe == "nic" || e.Probe == watchdog.ProbeDescriptors || strings.HasPrefix(e.Probe, "rsync") {
 			return fmt.Sprintf("probe %s: %s", e.Probe, e.Err)
 		}
 	}

@@ -32,6 +32,9 @@ func (st Status) Text(w io.Writer) error {
 	case !st.Journal.Back.IsZero():
 		p("the journal could not be opened at the start, and is written since %s\n", st.Journal.Back.Format(time.TimeOnly))
 	}
+	if m := st.Journal.Mended; m != "" {
+		p("%s\n", printable(m))
+	}
 	switch pg := st.Page; {
 	case pg.Err != "":
 		p("metrics are not served: %s\n", pg.Err)
