@@ -37,7 +37,7 @@ type discovery struct {
 func newDiscovery(p *Probe) *discovery {
 	return &discovery{
 		probe: p, scan: newScanner(p.proc, newFallback(p.sockets, p.proc)), changed: make(chan struct{}, 1),
-		configs: newConfigs(p.proc), sshds: map[int]struct{}{},
+		configs: newConfigs(p.proc, p.opts.Log), sshds: map[int]struct{}{},
 	}
 }
 
