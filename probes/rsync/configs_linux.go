@@ -58,8 +58,9 @@ const (
 	maxConfig     = 1 << 20     // bytes of a configuration, with all that it includes
 	maxConfigs    = 256         // configurations kept of a lane
 
-	// A lane rests that many times as long as its last reading took, and no longer
-	// than recheckConfig: files that change all the time take no more of a processor.
+	// The users' lane rests that many times as long as its last reading took, and no
+	// longer than recheckConfig: files that change all the time take no more of a
+	// processor. Root's daemons wait for nothing.
 	configRest = 20
 )
 
@@ -161,7 +162,9 @@ func (c *configs) runLane(ctx context.Context, l *configLane, ready func()) erro
 			if changed {
 				ready()
 			}
-			rest(ctx, min(configRest*time.Since(began), recheckConfig))
+			if l == c.users {
+				rest(ctx, min(configRest*time.Since(began), recheckConfig))
+			}
 		}
 	}
 }
