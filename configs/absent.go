@@ -29,8 +29,7 @@ func AbsentLink(name string, there []string) string {
 	var links []string
 	for _, l := range there {
 		if l != "lo" {
-			q := fmt.Sprintf("%+q", l) // the kernel takes any bytes for a name
-			links = append(links, q[1:len(q)-1])
+			links = append(links, watchdog.Printable(l)) // the kernel takes any bytes for a name
 		}
 	}
 	slices.Sort(links)

@@ -88,7 +88,7 @@ func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, sai
 	case a.Rate > 0:
 		said.done = a.Words
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), said.of(id, a))
+	_, err = watchdog.Fprintf(cmd.OutOrStdout(), "%s\n", said.of(id, a))
 	return err
 }
 

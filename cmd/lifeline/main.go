@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/web"
 )
 
@@ -70,9 +72,7 @@ func run(args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	if msg := err.Error(); msg != "" {
-		fmt.Fprintf(os.Stderr, "lifeline: %s\n", msg)
-	}
+	complain(os.Stderr, err)
 	var ee *exitError
 	switch {
 	case errors.As(err, &ee):
@@ -81,6 +81,14 @@ func run(args []string) int {
 		return exitNoDaemon
 	}
 	return exitFailed
+}
+
+// complain prints an error that was not told already. It may name files, links and
+// programs of others.
+func complain(w io.Writer, err error) {
+	if msg := err.Error(); msg != "" {
+		fmt.Fprintf(w, "lifeline: %s\n", watchdog.PrintableLines(msg))
+	}
 }
 
 // newRootCommand is the visible list of all commands.

@@ -11,6 +11,7 @@ import (
 
 	"lifeline/configs"
 	"lifeline/remediate"
+	"lifeline/watchdog"
 )
 
 // Hidden commands: the daemon runs itself under these names.
@@ -62,19 +63,19 @@ func newReleaseCommand() *cobra.Command {
 func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
 	w := cmd.OutOrStdout()
 	if r.Killed.PID != 0 {
-		fmt.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
+		watchdog.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
 	}
 	for _, line := range r.Damage {
-		fmt.Fprintf(w, "unreadable line of the ledger: %s\n", line)
+		watchdog.Fprintf(w, "unreadable line of the ledger: %s\n", line)
 	}
 	for _, u := range r.Results {
 		if u.Err != nil {
-			fmt.Fprintf(w, "NOT undone: %s: %v\n", u.Entry, u.Err)
+			watchdog.Fprintf(w, "NOT undone: %s: %v\n", u.Entry, u.Err)
 		} else {
-			fmt.Fprintf(w, "undone: %s\n", u.Entry)
+			watchdog.Fprintf(w, "undone: %s\n", u.Entry)
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
+	_, err := watchdog.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
 	if n := len(r.Damage); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d lines of the ledger in %s could not be read, so what they said may still stand: look for stopped rsyncs (ps) and for shapers (tc qdisc), or reboot", n, dir))
 	}

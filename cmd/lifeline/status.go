@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/web"
 )
 
@@ -65,7 +66,7 @@ func watchStatus(ctx context.Context, c *web.Client, w io.Writer, show func(io.W
 		}
 		switch {
 		case errors.Is(err, web.ErrNoDaemon):
-			_, err = fmt.Fprintln(w, err)
+			_, err = watchdog.Fprintf(w, "%s\n", err)
 		case err == nil:
 			err = show(w, st)
 		}

@@ -126,5 +126,5 @@ func headline(r watchdog.Report) string {
 	for _, c := range r.Decision.Conditions {
 		parts = append(parts, fmt.Sprintf("%s %s", c.Name, c.Subject))
 	}
-	return strings.Join(parts, "; ")
+	return watchdog.Printable(strings.Join(parts, "; ")) // a line end would begin another word to the manager
 }

@@ -98,7 +98,7 @@ func loadAll(q Question, in Inputs, asDocumented bool) *loading {
 		var err error
 		l.sets, err = ParseIPSets(in.IPSets.Name, in.IPSets.Text)
 		if err != nil {
-			l.assumed = append(l.assumed, Assumption{Name: "ipset", File: in.IPSets.Name, Why: err.Error()})
+			l.assumed = append(l.assumed, Assumption{Name: "ipset", File: in.IPSets.Name, Why: in.IPSets.said(err)})
 		}
 	}
 	l.main = l.files(q, q.Backend, in.Rules, in.Names)
@@ -155,20 +155,28 @@ func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 		}
 		return f.Told.Line
 	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err) && err != error(set.erring):
-		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
-			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why})
+		a := Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
+			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why}
+		if f.Withheld {
+			a.Rule, a.Why = "", f.said(set.Err)
+		}
+		l.doubts = append(l.doubts, a)
 	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err):
 		// This tool does not err as that of 1.8.9 does.
 	case f.Told.Load == LoadOK && parsed == LoadUnknown:
 		// What could not be foretold has loaded, and the rules concerned are
 		// unknown to the analysis already.
 	case parsed == LoadFails && set.erring != nil:
-		l.fails(f, set.erring.Error())
+		l.fails(f, f.said(set.erring))
 		return set.erring.Line
 	case parsed == LoadFails:
-		l.fails(f, err.Error())
+		l.fails(f, f.said(err))
 	case f.Told.Load == LoadUnknown || parsed == LoadUnknown:
-		l.unknown(f, set.Why)
+		why := set.Why
+		if f.Withheld && why != "" {
+			why = "not all of it is understood, and it is not shown here"
+		}
+		l.unknown(f, why)
 	}
 	return 0
 }

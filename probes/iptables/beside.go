@@ -79,6 +79,9 @@ func arpEffect(f File, link string) (tri, TraceStep) {
 	note := func(t tri, i int, line, chain string) {
 		if t == yes && worst != yes || t == maybe && worst == no {
 			worst = t
+			if f.Withheld && t == maybe {
+				line = "a rule that is not understood, and is not shown here"
+			}
 			where = TraceStep{File: f.Name, Line: i + 1, Leg: "ARP request", Hook: chain, Table: "filter", Chain: chain, Rule: line, Did: "drop"}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 )
 
 // Host describes the machine that a Question is about: the JSON of
@@ -96,6 +97,9 @@ func hostError(name string, data []byte, off int64, err error) error {
 	switch {
 	case errors.As(err, &syn):
 		off = syn.Offset
+		if strings.HasPrefix(err.Error(), "invalid character") { // which may be the first of a secret
+			err = errors.New("invalid character: what stands here is not JSON (`lifeline preboot --describe-host` writes a description)")
+		}
 	case errors.As(err, &typ):
 		off = typ.Offset
 	}

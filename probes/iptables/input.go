@@ -1,5 +1,10 @@
 package iptables
 
+import (
+	"errors"
+	"fmt"
+)
+
 // File is one rule file as the boot would load it.
 type File struct {
 	// Name is what errors and traces call it.
@@ -10,8 +15,22 @@ type File struct {
 	// NoFlush says that it is loaded with --noflush, on top of what earlier
 	// files of the same back end left.
 	NoFlush bool
+	// Withheld says that nothing of a line that is not understood may be told.
+	Withheld bool
 	// Told is what the real restore tool said, zero if it was not asked.
 	Told Told
+}
+
+// said is what is wrong with a file, without its text where that is withheld.
+func (f File) said(err error) string {
+	if !f.Withheld {
+		return err.Error()
+	}
+	var p *ParseError
+	if errors.As(err, &p) {
+		return fmt.Sprintf("%s:%d: this line is not understood, and is not shown here", f.Name, p.Line)
+	}
+	return f.Name + ": it is not understood, and is not shown here"
 }
 
 // Inputs are the files that the answer rests on. This package opens no file:

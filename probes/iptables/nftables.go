@@ -98,9 +98,13 @@ func parseNFT(files ...File) *nftFile {
 	n := &nftFile{}
 	for _, f := range files {
 		n.name = f.Name
+		before := n.unread
 		r := &nftReader{f: n, toks: nftTokens(string(f.Text))}
 		for r.i < len(r.toks) {
 			r.statement()
+		}
+		if f.Withheld && n.unread != before {
+			n.unread = "a statement that is not understood, and is not shown here"
 		}
 	}
 	return n

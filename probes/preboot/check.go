@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +166,9 @@ func (i *inquiry) hear(files []*ruleFile, said []loaded) {
 	for n, f := range files {
 		f.asked, f.tool = said[n].Tool != "", said[n].Tool
 		f.said = understand(said[n], i.ids, i.here)
+		if f.withheld {
+			f.said = f.said.withheld(said[n], 1+bytes.Count(f.text, []byte("\n")))
+		}
 		// A set that could not be made here is missing to the rules that
 		// follow, through no fault of theirs.
 		f.said.doubtful = f.said.doubtful || doubt && f.said.load == iptables.LoadFails
@@ -180,7 +184,7 @@ func (i *inquiry) inputs(f iptables.Family, parser iptables.Load) iptables.Input
 		if !rf.concerns(f) {
 			continue
 		}
-		file := iptables.File{Name: rf.path, Text: rf.text}
+		file := iptables.File{Name: rf.path, Text: rf.text, Withheld: rf.withheld}
 		if rf.asked || rf.refused != nil {
 			file.Told = rf.said.told(parser)
 		}

@@ -29,6 +29,9 @@ type ruleFile struct {
 	text       []byte
 	// includes are what an nft file includes.
 	includes []sceneFile
+	// withheld: it is named by a description, and not by who asks. Nothing of what it
+	// says is told where it is not understood: it may be no such file at all.
+	withheld bool
 	// refused says why no tool may see it.
 	refused error
 	// trusted: owned by root and writable by nobody else.
@@ -55,9 +58,9 @@ func (f *ruleFile) concerns(family iptables.Family) bool {
 // isRules reports whether the file is one that Analyse judges the load of.
 func (f *ruleFile) isRules() bool { return f.role == roleRules4 || f.role == roleRules6 }
 
-// readRuleFile reads a file of the boot, in bounded time. Includes of nft files
-// are taken from inside root only.
-func readRuleFile(role, path, root string) (*ruleFile, error) {
+// readRuleFile reads a file of the boot, in bounded time. What a description names,
+// and includes of nft files, are taken from inside root only.
+func readRuleFile(role, path string, root folder) (*ruleFile, error) {
 	f, err := files.Within(fileDeadline, func() (*ruleFile, error) { return loadRuleFile(role, path, root) })
 	if errors.Is(err, files.ErrNoAnswer) {
 		err = fmt.Errorf("%s file: %w", role, named(path, err))
@@ -65,13 +68,17 @@ func readRuleFile(role, path, root string) (*ruleFile, error) {
 	return f, err
 }
 
-func loadRuleFile(role, path, root string) (*ruleFile, error) {
-	f, err := openFile(path)
+func loadRuleFile(role, path string, root folder) (*ruleFile, error) {
+	open := openFile
+	out := &ruleFile{role: role, path: path}
+	if root != everywhere && !out.isRules() {
+		open, out.withheld = root.open, true
+	}
+	f, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s file: %w", role, named(path, err))
 	}
 	defer f.Close()
-	out := &ruleFile{role: role, path: path}
 	if out.text, err = readBounded(f); err != nil {
 		return nil, fmt.Errorf("%s file: %w", role, named(path, err))
 	}
@@ -84,7 +91,7 @@ func loadRuleFile(role, path, root string) (*ruleFile, error) {
 		out.includes, out.refused = collectIncludes(root, out.text)
 	case roleIPSets:
 	default:
-		out.refused = refuseProgram(path, out.text)
+		out.refused = refuseProgram(path, out.text, out.withheld)
 	}
 	return out, nil
 }

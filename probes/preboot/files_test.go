@@ -17,7 +17,7 @@ func TestReadRuleFile(t *testing.T) {
 	})
 	read := func(role, name string) *ruleFile {
 		t.Helper()
-		f, err := readRuleFile(role, filepath.Join(dir, name), dir)
+		f, err := readRuleFile(role, filepath.Join(dir, name), folder(dir))
 		if err != nil {
 			t.Fatal(err)
 		}

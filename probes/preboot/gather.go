@@ -16,8 +16,8 @@ import (
 type gathered struct {
 	given
 	files []*ruleFile
-	// root is what nft includes must lie inside.
-	root    string
+	// root is what the files of a description, and nft includes, must lie inside.
+	root    folder
 	names   iptables.Names
 	caveats map[string][]iptables.Assumption
 	notes   []string
@@ -45,7 +45,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 		return nil, err
 	}
 	o = o.once()
-	g := &gathered{given: given{options: o}, root: "/", names: c.machine.names()}
+	g := &gathered{given: given{options: o}, root: everywhere, names: c.machine.names()}
 	var err error
 	switch {
 	case o.HostFile != "":
@@ -94,21 +94,14 @@ func (g *gathered) describedBy(path string) error {
 	if err != nil {
 		return fmt.Errorf("host description: %w", err)
 	}
-	g.root = dir
+	g.root = folder(dir)
 	for _, p := range []*string{&g.host.IPSets, &g.host.Rules4OtherBackend, &g.host.Rules6OtherBackend, &g.host.ARPTables} {
-		*p = from(dir, *p)
+		*p = g.root.named(*p)
 	}
 	for i := range g.host.NFT {
-		g.host.NFT[i] = from(dir, g.host.NFT[i])
+		g.host.NFT[i] = g.root.named(g.host.NFT[i])
 	}
 	return nil
-}
-
-func from(dir, path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
 }
 
 // thisMachine describes the host that we run on, unless the question is

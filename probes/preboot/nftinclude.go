@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 const (
@@ -53,19 +52,19 @@ func withoutComments(text []byte) []byte {
 
 // includer collects what nft files include, from inside one directory only.
 type includer struct {
-	root *os.Root
-	dir  string
+	root *os.Root // for patterns
+	dir  folder
 	// found is by the path that nft will ask for.
 	found map[string][]byte
 }
 
 // collectIncludes reads all files that an nft file includes, and what those
 // include, below dir. The tools see them under the paths that they ask for.
-func collectIncludes(dir string, text []byte) ([]sceneFile, error) {
+func collectIncludes(dir folder, text []byte) ([]sceneFile, error) {
 	if len(includePaths(text)) == 0 {
 		return nil, nil
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(string(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +115,7 @@ func (in includer) follow(text []byte, depth int) error {
 // inside turns the path that nft asks for into one below the root; a path
 // that already names the root is meant literally.
 func (in includer) inside(asked string) string {
-	if rel, err := filepath.Rel(in.dir, asked); err == nil && filepath.IsLocal(rel) && in.dir != "/" {
+	if rel, err := filepath.Rel(string(in.dir), asked); err == nil && filepath.IsLocal(rel) && in.dir != everywhere {
 		return rel
 	}
 	return strings.TrimPrefix(asked, "/")
@@ -129,7 +128,7 @@ func (in includer) read(inside, at string, depth int) error {
 	if len(in.found) >= maxIncludes {
 		return fmt.Errorf("more than %d files", maxIncludes)
 	}
-	f, err := in.root.OpenFile(inside, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := in.dir.open(filepath.Join(string(in.dir), inside))
 	if err != nil {
 		return fmt.Errorf("%s is not inside %s: %w", at, in.dir, err)
 	}

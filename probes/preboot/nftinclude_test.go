@@ -43,7 +43,7 @@ func TestCollectIncludes(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"etc/a.nft": "include \"b/*.nft\"\n", "etc/b/1.nft": "# one", "etc/b/2.nft": "include \"/etc/a.nft\"", "own.nft": "# own",
 	})
-	got, err := collectIncludes(dir, []byte("include \"/etc/a.nft\"\ninclude \""+dir+"/own.nft\"\ninclude \"/etc/none/*.nft\""))
+	got, err := collectIncludes(folder(dir), []byte("include \"/etc/a.nft\"\ninclude \""+dir+"/own.nft\"\ninclude \"/etc/none/*.nft\""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestCollectIncludesStaysInside(t *testing.T) {
 		`include "/etc/shadow"`, `include "../../../../etc/passwd"`, `include "/etc/link.nft"`, `include "/etc/l*.nft"`,
 		`include "` + outside + `/secret.nft"`, `include "/etc"`,
 	} {
-		if got, err := collectIncludes(dir, []byte(text)); err == nil {
+		if got, err := collectIncludes(folder(dir), []byte(text)); err == nil {
 			t.Errorf("%s: %d files", text, len(got))
 		} else if i != 5 && !strings.Contains(err.Error(), "is not inside "+dir) {
 			t.Errorf("%s: %v", text, err)
@@ -84,7 +84,7 @@ func TestCollectIncludesStaysInside(t *testing.T) {
 		}
 		b.WriteString("include \"" + name + "\"\n")
 	}
-	if _, err := collectIncludes(dir, []byte(b.String())); err == nil || !strings.Contains(err.Error(), "more than") {
+	if _, err := collectIncludes(folder(dir), []byte(b.String())); err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("endless includes: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
 
 	"lifeline/watchdog/files"
@@ -24,36 +23,6 @@ const (
 var fileDeadline = pipeDeadline + 2*time.Second
 
 var errTooLarge = errors.New("larger than 64 MB")
-
-// openFile opens a file, or a pipe as a shell's <(command) is one, without
-// waiting for anybody. Anything else is not even opened: opening a device may
-// do something.
-func openFile(path string) (*os.File, error) {
-	st, err := os.Stat(path)
-	if err == nil {
-		err = readable(st)
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		pe.Op = "open" // as people know it
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	// It may have been replaced since.
-	if st, err = f.Stat(); err == nil {
-		err = readable(st)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
 
 // readable says what is wrong with the kind of a file.
 func readable(st fs.FileInfo) error {

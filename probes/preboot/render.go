@@ -91,29 +91,18 @@ func (t *printer) whole(format string, args ...any) {
 	t.WriteString(t.clean(format, args...) + "\n")
 }
 
-// painted is text of our own with colours in it.
-type painted string
-
 // clean formats without what a terminal would act on in the arguments, which
 // come out of rule files.
 func (t *printer) clean(format string, args ...any) string {
-	for n, a := range args {
-		switch v := a.(type) {
-		case painted:
-		case string:
-			args[n] = watchdog.Printable(v)
-		case fmt.Stringer:
-			args[n] = watchdog.Printable(v.String())
-		}
-	}
-	return strings.TrimRight(fmt.Sprintf(format, args...), " ")
+	return strings.TrimRight(watchdog.Sprintf(format, args...), " ")
 }
 
-func (t *printer) paint(colour, s string) painted {
+func (t *printer) paint(colour, s string) watchdog.Ours {
+	s = watchdog.Printable(s)
 	if !t.colour {
-		return painted(s)
+		return watchdog.Ours(s)
 	}
-	return painted(colour + s + plain)
+	return watchdog.Ours(colour + s + plain)
 }
 
 func verdictColour(v Verdict) string {

@@ -90,8 +90,8 @@ func namesProgram(arg string) bool {
 }
 
 // refuseProgram returns an error that names the first line of a rule file
-// with which the file would run a program.
-func refuseProgram(name string, text []byte) error {
+// with which the file would run a program, and the program unless it is withheld.
+func refuseProgram(name string, text []byte, withheld bool) error {
 	for i, line := range bytes.Split(text, []byte("\n")) {
 		if bytes.HasPrefix(line, []byte("#")) {
 			continue
@@ -102,7 +102,11 @@ func refuseProgram(name string, text []byte) error {
 				continue
 			}
 			if namesProgram(w.text) {
-				return fmt.Errorf("%s:%d: the rule names a program to run (%s): not loaded, not even in the scratch namespace", name, i+1, w.text)
+				what := " (" + w.text + ")"
+				if withheld {
+					what = ""
+				}
+				return fmt.Errorf("%s:%d: the rule names a program to run%s: not loaded, not even in the scratch namespace", name, i+1, what)
 			}
 		}
 	}

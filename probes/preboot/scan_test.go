@@ -13,7 +13,7 @@ func TestRefuseProgram(t *testing.T) {
 		`-A INPUT "--mod""probe" /tmp/x`, `-A INPUT -""M /x`, `-A INPUT -m comment --comment "fine" -M /x`, `"-\M" /x`,
 		"\t-M /x", `[0:0] -A INPUT -M /x`,
 	} {
-		if err := refuseProgram("f", []byte("*filter\n"+line+"\nCOMMIT\n")); err == nil || !strings.HasPrefix(err.Error(), "f:2: ") {
+		if err := refuseProgram("f", []byte("*filter\n"+line+"\nCOMMIT\n"), false); err == nil || !strings.HasPrefix(err.Error(), "f:2: ") {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -23,7 +23,7 @@ func TestRefuseProgram(t *testing.T) {
 		`-A INPUT -m statistic --mode random --probability 0.5 -j ACCEPT`, `-A INPUT -iM0 -j ACCEPT`, `-A INPUT -jMYCHAIN`,
 		`:M - [0:0]`, `-A INPUT -s 10.0.0.0/8 -m mark --mark 1 -j MARK --set-mark 1`, ``,
 	} {
-		if err := refuseProgram("f", []byte(line)); err != nil {
+		if err := refuseProgram("f", []byte(line), false); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -64,6 +64,6 @@ func FuzzScan(f *testing.F) {
 		if bytes.Count(out, []byte("\n")) != bytes.Count(text, []byte("\n")) {
 			t.Error("a line got lost")
 		}
-		_ = refuseProgram("f", text)
+		_ = refuseProgram("f", text, false)
 	})
 }

@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,6 +18,23 @@ type toolWord struct {
 	// doubtful says that the failure may come from where the tool ran, not
 	// from the file: it counts only where the parser agrees.
 	doubtful bool
+}
+
+// withheld is the word without what the tool quotes of a file of so many lines.
+func (w toolWord) withheld(l loaded, lines int) toolWord {
+	if w.line > lines {
+		w.line = 0
+	}
+	switch {
+	case w.load == iptables.LoadOK:
+	case l.Tool == "" || l.Code <= 0:
+		w.message = l.Err
+	case w.line > 0:
+		w.message = fmt.Sprintf("%s does not take line %d, which is not shown here: see the file", l.Tool, w.line)
+	default:
+		w.message = fmt.Sprintf("%s does not take it (exit code %d); what it says of the file is not shown here: run it there", l.Tool, l.Code)
+	}
+	return w
 }
 
 // told is the word as the analysis takes it; parser is the parser's own

@@ -2,24 +2,29 @@ package rsync
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/sync/errgroup"
 )
 
 // configs keeps the configurations of the daemons that were met. They are
-// read apart from discovery: a file below a container's root may hang.
+// read apart from discovery: a file below a container's root may hang. Those that
+// root reads wait for no other user's.
 type configs struct {
-	proc procFS
-	ask  chan configRequest
+	proc  procFS
+	log   *slog.Logger
+	roots *configLane
+	users *configLane
+}
+
+// configLane are configurations that are read one after the other.
+type configLane struct {
+	ask chan configRequest
 
 	mu    sync.Mutex
 	known map[configKey]*readConfig
@@ -30,94 +35,156 @@ type configKey struct {
 	mount string // mount namespace
 	root  string // root directory
 	name  string
+	who   string // credentials
 }
 
-// configRequest is a configuration to be read, through a process that sees it.
+// configRequest is a configuration to be read, with what its reader sees.
 type configRequest struct {
 	key configKey
-	pid int
+	by  reader
 }
 
 // readConfig is a configuration with the files that it came from.
 type readConfig struct {
 	config  daemonConfig
-	files   map[string]time.Time // by name: modification time
+	files   map[string]state // by name; nil until it was read
+	err     error            // why it is as good as none
 	checked time.Time
 	asked   bool
 }
 
 const (
 	recheckConfig = time.Second // a daemon reads its files anew for every connection
-	maxConfig     = 4 << 20     // bytes read of one file
-	maxConfigs    = 256         // configurations kept
+	maxConfig     = 1 << 20     // bytes of a configuration, with all that it includes
+	maxConfigs    = 256         // configurations kept of a lane
+
+	// The users' lane rests that many times as long as its last reading took, and no
+	// longer than recheckConfig: files that change all the time take no more of a
+	// processor. Root's daemons wait for nothing.
+	configRest = 20
 )
 
-func newConfigs(proc procFS) *configs {
-	return &configs{proc: proc, ask: make(chan configRequest, 64), known: map[configKey]*readConfig{}}
+func newConfigs(proc procFS, log *slog.Logger) *configs {
+	lane := func() *configLane {
+		return &configLane{ask: make(chan configRequest, 64), known: map[configKey]*readConfig{}}
+	}
+	return &configs{proc: proc, log: log, roots: lane(), users: lane()}
 }
 
 // of gives the configuration of a daemon's child, if it has been read. If not,
-// or not lately, it is asked for.
-func (c *configs) of(p *process) (daemonConfig, bool) {
-	name := p.Cmd.Config
-	if name == "" {
-		name = "/etc/rsyncd.conf"
-	}
-	// The parent is not in the module's chroot, but it is in the same
-	// container. What it sees as / is not always what we do.
-	root, err := os.Readlink(c.proc.path(p.PPID, "root"))
-	if err != nil || !filepath.IsAbs(name) {
+// or not lately, it is asked for. parent is the process above it, nil when unknown.
+func (c *configs) of(p, parent *process) (daemonConfig, bool) {
+	name := configName(p)
+	if !filepath.IsAbs(name) {
 		return daemonConfig{}, false
 	}
-	mount, _ := os.Readlink(c.proc.path(p.PPID, "ns/mnt"))
-	key := configKey{mount: mount, root: root, name: name}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.known[key]
+	by, err := c.proc.readerOf(p, parent)
+	if err != nil {
+		return daemonConfig{}, false
+	}
+	key := configKey{mount: by.mount, root: by.root, name: name, who: by.who.String()}
+	config, ok := c.lane(by).of(key, by)
+	return config.with(p.Cmd.Params), ok
+}
+
+// configName is the path of a daemon's configuration.
+func configName(p *process) string {
+	if p.Cmd.Config == "" {
+		return "/etc/rsyncd.conf"
+	}
+	return p.Cmd.Config
+}
+
+func (c *configs) lane(by reader) *configLane {
+	if by.who.uid == 0 {
+		return c.roots
+	}
+	return c.users
+}
+
+func (l *configLane) of(key configKey, by reader) (daemonConfig, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.known[key]
+	if r == nil && by.late {
+		return daemonConfig{}, false
+	}
 	if r == nil {
-		if len(c.known) >= maxConfigs {
-			clear(c.known)
+		if len(l.known) >= maxConfigs {
+			clear(l.known)
 		}
 		r = &readConfig{}
-		c.known[key] = r
+		l.known[key] = r
 	}
-	if !r.asked && time.Since(r.checked) >= recheckConfig {
+	if !r.asked && !by.late && time.Since(r.checked) >= recheckConfig {
 		select {
-		case c.ask <- configRequest{key: key, pid: p.PPID}:
+		case l.ask <- configRequest{key: key, by: by}:
 			r.asked = true
 		default:
 		}
 	}
-	return r.config.with(p.Cmd.Params), r.files != nil
+	return r.config, r.files != nil && r.err == nil
 }
 
 // run reads what is asked for, and tells ready when something is new.
 func (c *configs) run(ctx context.Context, ready func()) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	for _, l := range []*configLane{c.roots, c.users} {
+		tasks.Go(func() error { return c.runLane(ctx, l, ready) })
+	}
+	return tasks.Wait()
+}
+
+func (c *configs) runLane(ctx context.Context, l *configLane, ready func()) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case request := <-c.ask:
-			c.mu.Lock()
-			r := c.known[request.key]
-			c.mu.Unlock()
+		case request := <-l.ask:
+			l.mu.Lock()
+			r := l.known[request.key]
+			l.mu.Unlock()
 			if r == nil {
 				continue
 			}
-			next, ok := patiently(ctx, func() readConfig {
-				return r.renew(c.proc.path(request.pid, "root"), request.key.name)
-			})
+			began := time.Now()
+			next, ok := patiently(ctx, func() readConfig { return c.renew(r, request) })
 			if !ok {
 				return nil
 			}
 			changed := !maps.Equal(r.files, next.files)
-			c.mu.Lock()
+			if changed && next.err != nil {
+				c.tell(request, next.err)
+			}
+			l.mu.Lock()
 			*r = next
-			c.mu.Unlock()
+			l.mu.Unlock()
 			if changed {
 				ready()
 			}
+			if l == c.users {
+				rest(ctx, min(configRest*time.Since(began), recheckConfig))
+			}
 		}
+	}
+}
+
+// tell says what could not be read. Users may name as many files as they like, and
+// do not fill the log with them.
+func (c *configs) tell(request configRequest, err error) {
+	level := slog.LevelDebug
+	if request.by.who.uid == 0 {
+		level = slog.LevelWarn
+	}
+	c.log.Log(context.Background(), level, "the configuration of an rsync daemon is not read, and its modules have no name and no timeout here",
+		"pid", request.by.id.PID, "uid", request.by.who.uid, "file", fmt.Sprintf("%q", request.key.name), "error", err)
+}
+
+// rest waits, until the context ends.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -134,85 +201,50 @@ func patiently[T any](ctx context.Context, f func() T) (result T, ok bool) {
 	}
 }
 
+// renew reads a configuration as its reader would.
+func (c *configs) renew(r *readConfig, request configRequest) readConfig {
+	root, err := c.proc.enter(request)
+	if err != nil {
+		// Its reader has gone, or become another: what was read before stands.
+		return readConfig{config: r.config, files: r.files, err: r.err, checked: time.Now()}
+	}
+	t := tree{root: root, who: request.by.who}
+	defer t.close()
+	return r.renew(t, request.key.name)
+}
+
 // renew reads the configuration again if one of its files has changed. One
 // that cannot be read is as good as none: modules have no name then.
-func (r *readConfig) renew(root, name string) readConfig {
-	dir, err := os.Open(root)
-	if err != nil {
-		return readConfig{checked: time.Now()}
+func (r *readConfig) renew(t tree, name string) readConfig {
+	if r.files != nil && r.current(t) {
+		return readConfig{config: r.config, files: r.files, err: r.err, checked: time.Now()}
 	}
-	defer dir.Close()
-	if r.files != nil && r.current(dir) {
-		return readConfig{config: r.config, files: r.files, checked: time.Now()}
-	}
-	next := readConfig{files: map[string]time.Time{}, checked: time.Now()}
-	next.config, err = parseConfig(name, func(name string) ([]byte, error) {
-		return next.read(dir, name)
+	next := readConfig{files: map[string]state{}, checked: time.Now()}
+	left := maxConfig
+	next.config, next.err = parseConfig(name, func(name string) ([]byte, error) {
+		text, st, err := t.read(name, left)
+		next.files[name] = st
+		left -= len(text)
+		return text, err
 	}, func(name string) ([]string, error) {
-		return list(dir, name)
+		list, err := t.list(name)
+		if err == nil {
+			next.files[name] = t.look(name)
+		}
+		return list, err
 	})
-	if err != nil {
-		next.files = nil
+	if next.err != nil {
+		next.config = daemonConfig{}
 	}
 	return next
 }
 
-// current says whether no file has changed.
-func (r *readConfig) current(root *os.File) bool {
-	for name, modified := range r.files {
-		file, err := openBelow(root, name)
-		if err != nil {
-			return false
-		}
-		st, err := file.Stat()
-		file.Close()
-		if err != nil || !st.ModTime().Equal(modified) {
+// current says whether no file has changed. None is opened for that.
+func (r *readConfig) current(t tree) bool {
+	for name, was := range r.files {
+		if t.look(name) != was {
 			return false
 		}
 	}
 	return true
-}
-
-// read reads one file and notes its age.
-func (r *readConfig) read(root *os.File, name string) ([]byte, error) {
-	file, err := openBelow(root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	st, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", name, errNotRegular)
-	}
-	r.files[name] = st.ModTime()
-	return io.ReadAll(io.LimitReader(file, maxConfig))
-}
-
-// errNotRegular refuses what is not a file: a pipe would never end.
-var errNotRegular = errors.New("not a regular file")
-
-// list lists a directory.
-func list(root *os.File, name string) ([]string, error) {
-	dir, err := openBelow(root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dir.Readdirnames(-1)
-}
-
-// openBelow opens a file as a process with that root directory would: links
-// cannot lead out of it (openat2(2), RESOLVE_IN_ROOT).
-func openBelow(root *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat2(int(root.Fd()), strings.TrimPrefix(name, "/"), &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY,
-		Resolve: unix.RESOLVE_IN_ROOT,
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
 }

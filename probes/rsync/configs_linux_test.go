@@ -2,6 +2,8 @@ package rsync
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,12 +31,13 @@ func TestConfigBelowAnotherRoot(t *testing.T) {
 	if err := os.Symlink("/../../srv/real.conf", filepath.Join(root, "etc/rsyncd.conf")); err != nil {
 		t.Fatal(err)
 	}
+	below := treeAt(t, root, credentials{})
 	var r readConfig
-	first := r.renew(root, "/etc/rsyncd.conf")
+	first := r.renew(below, "/etc/rsyncd.conf")
 	if len(first.config.Modules) != 2 || len(first.files) != 2 {
 		t.Fatalf("got %+v", first)
 	}
-	same := first.renew(root, "/etc/rsyncd.conf")
+	same := first.renew(below, "/etc/rsyncd.conf")
 	if &same.config.Modules[0] != &first.config.Modules[0] {
 		t.Error("was parsed again without a change")
 	}
@@ -42,7 +45,7 @@ func TestConfigBelowAnotherRoot(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(root, "etc/more"), time.Time{}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if changed := same.renew(root, "/etc/rsyncd.conf"); len(changed.config.Modules) != 3 {
+	if changed := same.renew(below, "/etc/rsyncd.conf"); len(changed.config.Modules) != 3 {
 		t.Errorf("after a change of an included file: %+v", changed)
 	}
 	// A pipe that nobody writes to would hang whoever opens it.
@@ -52,19 +55,39 @@ func TestConfigBelowAnotherRoot(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(root, "etc/more"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := new(readConfig).renew(root, "/etc/rsyncd.conf"); got.files != nil {
+	if got := new(readConfig).renew(below, "/etc/rsyncd.conf"); !errors.Is(got.err, errNotRegular) || len(got.config.Modules) > 0 {
 		t.Errorf("a pipe: %+v", got)
 	}
 }
 
+// treeAt is what a process with a root directory sees.
+func treeAt(t *testing.T, root string, who credentials) tree {
+	t.Helper()
+	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return tree{root: fd, who: who}
+}
+
 // Only what is new is told: each telling costs a pass.
 func TestConfigToldOnce(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t, fake{pid: 20, ppid: 1, exe: "rsync", argv: "rsync --daemon"})
 	h.link("20/root", h.root)
 	h.write("etc/rsyncd.conf", "[a]\npath = /a\n")
-	c := newConfigs(procFS{root: h.root})
+	c := newConfigs(procFS{root: h.root}, slog.New(slog.DiscardHandler))
+	daemon, err := c.proc.process(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := c.proc.readerOf(daemon, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	key := configKey{name: "/etc/rsyncd.conf"}
-	c.known[key] = &readConfig{}
+	l := c.lane(by)
+	l.known[key] = &readConfig{}
 	ctx, cancel := context.WithCancel(context.Background())
 	told := make(chan bool, 3)
 	done := make(chan error, 1)
@@ -74,14 +97,14 @@ func TestConfigToldOnce(t *testing.T) {
 		<-done
 	}()
 	for range cap(told) {
-		c.mu.Lock()
-		c.known[key].checked = time.Time{}
-		c.mu.Unlock()
-		c.ask <- configRequest{key: key, pid: 20}
+		l.mu.Lock()
+		l.known[key].checked = time.Time{}
+		l.mu.Unlock()
+		l.ask <- configRequest{key: key, by: by}
 		await(t, "a look at the file", func() bool {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return !c.known[key].checked.IsZero()
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return !l.known[key].checked.IsZero()
 		})
 	}
 	cancel()

@@ -34,7 +34,10 @@ type discovery struct {
 
 func newDiscovery(p *Probe) *discovery {
 	scan := newScanner(p.proc, newFallback(p.sockets, p.proc))
-	return &discovery{probe: p, scan: scan, changed: make(chan struct{}, 1), configs: newConfigs(p.proc), sshds: scan.servers}
+	return &discovery{
+		probe: p, scan: scan, changed: make(chan struct{}, 1),
+		configs: newConfigs(p.proc, p.opts.Log), sshds: scan.servers,
+	}
 }
 
 // Intervals of discovery.

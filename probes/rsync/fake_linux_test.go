@@ -100,6 +100,8 @@ func (h *host) add(p fake) {
 	dir := strconv.Itoa(p.pid)
 	h.write(dir+"/stat", fmt.Sprintf("%d (%s) %c %d %d %d %d -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n",
 		p.pid, p.comm, p.state, p.ppid, p.pid, p.pid, p.tty, start(p.pid)))
+	h.write(dir+"/status", "Name:\tx\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t \n")
+	h.link(dir+"/ns/mnt", "mnt:[1]")
 	h.write(dir+"/cmdline", strings.Join(p.args, "\x00")+"\x00")
 	if p.exe != "-" {
 		h.link(dir+"/exe", "/usr/bin/"+p.exe)

@@ -40,8 +40,10 @@ func openProc(path string, flags int) (int, error) {
 }
 
 // read reads a file of /proc into buf, as much as fits.
-func read(path string, buf []byte) ([]byte, error) {
-	fd, err := openProc(path, 0)
+func read(path string, buf []byte) ([]byte, error) { return readFlags(path, 0, buf) }
+
+func readFlags(path string, flags int, buf []byte) ([]byte, error) {
+	fd, err := openProc(path, flags)
 	if err != nil {
 		return nil, err
 	}

@@ -27,15 +27,18 @@ type daemonConfig struct {
 	Global  module
 }
 
-// maxIncludes bounds &include and &merge, which may form a circle.
-const maxIncludes = 64
+const (
+	maxIncludes = 64   // files, for &include and &merge may form a circle
+	maxModules  = 4096 // of a configuration; each study looks at all of them
+)
 
 // configParser reads rsyncd.conf(5).
 type configParser struct {
 	read    func(name string) ([]byte, error)
 	list    func(dir string) ([]string, error)
 	config  daemonConfig
-	current int // module that parameters go to, -1 for the global part
+	byName  map[string]int // index in config.Modules
+	current int            // module that parameters go to, -1 for the global part
 	files   int
 }
 
@@ -43,7 +46,7 @@ type configParser struct {
 // global parameters that stand before them. read and list get names as they
 // stand in the configuration.
 func parseConfig(name string, read func(string) ([]byte, error), list func(string) ([]string, error)) (daemonConfig, error) {
-	p := configParser{read: read, list: list, current: -1}
+	p := configParser{read: read, list: list, byName: map[string]int{}, current: -1}
 	p.config.Global.ReadOnly = true // rsyncd.conf(5): "The default is for all modules to be read only"
 	err := p.file(name)
 	return p.config, err
@@ -51,7 +54,7 @@ func parseConfig(name string, read func(string) ([]byte, error), list func(strin
 
 func (p *configParser) file(name string) error {
 	if p.files++; p.files > maxIncludes {
-		return fmt.Errorf("%s: more than %d files", name, maxIncludes)
+		return fmt.Errorf("%q: more than %d files", name, maxIncludes)
 	}
 	text, err := p.read(name)
 	if err != nil {
@@ -59,19 +62,20 @@ func (p *configParser) file(name string) error {
 	}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, 1<<20)
-	var line string
+	var line []byte
 	for lines.Scan() {
-		part := strings.TrimSpace(lines.Text())
-		if before, more := strings.CutSuffix(part, "\\"); more {
-			line += before
+		part := bytes.TrimSpace(lines.Bytes())
+		before, more := bytes.CutSuffix(part, []byte("\\"))
+		line = append(line, before...)
+		if more {
 			continue
 		}
-		if err := p.line(name, line+part); err != nil {
+		if err := p.line(name, string(line)); err != nil {
 			return err
 		}
-		line = ""
+		line = line[:0]
 	}
-	return errors.Join(lines.Err(), p.line(name, line))
+	return errors.Join(lines.Err(), p.line(name, string(line)))
 }
 
 // line takes one logical line. What is not understood does not matter here.
@@ -83,7 +87,7 @@ func (p *configParser) line(file, line string) error {
 		return p.directive(file, line)
 	case line[0] == '[':
 		if end := strings.IndexByte(line, ']'); end > 0 {
-			p.section(strings.TrimSpace(line[1:end]))
+			return p.section(file, strings.TrimSpace(line[1:end]))
 		}
 		return nil
 	}
@@ -94,18 +98,23 @@ func (p *configParser) line(file, line string) error {
 	return nil
 }
 
-func (p *configParser) section(name string) {
+func (p *configParser) section(file, name string) error {
 	if strings.EqualFold(name, "global") {
 		p.current = -1
-		return
+		return nil
 	}
-	p.current = slices.IndexFunc(p.config.Modules, func(m module) bool { return m.Name == name })
-	if p.current < 0 {
+	at, known := p.byName[name]
+	if !known {
+		if at = len(p.config.Modules); at >= maxModules {
+			return fmt.Errorf("%q: more than %d modules", file, maxModules)
+		}
 		m := p.config.Global
 		m.Name = name
 		p.config.Modules = append(p.config.Modules, m)
-		p.current = len(p.config.Modules) - 1
+		p.byName[name] = at
 	}
+	p.current = at
+	return nil
 }
 
 // directive follows &include (whose globals do not come back) and &merge, of
@@ -181,20 +190,20 @@ func (m *module) set(key, value string) {
 // with applies a daemon's --dparam options: they are global defaults, so they
 // hold for every module that says nothing else.
 func (c daemonConfig) with(params []string) daemonConfig {
+	var least time.Duration
 	for _, p := range params {
-		key, value, ok := strings.Cut(p, "=")
-		if !ok {
-			continue
+		if key, value, ok := strings.Cut(p, "="); ok {
+			over := module{}
+			over.set(key, value)
+			least = shorter(least, over.Timeout)
 		}
-		over := module{}
-		over.set(key, value)
-		if over.Timeout == 0 {
-			continue
-		}
-		c.Modules = slices.Clone(c.Modules)
-		for i := range c.Modules {
-			c.Modules[i].Timeout = shorter(c.Modules[i].Timeout, over.Timeout)
-		}
+	}
+	if least == 0 {
+		return c
+	}
+	c.Modules = slices.Clone(c.Modules)
+	for i := range c.Modules {
+		c.Modules[i].Timeout = shorter(c.Modules[i].Timeout, least)
 	}
 	return c
 }

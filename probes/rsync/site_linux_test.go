@@ -29,6 +29,9 @@ const insideNetns = "LIFELINE_RSYNC_TEST_NETNS"
 // TestMain runs the tests in a new network namespace when it may: what they
 // start there disturbs nobody, and nobody's transfers disturb them.
 func TestMain(m *testing.M) {
+	if where := os.Getenv(posing); where != "" {
+		pose(where)
+	}
 	if os.Getenv(insideNetns) != "" || os.Geteuid() != 0 {
 		os.Exit(m.Run())
 	}

@@ -173,11 +173,13 @@ func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
 // module finds the module that a daemon's child serves, as soon as it serves
 // one.
 func (d *discovery) module(f *found) module {
+	// Asked for at once: who serves a module may not see its configuration any more.
+	first := f.members[0]
+	config, _ := d.configs.of(first, d.scan.process(first.PPID))
 	dir := f.dir()
 	if dir == "" {
 		return module{}
 	}
-	config, _ := d.configs.of(f.members[0])
 	m, _ := config.moduleAt(dir)
 	return m
 }

@@ -92,9 +92,9 @@ func (s Silence) Row() string {
 	if len(words) > 0 {
 		what = strings.Join(words, ", ")
 	}
-	row := fmt.Sprintf("%s  until %s  %s", s.ID, shown(s.Until), what)
+	row := watchdog.Sprintf("%s  until %s  %s", s.ID, shown(s.Until), what)
 	if s.Comment != "" {
-		row += "  (" + s.Comment + ")"
+		row += watchdog.Sprintf("  (%s)", s.Comment)
 	}
 	return row
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"lifeline/watchdog"
 )
 
 // mostTrials bounds the test alerts whose answers are remembered.
@@ -35,7 +37,9 @@ func (a Answer) Well() bool {
 }
 
 // Row is the answer as one line, once it is there or nobody waits any longer.
-func (a Answer) Row() string {
+func (a Answer) Row() string { return watchdog.Printable(a.row()) }
+
+func (a Answer) row() string {
 	row := fmt.Sprintf("%s (%s, %s): ", a.Receiver, a.Type, a.Target)
 	switch {
 	case a.Untested != "":

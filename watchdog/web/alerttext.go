@@ -1,11 +1,11 @@
 package web
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 )
 
@@ -13,7 +13,7 @@ import (
 func (a Alerts) Text(w io.Writer) error {
 	var b strings.Builder
 	st := a.Status
-	fmt.Fprintf(&b, "%d incidents stand; spool: %s of %s, %d incidents remembered\n",
+	watchdog.Fprintf(&b, "%d incidents stand; spool: %s of %s, %d incidents remembered\n",
 		st.Open, size(float64(st.Spool.Bytes)), size(float64(st.Spool.Max)), st.Spool.History)
 	spoolTrouble(&b, st)
 	if len(st.Receivers) == 0 {
@@ -23,10 +23,10 @@ func (a Alerts) Text(w io.Writer) error {
 		receiverText(&b, r)
 	}
 	for _, s := range a.Silences {
-		fmt.Fprintf(&b, "silence %s\n", printable(s.Row()))
+		watchdog.Fprintf(&b, "silence %s\n", s.Row())
 	}
 	for _, d := range a.DeadLetters {
-		fmt.Fprintf(&b, "refused by %s at %s: event %s (%s), %s: %s\n", d.Receiver, clock(d.Refused), d.Event, d.Kind, printable(d.Summary), printable(d.Error))
+		watchdog.Fprintf(&b, "refused by %s at %s: event %s (%s), %s: %s\n", d.Receiver, clock(d.Refused), d.Event, d.Kind, d.Summary, d.Error)
 	}
 	if len(a.DeadLetters) > 0 {
 		b.WriteString("`lifeline alerts resend [RECEIVER]` sends them again\n")
@@ -38,40 +38,40 @@ func (a Alerts) Text(w io.Writer) error {
 // spoolTrouble says what is wrong with the spool.
 func spoolTrouble(b *strings.Builder, st alert.Status) {
 	if s := st.Spool; s.Err != "" {
-		fmt.Fprintf(b, "  the disk does not take alerts: %s; %d wait in memory\n", printable(s.Err), s.Unwrit)
+		watchdog.Fprintf(b, "  the disk does not take alerts: %s; %d wait in memory\n", s.Err, s.Unwrit)
 	}
 	if s := st.Spool; s.PutAside != "" {
-		fmt.Fprintf(b, "  a damaged spool was put aside as %s\n", printable(s.PutAside))
+		watchdog.Fprintf(b, "  a damaged spool was put aside as %s\n", s.PutAside)
 	}
 	if s := st.Spool; !s.Restored.IsZero() {
-		fmt.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
+		watchdog.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
 	}
 	if st.Overrun > 0 {
-		fmt.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
+		watchdog.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
 	}
 }
 
 // receiverText is a receiver, and below it what is wrong with it.
 func receiverText(b *strings.Builder, r alert.ReceiverStatus) {
 	if r.Type == "" {
-		fmt.Fprintf(b, "receiver %s is no longer configured: %d wait, %d refused\n", printable(r.Name), r.Pending, r.Dead)
+		watchdog.Fprintf(b, "receiver %s is no longer configured: %d wait, %d refused\n", r.Name, r.Pending, r.Dead)
 		return
 	}
-	fmt.Fprintf(b, "receiver %s (%s, %s): %d sent, %d wait, %d refused", r.Name, r.Type, printable(r.Target), r.Sent, r.Pending, r.Dead)
+	watchdog.Fprintf(b, "receiver %s (%s, %s): %d sent, %d wait, %d refused", r.Name, r.Type, r.Target, r.Sent, r.Pending, r.Dead)
 	if r.Held > 0 {
-		fmt.Fprintf(b, ", %d ends held", r.Held)
+		watchdog.Fprintf(b, ", %d ends held", r.Held)
 	}
 	if r.Dropped > 0 {
-		fmt.Fprintf(b, ", %d dropped because the spool was full", r.Dropped)
+		watchdog.Fprintf(b, ", %d dropped because the spool was full", r.Dropped)
 	}
 	b.WriteByte('\n')
 	if r.LastErr != "" {
-		fmt.Fprintf(b, "  at %s: %s\n", clock(r.LastErrAt), printable(r.LastErr))
+		watchdog.Fprintf(b, "  at %s: %s\n", clock(r.LastErrAt), r.LastErr)
 	}
 	if r.Pending > 0 && !r.Oldest.IsZero() {
-		fmt.Fprintf(b, "  the one in hand came in at %s", clock(r.Oldest))
+		watchdog.Fprintf(b, "  the one in hand came in at %s", clock(r.Oldest))
 		if !r.NextTry.IsZero() {
-			fmt.Fprintf(b, ", next try at %s", clock(r.NextTry))
+			watchdog.Fprintf(b, ", next try at %s", clock(r.NextTry))
 		}
 		b.WriteByte('\n')
 	}

@@ -40,12 +40,12 @@ func (h *Health) Turn(now time.Time, r watchdog.Report) {
 func unready(r watchdog.Report) string {
 	for _, e := range r.Snapshot.Errors {
 		if e.Probe == "nic" || e.Probe == watchdog.ProbeDescriptors || strings.HasPrefix(e.Probe, "rsync") {
-			return fmt.Sprintf("probe %s: %s", e.Probe, e.Err)
+			return watchdog.Sprintf("probe %s: %s", e.Probe, e.Err)
 		}
 	}
 	for _, f := range r.Outcome.Failed {
 		if f.Remedy == "guard" || f.Remedy == "ledger" {
-			return fmt.Sprintf("%s: %s", f.Remedy, f.Err)
+			return watchdog.Sprintf("%s: %s", f.Remedy, f.Err)
 		}
 	}
 	return ""

@@ -16,7 +16,7 @@ import (
 // targets, the transfers, and what this host allows.
 func (st Status) Text(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := func(format string, args ...any) { fmt.Fprintf(tw, format, args...) }
+	p := func(format string, args ...any) { _, _ = watchdog.Fprintf(tw, format, args...) }
 	mode := ""
 	if st.DryRun {
 		mode = ", dry run: nothing is touched"
@@ -33,7 +33,7 @@ func (st Status) Text(w io.Writer) error {
 		p("the journal could not be opened at the start, and is written since %s\n", st.Journal.Back.Format(time.TimeOnly))
 	}
 	if m := st.Journal.Mended; m != "" {
-		p("%s\n", printable(m))
+		p("%s\n", m)
 	}
 	switch pg := st.Page; {
 	case pg.Err != "":
@@ -227,18 +227,12 @@ func place(t Transfer) string {
 		at = "[" + t.Module + "]"
 	}
 	if t.File.Name == "" {
-		return printable(at)
+		return at
 	}
 	if t.File.Size > 0 && t.File.Pos >= 0 {
-		return printable(fmt.Sprintf("%s %s %d%%", at, t.File.Name, 100*t.File.Pos/t.File.Size))
+		return fmt.Sprintf("%s %s %d%%", at, t.File.Name, 100*t.File.Pos/t.File.Size)
 	}
-	return printable(at + " " + t.File.Name)
-}
-
-// printable keeps a file name from writing on the terminal by itself.
-func printable(s string) string {
-	q := fmt.Sprintf("%+q", s)
-	return strings.TrimSpace(q[1 : len(q)-1])
+	return at + " " + t.File.Name
 }
 
 // size writes a size with a binary unit.

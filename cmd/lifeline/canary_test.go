@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"lifeline/configs"
+	"lifeline/remediate"
+	"lifeline/watchdog"
+	"lifeline/watchdog/alert"
+	"lifeline/watchdog/canary"
+	"lifeline/watchdog/ledger"
+	"lifeline/watchdog/web"
+)
+
+// What the commands print beside a status and incidents.
+func TestCommandsKeepOffTheTerminal(t *testing.T) {
+	var b strings.Builder
+	cmd := &cobra.Command{}
+	cmd.SetOut(&b)
+	var e ledger.Entry
+	canary.Fill(&e, 1)
+	report := remediate.Report{Damage: []string{canary.Text}, Results: []remediate.Undone{{Entry: e}, {Entry: e, Err: errors.New(canary.Text)}}}
+	if err := tellRelease(cmd, "/x"+canary.Text, report); err != nil {
+		t.Fatal(err)
+	}
+	var incidents []alert.Incident
+	canary.Fill(&incidents, 1)
+	if err := showIncidents(&b, incidents); err != nil {
+		t.Fatal(err)
+	}
+	var r watchdog.Report
+	canary.Fill(&r, 1)
+	complain(&b, fmt.Errorf("%s: %w", canary.Text, errors.Join(errors.New("ours"), errors.New(canary.Text))))
+	b.WriteString(configs.AbsentLink("eth0", []string{canary.Text}) + "\n")
+	if evil := canary.Escaped(strings.ReplaceAll(b.String(), "[2J\n", "[2J ")); evil != "" { // an error has lines of its own
+		t.Errorf("%s", evil)
+	}
+	if line := headline(r); canary.Escaped(line) != "" || strings.Contains(line, "\n") {
+		t.Errorf("the service manager gets %q", line)
+	}
+}
+
+// A line of the log is one line, and does nothing to who reads it.
+func TestLogKeepsOffTheTerminal(t *testing.T) {
+	const evil = canary.Text
+	for _, format := range []string{"text", "json"} {
+		var b strings.Builder
+		log := newLogger(configs.Log{Format: format}, &b)
+		log.Warn("said "+evil, "text", evil, "error", errors.New(evil), "transfer", watchdog.TransferID(evil), "list", []string{evil},
+			"status", web.PageStatus{Err: evil}, slog.Group("group", "in", evil))
+		log.With("with", evil).Error(evil)
+		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		if len(lines) != 2 {
+			t.Errorf("%s: two messages are %d lines: %q", format, len(lines), b.String())
+		}
+		for _, line := range lines {
+			if format == "text" && canary.Escaped(line) != "" {
+				t.Errorf("%s", canary.Escaped(line))
+			}
+			if format == "json" && !json.Valid([]byte(line)) {
+				t.Errorf("no JSON: %q", line)
+			}
+		}
+	}
+}

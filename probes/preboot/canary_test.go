@@ -1,0 +1,47 @@
+package preboot
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"lifeline/watchdog/canary"
+)
+
+// Whatever stands in an answer, and in which field.
+func TestReportKeepsOffTheTerminal(t *testing.T) {
+	for number := range 2 {
+		for _, status := range []Status{"", OK, Fail, Unclear} {
+			var r Report
+			names := canary.Fill(&r, number)
+			if status != "" {
+				r.Checks[0].Status = status
+			}
+			for _, colour := range []bool{false, true} {
+				var b strings.Builder
+				if err := r.Text(&b, colour); err != nil {
+					t.Fatal(err)
+				}
+				out := b.String()
+				for _, ours := range []string{red, green, yellow, plain} {
+					out = strings.ReplaceAll(out, ours, "")
+				}
+				if evil := canary.Escaped(out); evil != "" {
+					t.Errorf("%s: %s", status, evil)
+				}
+				n := 0
+				for _, name := range names {
+					if strings.Contains(out, name) {
+						n++
+					}
+				}
+				if n < len(names)/4 {
+					t.Errorf("%s: of %d names only %d are printed:\n%s", status, len(names), n, out)
+				}
+			}
+			if out, err := json.Marshal(r); err != nil || !json.Valid(out) || !strings.Contains(string(out), `canary0.\u001b[2J\n\r\t`) {
+				t.Errorf("as JSON: %v: %.300s", err, out)
+			}
+		}
+	}
+}

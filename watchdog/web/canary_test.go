@@ -1,0 +1,96 @@
+package web
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/watchdog"
+	"lifeline/watchdog/canary"
+)
+
+// printed counts which of the names of a value stand in its text, and finds what a
+// terminal would act on.
+func printed(t *testing.T, what, text string, names []string, least int) {
+	t.Helper()
+	if evil := canary.Escaped(text); evil != "" {
+		t.Errorf("%s: %s", what, evil)
+	}
+	n := 0
+	for _, name := range names {
+		if strings.Contains(text, name) {
+			n++
+		}
+	}
+	if n < least {
+		t.Errorf("%s: of %d names only %d are printed\n%s", what, len(names), n, text)
+	}
+}
+
+// Whatever stands in a status, and in which field.
+func TestStatusKeepsOffTheTerminal(t *testing.T) {
+	for number, least := range map[int]int{0: 10, 1: 25} {
+		var st Status
+		names := canary.Fill(&st, number)
+		var b strings.Builder
+		if err := st.Text(&b); err != nil {
+			t.Fatal(err)
+		}
+		printed(t, "status", b.String(), names, least)
+		again := Status{Page: PageStatus{Err: "x" + canary.Text}, Capabilities: []watchdog.Capability{{Name: canary.Text, Why: canary.Text}}}
+		b.Reset()
+		if err := again.Text(&b); err != nil || canary.Escaped(b.String()) != "" {
+			t.Errorf("%v, %s", err, canary.Escaped(b.String()))
+		}
+		if out, err := json.Marshal(st); err != nil || !json.Valid(out) || !strings.Contains(string(out), `canary0.\u001b[2J\n\r\t`) {
+			t.Errorf("as JSON: %v: %.300s", err, out)
+		}
+	}
+}
+
+// What the loop reports goes the same way, from the snapshot on.
+func TestReportKeepsOffTheTerminal(t *testing.T) {
+	var r watchdog.Report
+	names := canary.Fill(&r, 1)
+	id := watchdog.TransferID("t" + canary.Text)
+	r.Snapshot.Transfers[0].ID = id
+	r.Decision.Wishes = map[watchdog.TransferID]watchdog.Wish{id: {Rate: 7, Why: "why." + canary.Text}}
+	r.Outcome.Unheld = map[watchdog.TransferID]string{id: "unheld." + canary.Text}
+	for _, dry := range []bool{false, true} {
+		st := Status{DryRun: dry}
+		st.Fill(r)
+		var b strings.Builder
+		if err := st.Text(&b); err != nil {
+			t.Fatal(err)
+		}
+		printed(t, "report", b.String(), names, 10)
+	}
+	h := NewHealth(time.Now())
+	for _, rep := range []watchdog.Report{
+		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: "rsync" + canary.Text, Err: canary.Text}}}},
+		{Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: canary.Text}}}},
+	} {
+		h.Turn(time.Now(), rep)
+		if err := h.Ready(time.Now()); err == nil || canary.Escaped(err.Error()) != "" {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestAlertsKeepOffTheTerminal(t *testing.T) {
+	for number, least := range map[int]int{0: 4, 1: 10} {
+		var a Alerts
+		names := canary.Fill(&a, number)
+		var b strings.Builder
+		if err := a.Text(&b); err != nil {
+			t.Fatal(err)
+		}
+		printed(t, "alerts", b.String(), names, least)
+		a.Status.Receivers[0].Type = ""
+		b.Reset()
+		if err := a.Text(&b); err != nil || canary.Escaped(b.String()) != "" {
+			t.Errorf("%v, %s", err, canary.Escaped(b.String()))
+		}
+	}
+}
