@@ -67,7 +67,8 @@ type FDRef struct {
 
 // Socket is the TCP connection of a transfer.
 type Socket struct {
-	Inode  uint64         `json:"inode"` // of sockfs; re-checked after every duplicate
+	Inode  uint64         `json:"inode"`            // of sockfs; re-checked after every duplicate
+	Cookie uint64         `json:"cookie,omitempty"` // SO_COOKIE: no other socket ever has it in this boot; 0 when unknown
 	Netns  uint64         `json:"netns"` // inode of the network namespace that it belongs to
 	Refs   []FDRef        `json:"refs"`  // who holds it, best first
 	Local  netip.AddrPort `json:"local"`

@@ -217,7 +217,7 @@ func (f *found) connect(s held) {
 		return
 	}
 	f.tcp, f.barred = true, s.OutOfReach
-	f.socket = watchdog.Socket{Inode: s.Inode, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
+	f.socket = watchdog.Socket{Inode: s.Inode, Cookie: s.Cookie, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
 }
 
 // holder notes a process that holds the connection.

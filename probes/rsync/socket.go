@@ -25,6 +25,7 @@ type socketInfo struct {
 	Local, Remote netip.AddrPort // TCP
 	Path, Peer    string         // unix: own and the other end's address, "" for unnamed
 	Netns         uint64         // inode of the namespace that it belongs to; 0 when unknown
+	Cookie        uint64         // SO_COOKIE of a TCP connection; 0 when unknown
 	OutOfReach    error          // why it cannot be duplicated
 }
 
