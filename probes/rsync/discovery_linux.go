@@ -35,8 +35,10 @@ type discovery struct {
 }
 
 func newDiscovery(p *Probe) *discovery {
+	scan := newScanner(p.proc, newFallback(p.sockets, p.proc))
+	scan.count = p.sockets
 	return &discovery{
-		probe: p, scan: newScanner(p.proc, newFallback(p.sockets, p.proc)), changed: make(chan struct{}, 1),
+		probe: p, scan: scan, changed: make(chan struct{}, 1),
 		configs: newConfigs(p.proc), sshds: map[int]struct{}{},
 	}
 }

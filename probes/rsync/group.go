@@ -18,6 +18,13 @@ type world interface {
 	children(pid int) []*process
 	holds(p *process) *holding
 	inherited(p *process, inode uint64) bool // its parent has the socket too
+
+	// chosen is the connection that choose noted of a process; 0 for none.
+	chosen(p *process) uint64
+	choose(p *process, inode uint64)
+	// compete says which of its connections moves with what a family of processes
+	// reads and writes, when that shows.
+	compete(p *process, family []*process, tcp []held) (inode uint64, ok bool)
 }
 
 // holding is what a process has open.
@@ -155,13 +162,20 @@ func connected(sockets []held) (tcp []held, listens bool) {
 func (g *grouping) daemonChild(p *process) {
 	h := g.world.holds(p)
 	tcp, listens := connected(h.sockets)
-	switch {
-	case listens:
+	if listens {
 		if len(tcp) > 0 {
 			g.wait(p)
 		}
+		return
+	}
+	own, ok := g.own(p, tcp, g.accepted(p))
+	switch {
+	case ok:
+		g.add(bySocket(own.Inode), watchdog.ViaDaemon, p).connect(own)
 	case len(tcp) > 0:
-		g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemon, p).connect(tcp[0])
+		f := g.add(byPID(g.owner(p)), watchdog.ViaDaemon, p)
+		f.lost = undecided(p, tcp)
+		g.wait(p)
 	case h.err != nil:
 		if top := g.served(p); top != nil {
 			f := g.add(byPID(top), watchdog.ViaDaemon, top)

@@ -222,6 +222,18 @@ func (f procFS) agreedTimeout(pid int, own time.Duration) time.Duration {
 	return shorter(own, askedTimeout(b))
 }
 
+// proxy is the port of the proxy that a client uses, if it does.
+func (f procFS) proxy(pid int) []uint16 {
+	b, err := read(f.path(pid, "environ"), make([]byte, maxCmdline))
+	if err != nil {
+		return nil
+	}
+	if port := proxyPort(b); port != 0 {
+		return []uint16{port}
+	}
+	return nil
+}
+
 // fdInfo reads /proc/PID/fdinfo/FD.
 func (f procFS) fdInfo(pid, num int) (fdInfo, error) {
 	var buf [1024]byte
@@ -266,6 +278,9 @@ func (f procFS) process(pid int) (*process, error) {
 		p.Cmd = parseCommand(p.Argv)
 		if p.Cmd.Server && p.Cmd.Timeout > 0 {
 			p.Cmd.Timeout = f.agreedTimeout(pid, p.Cmd.Timeout)
+		}
+		if !p.Cmd.Server && !p.Cmd.Daemon && p.Cmd.toDaemon() {
+			p.Cmd.Ports = append(p.Cmd.Ports, f.proxy(pid)...)
 		}
 		p.CWD, _ = readlink(f.path(pid, "cwd"))
 		if target, err := readlink(f.path(pid, "ns/net")); err == nil {

@@ -133,6 +133,10 @@ func (p *Probe) sample(t *transfer, now time.Duration) bool {
 	}
 	t.moves = t.Bytes > before
 	t.Rate = t.meter.add(now, t.Bytes)
+	if t.matchDue(now) && !p.distant(t) {
+		t.matched = now
+		p.compare(t)
+	}
 	return t.visible
 }
 

@@ -45,6 +45,8 @@ type cached struct {
 	read    time.Time
 	expires time.Time // read it again from then on
 	holding *holding  // nil until asked for
+	chosen  uint64    // inode of its own connection, as choose has it; 0 for none
+	contest *contest  // of several connections for that; nil for none
 }
 
 // scanner keeps what was read of the processes that matter: rsyncs, and those
@@ -52,6 +54,7 @@ type cached struct {
 type scanner struct {
 	proc    procFS
 	look    inspector
+	count   counter // nil: nothing is known of what passed
 	now     time.Time
 	events  bool             // a process that changes is told by forget
 	rsyncs  map[int]struct{} // known to be one
@@ -129,7 +132,7 @@ func (s *scanner) process(pid int) *process {
 	}
 	c := &cached{process: p, since: s.now, read: s.now, expires: s.now.Add(s.lifetime(p))}
 	if old != nil && old.id() == p.id() {
-		c.since = old.since
+		c.since, c.chosen, c.contest = old.since, old.chosen, old.contest
 	}
 	s.procs[pid] = c
 	if p.rsync() {

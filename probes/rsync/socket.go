@@ -42,6 +42,9 @@ type held struct {
 	socketInfo
 }
 
+// ref is where a process has the socket.
+func (s held) ref(p *process) watchdog.FDRef { return watchdog.FDRef{Proc: p.id(), FD: s.FD} }
+
 // agentSocket tells the socket of a forwarded ssh agent, which many clients
 // ask for without a person behind it (OpenSSH: session.c, since 10.1 misc-agent.c).
 func agentSocket(path string) bool {
