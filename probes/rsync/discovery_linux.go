@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -23,6 +24,8 @@ type discovery struct {
 	dirty   bool          // something happened since the last pass
 	due     time.Time     // next pass over what is young; zero for none
 	rest    time.Time     // no pass before
+	owed    time.Duration // what passes took beyond their part of the time
+	owedAt  time.Time
 	settled time.Time     // last pass over everything
 	others  []*process    // of the last pass: who holds a connection beside rsync
 	held    time.Time     // last look at them
@@ -58,7 +61,8 @@ const (
 	// No more than one part in so many of the time goes to:
 	fullCostRatio   = 200 // regular looks at all pids
 	missedCostRatio = 20  // those after something was missed
-	passCostRatio   = 10  // passes
+	passCostRatio   = 10  // passes, beyond
+	passCredit      = 30 * time.Millisecond
 )
 
 // listen takes the connector's events until the context ends or the connector
@@ -228,9 +232,7 @@ func (d *discovery) pass(now time.Time) {
 	d.scan.begin(now)
 	transfers, unfinished := d.group()
 	d.others = d.others[:0]
-	for _, p := range unfinished {
-		d.again(now, p)
-	}
+	young := unfinished
 	live := map[watchdog.TransferID]bool{}
 	wake := false
 	for _, f := range transfers {
@@ -244,17 +246,32 @@ func (d *discovery) pass(now time.Time) {
 			}
 		}
 		if !settled {
-			for _, p := range f.members {
-				d.again(now, p)
-			}
+			young = append(young, f.members...)
 		}
 	}
+	d.lookSoon(now, young)
+	d.dirty = d.dirty || d.scan.more
 	d.probe.retain(live)
 	d.probe.setFailure("processes", d.scan.trouble)
 	if wake {
 		d.probe.wake()
 	}
-	d.rest = now.Add(min(longestRest, passCostRatio*time.Since(now)))
+	d.rest = now.Add(d.restAfter(now, time.Since(now)))
+}
+
+// restAfter is how long to rest after a pass that began at now. A few may come close
+// together, so that what is new is known soon; in the long run no more than one part in
+// passCostRatio of the time goes to them, whatever there is to be looked at.
+func (d *discovery) restAfter(now time.Time, cost time.Duration) time.Duration {
+	if d.owedAt.IsZero() {
+		d.owedAt = now
+	}
+	d.owed = max(0, d.owed-now.Sub(d.owedAt)/passCostRatio) + cost
+	d.owedAt = now
+	if d.owed > passCredit {
+		return passCostRatio * cost
+	}
+	return min(longestRest, passCostRatio*cost)
 }
 
 // group groups all rsyncs. On the way up and down the process tree it may meet
@@ -295,12 +312,28 @@ func (d *discovery) listSessions(now time.Time) {
 	d.probe.sshPorts = sshPortsOf(d.scan, sshds, d.probe.netns, d.probe.sessions)
 }
 
-// again has a process that is not understood yet read soon.
-func (d *discovery) again(now time.Time, p *process) {
-	t := now.Add(youngFor(d.scan.age(p)))
-	d.scan.expire(p, t)
-	if d.due.IsZero() || t.Before(d.due) {
-		d.due = t
+const (
+	crowd     = 16                     // that many not understood make no crowd
+	crowdGrid = 250 * time.Millisecond // those of a crowd have their turn together
+)
+
+// lookSoon has processes that are not understood yet read again, the youngest first: one
+// that waits for a connection may have it at any moment. Of a crowd the older ones are
+// looked at less often, but none less than every settledFor.
+func (d *discovery) lookSoon(now time.Time, young []*process) {
+	if len(young) > crowd {
+		slices.SortFunc(young, func(a, b *process) int { return cmp.Compare(b.ID.Start, a.ID.Start) })
+	}
+	for i, p := range young {
+		every := min(youngFor(d.scan.age(p))*time.Duration(1+i/crowd), settledFor)
+		t := now.Add(every)
+		if every >= time.Second && i >= crowd {
+			t = t.Truncate(crowdGrid).Add(crowdGrid)
+		}
+		d.scan.expire(p, t)
+		if d.due.IsZero() || t.Before(d.due) {
+			d.due = t
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type holding struct {
 	count   int   // of all descriptors; 0 when it does not tell whether they are still the same
 	err     error // why it may be incomplete
 	listed  time.Time
+	next    int // descriptor from which on it is to be listed further; 0 when it is whole
 }
 
 // same says whether two listings show the same.

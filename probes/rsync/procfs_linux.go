@@ -113,11 +113,21 @@ func (f procFS) hidden() error {
 
 // names lists a directory, and calls each with its descriptor.
 func names(path string, each func(dir int, name string)) error {
+	return namesFrom(path, 0, func(dir int, name string) bool { each(dir, name); return true })
+}
+
+// namesFrom does so from a position on, as long as each returns true.
+func namesFrom(path string, at int64, each func(dir int, name string) bool) error {
 	dir, err := openProc(path, unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
+	if at > 0 {
+		if _, err := unix.Seek(dir, at, unix.SEEK_SET); err != nil {
+			return &fs.PathError{Op: "seek", Path: path, Err: err}
+		}
+	}
 	var buf [8192]byte
 	var list []string
 	for {
@@ -133,7 +143,9 @@ func names(path string, each func(dir int, name string)) error {
 		}
 		_, _, list = unix.ParseDirent(buf[:n], -1, list[:0])
 		for _, name := range list {
-			each(dir, name)
+			if !each(dir, name) {
+				return nil
+			}
 		}
 	}
 }
@@ -165,17 +177,28 @@ func (f procFS) children(pid int) ([]int, error) {
 	}
 }
 
-// fds lists what a process holds open. With an error, the list may lack some:
-// the kernel may give the numbers and refuse what they mean.
-func (f procFS) fds(pid int) ([]fd, error) {
-	var (
-		fds     []fd
-		refused error
-	)
-	err := names(f.path(pid, "fd"), func(dir int, name string) {
+// firstFDAt is where descriptor 0 stands in /proc/PID/fd, after "." and ".."; each
+// other one stands at its number behind that (proc_readfd_common in fs/proc/fd.c).
+const firstFDAt = 2
+
+// fdsFrom lists what a process holds open, from a descriptor on, and at most that many:
+// next is the first that it did not come to, 0 at the end. With an error, the list may
+// lack some: the kernel may give the numbers and refuse what they mean.
+func (f procFS) fdsFrom(pid, from, most int) (fds []fd, next int, err error) {
+	at := int64(0)
+	if from > 0 {
+		at = firstFDAt + int64(from)
+	}
+	var refused error
+	looked := 0
+	err = namesFrom(f.path(pid, "fd"), at, func(dir int, name string) bool {
 		num, err := strconv.Atoi(name)
 		if err != nil {
-			return
+			return true
+		}
+		if looked++; looked > most {
+			next = num
+			return false
 		}
 		target, err := readlinkat(dir, name)
 		switch {
@@ -184,8 +207,9 @@ func (f procFS) fds(pid int) ([]fd, error) {
 		case !vanished(err): // else closed meanwhile
 			refused = fmt.Errorf("descriptors of pid %d: %w", pid, err)
 		}
+		return true
 	})
-	return fds, errors.Join(err, refused)
+	return fds, next, errors.Join(err, refused)
 }
 
 // countFDs says how many descriptors a process has open, which is far cheaper than
@@ -224,7 +248,8 @@ func (f procFS) agreedTimeout(pid int, own time.Duration) time.Duration {
 
 // proxy is the port of the proxy that a client uses, if it does.
 func (f procFS) proxy(pid int) []uint16 {
-	b, err := read(f.path(pid, "environ"), make([]byte, maxCmdline))
+	var buf [maxCmdline / 2]byte
+	b, err := read(f.path(pid, "environ"), buf[:])
 	if err != nil {
 		return nil
 	}

@@ -45,6 +45,9 @@ type cached struct {
 	read    time.Time
 	expires time.Time // read it again from then on
 	holding *holding  // nil until asked for
+	relist  bool      // it was listed before the process was read
+	kids    []int     // pids of its children
+	kidsAt  time.Time // when they were listed; zero for never
 	chosen  uint64    // inode of its own connection, as choose has it; 0 for none
 	contest *contest  // of several connections for that; nil for none
 }
@@ -64,6 +67,29 @@ type scanner struct {
 	handed  map[int][]fd          // of this pass: what a parent holds
 	parents map[int][]int         // of this pass, when the kernel lists no children
 	trouble error                 // of this pass: a process that lives could not be read
+	work    int                   // of this pass, in entries of /proc and the like
+	more    bool                  // this pass left something for the next
+	turn    int                   // of the rsyncs, whose turn it is first
+}
+
+// What a pass may cost, in entries of /proc that are read and sockets that are asked, of
+// some microseconds each. Any user can have thousands of processes and descriptors: what
+// is above that has its turn in the next passes, and what is new comes first.
+const (
+	passWork     = 2048
+	processWork  = 8   // to read a process
+	socketWork   = 6   // to look at a socket
+	childrenWork = 2   // to list children
+	fdsAtOnce    = 256 // descriptors of one process that are listed at once
+)
+
+// tired says that this pass has done enough.
+func (s *scanner) tired() bool {
+	if s.work < passWork {
+		return false
+	}
+	s.more = true
+	return true
 }
 
 func newScanner(proc procFS, look inspector) *scanner {
@@ -80,6 +106,13 @@ func (s *scanner) forget(pid int) {
 	}
 }
 
+// doubt makes the next passes read all processes again.
+func (s *scanner) doubt() {
+	for _, c := range s.procs {
+		c.expires = c.read
+	}
+}
+
 // vanished says that a process ended while it was looked at.
 func vanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, errReused)
@@ -88,21 +121,51 @@ func vanished(err error) bool {
 // begin starts a pass.
 func (s *scanner) begin(now time.Time) {
 	s.now, s.trouble = now, nil
+	s.work, s.more = 0, false
 	s.kids, s.handed, s.parents = map[int][]int{}, map[int][]fd{}, nil
 }
 
-// running reads all rsyncs that are known, and drops those that have ended.
+// running reads all rsyncs that are known, and drops those that have ended. New ones come
+// first; of the others each has its turn.
 func (s *scanner) running() []*process {
 	var out []*process
-	for _, pid := range slices.Sorted(maps.Keys(s.rsyncs)) {
+	for _, pid := range s.inTurn() {
+		if s.procs[pid] == nil && s.tired() {
+			continue // not looked at yet
+		}
 		p := s.process(pid)
 		if p == nil || !p.rsync() && !s.executing(p) {
 			delete(s.rsyncs, pid)
 			continue
 		}
+		if c := s.procs[pid]; c != nil && c.read.Equal(s.now) {
+			s.holds(p) // which counts for this pass
+		}
 		out = append(out, p)
 	}
+	slices.SortFunc(out, func(a, b *process) int { return a.ID.PID - b.ID.PID })
 	return out
+}
+
+// inTurn orders the known rsyncs: those that were never read, the highest pid first, as
+// that is most often the newest, then the others from another one on each time.
+func (s *scanner) inTurn() []int {
+	var fresh, known []int
+	for pid := range s.rsyncs {
+		if s.procs[pid] == nil {
+			fresh = append(fresh, pid)
+		} else {
+			known = append(known, pid)
+		}
+	}
+	slices.Sort(fresh)
+	slices.Reverse(fresh)
+	slices.Sort(known)
+	if len(known) > 0 {
+		s.turn = (s.turn + 1) % len(known)
+		known = slices.Concat(known[s.turn:], known[:s.turn])
+	}
+	return append(fresh, known...)
 }
 
 // executing says that a process looks as one does in the midst of execve(2): it
@@ -119,9 +182,10 @@ func (s *scanner) process(pid int) *process {
 		return nil
 	}
 	old := s.procs[pid]
-	if old != nil && s.now.Before(old.expires) {
+	if old != nil && (s.now.Before(old.expires) || !old.expires.IsZero() && s.tired()) {
 		return old.process
 	}
+	s.work += processWork
 	p, err := s.proc.process(pid)
 	if err != nil {
 		if !vanished(err) {
@@ -133,6 +197,7 @@ func (s *scanner) process(pid int) *process {
 	c := &cached{process: p, since: s.now, read: s.now, expires: s.now.Add(s.lifetime(p))}
 	if old != nil && old.id() == p.id() {
 		c.since, c.chosen, c.contest = old.since, old.chosen, old.contest
+		c.holding, c.relist = old.holding, true
 	}
 	s.procs[pid] = c
 	if p.rsync() {
@@ -176,11 +241,7 @@ func (s *scanner) age(p *process) time.Duration {
 
 // children implements world.
 func (s *scanner) children(pid int) []*process {
-	pids, ok := s.kids[pid]
-	if !ok {
-		pids = s.listChildren(pid)
-		s.kids[pid] = pids
-	}
+	pids := s.childPIDs(pid)
 	var out []*process
 	for _, k := range pids {
 		if p := s.process(k); p != nil && p.PPID == pid {
@@ -190,7 +251,33 @@ func (s *scanner) children(pid int) []*process {
 	return out
 }
 
+// childPIDs lists them once for each time that the process is read: a fork in between is
+// told by an event, or else found after polledEvery.
+func (s *scanner) childPIDs(pid int) []int {
+	if c := s.procs[pid]; c != nil {
+		fresh := s.events || s.now.Sub(c.kidsAt) < polledEvery
+		if c.kidsAt.IsZero() || !fresh {
+			c.kids, c.kidsAt = s.listChildren(pid), s.now
+		}
+		return c.kids
+	}
+	pids, ok := s.kids[pid]
+	if !ok {
+		pids = s.listChildren(pid)
+		s.kids[pid] = pids
+	}
+	return pids
+}
+
+// forked has the children of a process listed anew.
+func (s *scanner) forked(pid int) {
+	if c := s.procs[pid]; c != nil {
+		c.kidsAt = time.Time{}
+	}
+}
+
 func (s *scanner) listChildren(pid int) []int {
+	s.work += childrenWork
 	pids, err := s.proc.children(pid)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return pids

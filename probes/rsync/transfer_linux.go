@@ -19,6 +19,9 @@ type transfer struct {
 	meter   meter
 	told    bool                  // by sock_diag, for this sample
 	untold  uint64                // inode of the socket of which sock_diag tells nothing
+	movedAt time.Duration         // monotonic, when enough bytes to count had passed last
+	marked  uint64                // bytes both ways by then
+	itsTurn bool                  // to be measured by this sample, although it is idle
 	moves   bool                  // between the last two measurements
 	turn    int                   // whose state is read next
 	stated  time.Duration         // monotonic, when a state was last read
@@ -47,7 +50,11 @@ func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
 		t = &transfer{since: now}
 		t.file, t.File = nothing, nothing.File
 	}
-	study := now.Sub(t.studied) >= youngFor(now.Sub(t.since))
+	every := youngFor(now.Sub(t.since))
+	if t.Idle {
+		every = settledFor
+	}
+	study := now.Sub(t.studied) >= every
 	next, proof, sure := t.Transfer, t.proof, t.sure
 	next.Control, next.Why = t.control, t.why
 	p.mu.Unlock()
