@@ -228,3 +228,35 @@ func TestAnotherSocketIsNotTouched(t *testing.T) {
 		}
 	}
 }
+
+// What a process holds decides how long it takes to see whether it may be stopped: with
+// very many descriptors it is not, and the reason is told.
+func TestProcessOfManyDescriptorsIsNotStopped(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	c := exec.Command("sleep", "600")
+	for range maxVetted {
+		c.ExtraFiles = append(c.ExtraFiles, null)
+	}
+	if err := c.Start(); err != nil {
+		t.Skipf("no process with %d descriptors: %v", maxVetted, err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	st, err := readStat(c.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := watchdog.ProcID{PID: c.Process.Pid, Start: st.start}
+	if err := newKernel(&Handles{}).stop(p); err == nil || !strings.Contains(err.Error(), "descriptors") {
+		t.Errorf("stop: %v", err)
+	}
+	if st, err := statOf(p); err != nil || st.stopped() {
+		t.Errorf("state %c, %v", st.state, err)
+	}
+}

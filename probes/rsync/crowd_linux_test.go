@@ -169,3 +169,22 @@ func TestTransferBehindManySockets(t *testing.T) {
 		t.Error("not all of its sockets were looked at in 100 passes")
 	}
 }
+
+// However dear a pass is, in the long run the rest between them keeps their part of the
+// time; a few may come close together.
+func TestPassesRest(t *testing.T) {
+	for _, cost := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 400 * time.Millisecond} {
+		var d discovery
+		now, spent := time.Unix(1000, 0), time.Duration(0)
+		if first := d.restAfter(now, time.Millisecond); first > longestRest {
+			t.Errorf("a first pass of a millisecond rests for %v", first)
+		}
+		const span = time.Minute
+		for end := now.Add(span); now.Before(end); spent += cost {
+			now = now.Add(max(cost, d.restAfter(now, cost)))
+		}
+		if most := span/passCostRatio + 2*passCredit + 2*cost; spent > most {
+			t.Errorf("passes of %v took %v of %v, at most %v", cost, spent, span, most)
+		}
+	}
+}
