@@ -26,13 +26,6 @@ const (
 	distantEvery    = 3 * time.Second        // those that are only counted
 	distantRest     = 10 * time.Second       // their states and files
 	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
-
-	// Those that move nothing are measured in portions, so that their number delays
-	// nobody; who begins to move is one of the others with the next sample.
-	idleAfter     = 2 * time.Second
-	idleBytes     = 4 << 10 // either way, within idleAfter
-	idlePerSample = 64
-	idleState     = 10 * time.Second // their states and files
 )
 
 // Follow says whether limits are on their way: then each Sample measures all
@@ -177,43 +170,6 @@ func (p *Probe) due(t *transfer, now time.Duration) bool {
 		return t.itsTurn
 	}
 	return t.Age <= measuredYoung || p.whole
-}
-
-// noteIdle notes whether a transfer moves nothing. One that stands still by a signal, as
-// when it is paused, is none of these.
-func (p *Probe) noteIdle(t *transfer, now time.Duration) {
-	total := t.TCP.BytesReceived + t.TCP.BytesAcked
-	if t.movedAt == 0 || t.Stopped || total < t.marked || total-t.marked >= idleBytes {
-		t.movedAt, t.marked = now, total
-	}
-	was := t.Idle
-	t.Idle = t.Age > measuredYoung && now-t.movedAt >= idleAfter
-	if was && !t.Idle && !(t.visible && t.sure) {
-		p.lookAgain(t) // it may have chosen a module
-	}
-}
-
-// giveTurns chooses the idle transfers that this sample measures.
-func (p *Probe) giveTurns() {
-	left := 0
-	if p.whole {
-		left = idlePerSample
-	}
-	for _, t := range p.order {
-		t.itsTurn = false
-	}
-	for i := range p.order {
-		if left == 0 {
-			return
-		}
-		at := (p.idleTurn + i) % len(p.order)
-		if t := p.order[at]; t.Idle {
-			t.itsTurn = true
-			if left--; left == 0 {
-				p.idleTurn = at + 1
-			}
-		}
-	}
 }
 
 // ticks is USER_HZ, the unit of start times, which is 100 on all
