@@ -17,6 +17,9 @@ import (
 type kernel interface {
 	// tune shows the state of a socket to decide and sets what it answers.
 	tune(s watchdog.Socket, decide func(connection) (tuning, error)) error
+	// trace says who holds a socket that its former holders have no more: ErrGone when
+	// it has ended, errSought when that is to be asked again.
+	trace(s watchdog.Socket) ([]watchdog.FDRef, error)
 	// stop stops a process, or says why it must not.
 	stop(p watchdog.ProcID) error
 	// cont lets a process run.
@@ -233,6 +236,20 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 		return
 	}
 	s.visited = now
+	err := e.visit(s, now)
+	if errors.Is(err, ErrGone) && s.limited() {
+		// Whoever was forked by its holder, or was sent it, may have it still.
+		var refs []watchdog.FDRef
+		if refs, err = e.kernel.trace(s.t.Socket); err == nil {
+			s.t.Socket.Refs = refs
+			err = e.visit(s, now)
+		}
+	}
+	e.explain(s, now, err)
+}
+
+// visit sets on the socket of s what is wanted.
+func (e *Enforcer) visit(s *subject, now time.Time) error {
 	var set tuning
 	var seen connection
 	var odd error
@@ -246,13 +263,13 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 		s.noteBuffer(set, seen)
 		s.seen, s.known, s.goneSince = seen, true, time.Time{}
 	}
-	e.explain(s, now, errors.Join(err, odd))
+	return errors.Join(err, odd)
 }
 
 // explain reports why a socket is not as it should be.
 func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errSought):
 		return
 	case errors.Is(err, ErrGone):
 		s.window, s.pacing, s.buffer, s.fixed, s.known = 0, 0, 0, false, false

@@ -16,6 +16,7 @@ type linuxKernel struct {
 	handles   *Handles
 	ancestors []int
 	vetted    map[watchdog.ProcID]bool // may be stopped
+	seeker    seeker
 }
 
 func newKernel(h *Handles) *linuxKernel {
@@ -53,6 +54,8 @@ func (t tuning) apply(fd int) error {
 	}
 	return errors.Join(errs...)
 }
+
+func (k *linuxKernel) trace(s watchdog.Socket) ([]watchdog.FDRef, error) { return k.seeker.trace(s) }
 
 func (k *linuxKernel) stop(p watchdog.ProcID) error {
 	if !k.vetted[p] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -213,22 +214,29 @@ func childrenOf(p watchdog.ProcID) []watchdog.ProcID {
 	return out
 }
 
+// maxVetted is how many descriptors of a process are looked through before it may be
+// stopped; rsync has some ten.
+const maxVetted = 2048
+
 // listens says whether p holds a listening socket.
 func (h *Handles) listens(p watchdog.ProcID) (bool, error) {
 	dir := "/proc/" + strconv.Itoa(p.PID) + "/fd"
-	names, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	names, err := someNames(dir, maxVetted+1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("process %s: %w", p, ErrGone)
-	}
-	if err != nil {
+	case err != nil:
 		return false, fmt.Errorf("process %s: %w", p, err)
+	case len(names) > maxVetted:
+		return false, fmt.Errorf("process %s: not stopped: it holds more than %d descriptors, "+
+			"and any may be one by which it accepts connections", p, maxVetted)
 	}
 	for _, n := range names {
-		l, err := os.Readlink(filepath.Join(dir, n.Name()))
+		l, err := os.Readlink(filepath.Join(dir, n))
 		if err != nil || !strings.HasPrefix(l, "socket:[") {
 			continue
 		}
-		fd, err := strconv.Atoi(n.Name())
+		fd, err := strconv.Atoi(n)
 		if err != nil {
 			continue
 		}
@@ -238,6 +246,20 @@ func (h *Handles) listens(p watchdog.ProcID) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// someNames lists a directory, most names at most.
+func someNames(path string, most int) ([]string, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(most)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
 }
 
 // accepts says whether descriptor fd of p is a listening socket.

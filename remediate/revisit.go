@@ -13,6 +13,7 @@ const (
 	revisitTuned = 400 * time.Millisecond
 	revisitHeld  = time.Second
 	revisitSet   = 2 * time.Second
+	revisitIdle  = 10 * time.Second // where nothing moves, nothing is undone
 )
 
 // revisitAge is the age until which a transfer is looked at each time.
@@ -34,6 +35,8 @@ func (s *subject) begins() bool {
 // revisit is how long a socket whose limits are as wanted is not looked at.
 func (s *subject) revisit() time.Duration {
 	switch {
+	case s.t.Idle:
+		return revisitIdle
 	case s.window == 0:
 		return revisitSet
 	case s.fixed:

@@ -84,6 +84,7 @@ type LinkShaper struct {
 	inPlace  map[watchdog.ShaperKey]float64 // as Apply last told; others read it too, so it is never changed
 	setbacks map[watchdog.ShaperKey]setback
 	looks    map[watchdog.ShaperKey]setback
+	again    func() []watchdog.Failure // tries what shapers that are gone left undone; may be nil
 }
 
 func newLinkShaper(l undoLedger, hooks [2]shaperHook, now func() time.Time, hz float64) *LinkShaper {
@@ -106,6 +107,9 @@ func (s *LinkShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[wat
 	defer s.mu.Unlock()
 	wanted := withOwn(rates, own)
 	var fails []watchdog.Failure
+	if s.again != nil {
+		fails = s.again()
+	}
 	for _, k := range sortedKeys(s.setbacks) {
 		fails = append(fails, s.cleanUp(k)...)
 	}

@@ -33,6 +33,7 @@ func NewLinkShaper(l *ledger.Ledger, o ShaperOptions) (*LinkShaper, []watchdog.C
 		watchdog.Rx: ingress{t},
 		watchdog.Tx: egress{t, prio, o.SSHPorts},
 	}, time.Now, netlink.Hz())
+	s.again = prio.again
 	s.perHour = cmp.Or(o.PerHour, buildsPerHour)
 	if o.Untried {
 		return s, nil, nil

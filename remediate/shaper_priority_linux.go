@@ -3,6 +3,7 @@ package remediate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,8 @@ type priorities struct {
 	ledger  undoLedger
 	handles Handles
 	held    map[watchdog.TransferID]watchdog.Socket
+	seeker  seeker
+	left    []ledger.Entry // that could not be undone, of shapers that are gone
 }
 
 // priority is what is known of the priority of one socket.
@@ -31,6 +34,7 @@ func (p *priorities) set(t *watchdog.Transfer, of *priority, now time.Time) erro
 	if of.entry.Kind != "" && t.Age > revisitAge && now.Sub(of.looked) < revisitSet {
 		return nil // an application that sets IP_TOS meanwhile has its way until the next look
 	}
+	p.adopt(t, of)
 	p.held[t.ID], of.looked = t.Socket, now
 	of.entry.Socket = t.Socket // those who hold it may be others now
 	return p.handles.Visit(t.Socket, func(fd int) error {
@@ -49,12 +53,22 @@ func (p *priorities) set(t *watchdog.Transfer, of *priority, now time.Time) erro
 	})
 }
 
-// restore undoes set, and strikes it off the ledger.
+// restore undoes set, and strikes it off the ledger. Where another process holds
+// the socket by now it is done through that one, which is looked for meanwhile:
+// errSought says so.
 func (p *priorities) restore(e ledger.Entry) error {
 	if e.Kind == "" {
 		return nil // nothing was set
 	}
-	err := p.handles.Visit(e.Socket, func(fd int) error { return restorePriority(fd, e) })
+	give := func(s watchdog.Socket) error {
+		return p.handles.Visit(s, func(fd int) error { return restorePriority(fd, e) })
+	}
+	err := give(e.Socket)
+	if errors.Is(err, ErrGone) {
+		if e.Socket.Refs, err = p.seeker.trace(e.Socket); err == nil {
+			err = give(e.Socket)
+		}
+	}
 	if err != nil && !errors.Is(err, ErrGone) {
 		return err
 	}
@@ -67,6 +81,33 @@ func (p *priorities) restore(e ledger.Entry) error {
 	}
 	p.handles.Keep(func(id watchdog.ProcID) bool { return used[id] })
 	return p.ledger.Done(e.Key())
+}
+
+// adopt takes over what an earlier shaper left on the socket of a transfer.
+func (p *priorities) adopt(t *watchdog.Transfer, of *priority) {
+	for i, e := range p.left {
+		if e.Transfer == t.ID && e.Socket.Inode == t.Socket.Inode {
+			of.entry = e
+			p.left = slices.Delete(p.left, i, i+1)
+			return
+		}
+	}
+}
+
+// again restores what was left when its shaper went.
+func (p *priorities) again() []watchdog.Failure {
+	var fails []watchdog.Failure
+	left := p.left
+	p.left = nil
+	for _, e := range left {
+		if err := p.restore(e); err != nil {
+			p.left = append(p.left, e)
+			if !errors.Is(err, errSought) {
+				fails = append(fails, transferFailure(e.Transfer, err))
+			}
+		}
+	}
+	return fails
 }
 
 func getPriority(fd int) (int, error) {

@@ -100,8 +100,14 @@ func (e *egressStand) hold(members []watchdog.Transfer, own []ownClass, now time
 	return append(fails, e.drop(func(p *priority) bool { return p.turn != e.turn })...)
 }
 
+// release drops all members. Of those whose sockets cannot be reached now the priorities
+// go on trying.
 func (e *egressStand) release() []watchdog.Failure {
-	return e.drop(func(*priority) bool { return true })
+	fails := e.drop(func(*priority) bool { return true })
+	for _, p := range e.in {
+		e.prio.left = append(e.prio.left, p.entry)
+	}
+	return fails
 }
 
 // drop gives the sockets of some members their own priority back.
@@ -115,9 +121,12 @@ func (e *egressStand) drop(which func(*priority) bool) []watchdog.Failure {
 	slices.Sort(dropped)
 	var fails []watchdog.Failure
 	for _, id := range dropped {
-		if err := e.prio.restore(e.in[id].entry); err != nil {
-			fails = append(fails, transferFailure(id, err))
+		switch err := e.prio.restore(e.in[id].entry); {
+		case errors.Is(err, errSought):
 			continue // the next call tries again
+		case err != nil:
+			fails = append(fails, transferFailure(id, err))
+			continue
 		}
 		delete(e.in, id)
 	}

@@ -65,12 +65,16 @@ func VisitSocket(s watchdog.Socket, f func(fd int) error) error {
 	return h.Visit(s, f)
 }
 
-// sameSocket compares inode and, as inodes of sockets may come round again,
-// the addresses where they are known.
+// sameSocket compares inode and, as inodes of sockets may come round again, the
+// kernel's own number, else the address, where they are known.
 func sameSocket(fd int, s watchdog.Socket) bool {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Ino != s.Inode {
 		return false
+	}
+	if s.Cookie != 0 {
+		cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		return err == nil && cookie == s.Cookie
 	}
 	if !s.Local.IsValid() {
 		return true

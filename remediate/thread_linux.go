@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // onOwnThread runs f on a thread that ends with it: what f changes of its thread
@@ -52,11 +50,7 @@ func starting(more int) {
 // thread ends: cmd must not ask for a signal when it does (Pdeathsig).
 func startUnhurried(cmd *exec.Cmd) error {
 	return onOwnThread(func() error {
-		// Where it is denied, we have less than usual, and nothing is to be taken away.
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
-		if now, err := unix.SchedGetAttr(0, 0); err == nil && now.Policy == unix.SCHED_NORMAL {
-			_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0) // slices as everybody has them
-		}
+		beOrdinary()
 		return StartChild(cmd)
 	})
 }

@@ -1,14 +1,11 @@
 package remediate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,39 +112,60 @@ func (u Undoer) removeTC(e ledger.Entry) error {
 }
 
 // freeSockets lifts the limits of all sockets, by inode and by the indices of
-// their entries in out.
+// their entries in out. Where none of the former holders has one any more, another
+// process may: one that was forked, or was sent it. Only what the kernel itself does
+// not know any more counts as undone.
 func (u Undoer) freeSockets(ctx context.Context, out []Undone, sockets map[uint64][]int) {
-	searched := false
 	for len(sockets) > 0 {
-		var lost []uint64
+		var lost []watchdog.Socket
 		for inode, is := range sockets {
 			err := u.freeSocket(out, is)
 			switch {
 			case errors.Is(err, errFull) && ctx.Err() == nil:
 				continue
-			case errors.Is(err, ErrGone) && !searched:
-				lost = append(lost, inode)
-				continue
 			case errors.Is(err, ErrGone):
-				err = nil
+				lost = append(lost, out[is[0]].Entry.Socket)
+				continue
 			}
-			for _, i := range is {
-				out[i].Err = err
-			}
+			settleSocket(out, is, err)
 			delete(sockets, inode)
 		}
-		switch {
-		case len(lost) > 0:
-			refs := findHolders(lost)
-			for _, inode := range lost {
-				for _, i := range sockets[inode] {
-					out[i].Entry.Socket.Refs = refs[inode]
-				}
-			}
-			searched = true
-		case len(sockets) > 0:
+		follow(ctx, out, sockets, lost)
+		if len(sockets) > 0 {
 			time.Sleep(undoRetry)
 		}
+	}
+}
+
+// follow looks for those who hold lost sockets by now, and takes out of sockets the
+// ones that have ended, and when ctx has, all that were not found.
+func follow(ctx context.Context, out []Undone, sockets map[uint64][]int, lost []watchdog.Socket) {
+	for inode, f := range trace(lost, func() bool { return ctx.Err() != nil }) {
+		is := sockets[inode]
+		switch {
+		case f.err == nil:
+			for _, i := range is {
+				out[i].Entry.Socket.Refs = f.refs
+			}
+			continue
+		case errors.Is(f.err, ErrGone):
+			settleSocket(out, is, nil)
+			delete(sockets, inode)
+			continue
+		case errors.Is(f.err, errUnsearched): // what an earlier look told is better than a part of one
+			f.err = cmp.Or(out[is[0]].Err, f.err)
+		}
+		settleSocket(out, is, f.err)
+		if ctx.Err() != nil { // until then it may be on its way from one process to another
+			delete(sockets, inode)
+		}
+	}
+}
+
+// settleSocket notes what became of the entries of one socket.
+func settleSocket(out []Undone, is []int, err error) {
+	for _, i := range is {
+		out[i].Err = err
 	}
 }
 
@@ -201,47 +219,4 @@ func restorePriority(fd int, e ledger.Entry) error {
 		return fmt.Errorf("set SO_PRIORITY: %w", err)
 	}
 	return nil
-}
-
-// findHolders looks through all processes for sockets whose former holders
-// are gone: a child may have inherited one.
-func findHolders(inodes []uint64) map[uint64][]watchdog.FDRef {
-	want := map[string]uint64{}
-	for _, i := range inodes {
-		want["socket:["+strconv.FormatUint(i, 10)+"]"] = i
-	}
-	out := map[uint64][]watchdog.FDRef{}
-	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	if err != nil {
-		return nil
-	}
-	for _, l := range links {
-		to, err := os.Readlink(l)
-		if err != nil {
-			continue
-		}
-		inode, ok := want[to]
-		if !ok {
-			continue
-		}
-		if ref, ok := refOf(l); ok && len(out[inode]) < 8 {
-			out[inode] = append(out[inode], ref)
-		}
-	}
-	return out
-}
-
-// refOf turns /proc/PID/fd/N into a reference.
-func refOf(link string) (watchdog.FDRef, bool) {
-	f := strings.Split(link, "/")
-	pid, err1 := strconv.Atoi(f[2])
-	fd, err2 := strconv.Atoi(f[4])
-	if err1 != nil || err2 != nil {
-		return watchdog.FDRef{}, false
-	}
-	st, err := readStat(pid)
-	if err != nil {
-		return watchdog.FDRef{}, false
-	}
-	return watchdog.FDRef{Proc: watchdog.ProcID{PID: pid, Start: st.start}, FD: fd}, true
 }

@@ -203,7 +203,8 @@ func (e *Engine) flow(t *Transfer, now time.Duration, stands Outcome) control.Fl
 		Shaped:    stands.Limits[t.ID].Shape,
 		Stopped:   stands.Stopped[t.ID],
 		Loose:     e.wanted[t.ID] != (Limit{}) && stands.Limits[t.ID] == (Limit{}),
-		Stale:     t.Measured > 0 && t.Measured < now,
+		Stale:     t.Measured > 0 && t.Measured < now && !t.Idle,
+		Idle:      t.Idle,
 		Pinned:    e.pins[t.ID],
 	}
 	if t.TCP.Known {

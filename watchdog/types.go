@@ -67,9 +67,10 @@ type FDRef struct {
 
 // Socket is the TCP connection of a transfer.
 type Socket struct {
-	Inode  uint64         `json:"inode"` // of sockfs; re-checked after every duplicate
-	Netns  uint64         `json:"netns"` // inode of the network namespace that it belongs to
-	Refs   []FDRef        `json:"refs"`  // who holds it, best first
+	Inode  uint64         `json:"inode"`            // of sockfs; re-checked after every duplicate
+	Cookie uint64         `json:"cookie,omitempty"` // SO_COOKIE: no other socket ever has it in this boot; 0 when unknown
+	Netns  uint64         `json:"netns"`            // inode of the network namespace that it belongs to
+	Refs   []FDRef        `json:"refs"`             // who holds it, best first
 	Local  netip.AddrPort `json:"local"`
 	Remote netip.AddrPort `json:"remote"`
 }
@@ -116,9 +117,10 @@ type Transfer struct {
 	Measured  time.Duration `json:"-"`       // Snapshot.Mono of when TCP and Bytes were read; 0 when never
 	Timeout   time.Duration `json:"timeout"` // known shortest io timeout of the two ends; 0 is unknown, not none
 	Control   Controllable  `json:"control"`
-	Why       string        `json:"why,omitempty"` // why Control is not full
-	Stopped   bool          `json:"stopped"`       // some process of it is in state T
-	Foreign   bool          `json:"foreign"`       // in another network namespace than the daemon
+	Why       string        `json:"why,omitempty"`  // why Control is not full
+	Idle      bool          `json:"idle,omitempty"` // has moved next to nothing for 2 s, and is not stopped
+	Stopped   bool          `json:"stopped"`        // some process of it is in state T
+	Foreign   bool          `json:"foreign"`        // in another network namespace than the daemon
 }
 
 // Counters are one direction's totals since the link was made.

@@ -18,6 +18,7 @@ type command struct {
 	Timeout time.Duration
 	Params  []string // --dparam and -M of a daemon: "key=value" over its configuration
 	Paths   []string // positional arguments, without the "." of a server
+	Ports   []uint16 // of a client: those to which it connects when it talks to a daemon
 }
 
 // remoteness of a client's arguments.
@@ -80,7 +81,17 @@ func parseCommand(argv []string) command {
 	if c.Server && len(c.Paths) > 0 && c.Paths[0] == "." {
 		c.Paths = c.Paths[1:]
 	}
+	c.ports()
 	return c
+}
+
+// cutOff says that a command line was longer than what is read of one.
+func cutOff(argv []string) bool {
+	size := 0
+	for _, a := range argv {
+		size += len(a) + 1
+	}
+	return size >= maxCmdline-1
 }
 
 // long takes one long option and says how many of the next arguments it used.
@@ -101,6 +112,10 @@ func (c *command) long(arg string, next []string) int {
 		c.Config = value
 	case "--dparam":
 		c.Params = append(c.Params, value)
+	case "--port":
+		if port := parsePort(value); port != 0 {
+			c.Ports = []uint16{port}
+		}
 	case "--timeout":
 		c.Timeout = shorter(c.Timeout, parseSeconds(value))
 	}

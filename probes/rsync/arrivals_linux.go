@@ -45,6 +45,7 @@ func (d *discovery) take(events []event) bool {
 // forked: the child of an rsync is an rsync, the child of sshd may lead to one.
 // An sshd that opens a session has changed otherwise, too.
 func (d *discovery) forked(e event) bool {
+	d.scan.forked(e.Parent)
 	_, rsync := d.scan.rsyncs[e.Parent]
 	if rsync {
 		d.scan.rsyncs[e.PID] = struct{}{}
@@ -112,9 +113,7 @@ func (d *discovery) everything(now time.Time) {
 	for _, pid := range pids {
 		d.adopt(pid)
 	}
-	for pid := range d.scan.procs {
-		d.scan.forget(pid)
-	}
+	d.scan.doubt()
 	d.cost = time.Since(now)
 }
 

@@ -10,26 +10,46 @@ import (
 // client takes an rsync that a person or a job started here.
 func (g *grouping) client(p, root *process) {
 	far := root.Cmd.remote()
+	if far == isLocal && !cutOff(root.Argv) {
+		return // the connections that it may have inherited are others'
+	}
 	h := g.world.holds(p)
 	tcp, _ := connected(h.sockets)
 	if len(tcp) == 0 && p != root {
 		tcp, _ = connected(g.world.holds(root).sockets)
 	}
-	if len(tcp) > 0 {
-		f := g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemonClient, p)
-		f.sends(far)
-		f.connect(tcp[0])
-		return
+	if far == isLocal || root.Cmd.toDaemon() {
+		tcp = g.notInherited(p, root, tcp)
+		own, ok := g.own(p, tcp, func(s held) bool { return slices.Contains(root.Cmd.Ports, s.Remote.Port()) })
+		if ok {
+			f := g.add(bySocket(own.Inode), watchdog.ViaDaemonClient, p)
+			f.sends(far)
+			f.connect(own)
+			return
+		}
 	}
 	if far == isLocal {
 		return
 	}
-	g.remoteShell(p, root, far)
+	g.remoteShell(p, root, far, tcp)
+}
+
+// notInherited leaves the connections that the process which started an rsync has not:
+// its own one is made by itself.
+func (g *grouping) notInherited(p, root *process, tcp []held) []held {
+	own := g.world.chosen(p)
+	var out []held
+	for _, s := range tcp {
+		if s.Inode == own || !g.world.inherited(root, s.Inode) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // remoteShell takes a client whose connection belongs to a program that it
 // started: ssh, or whatever --rsh names.
-func (g *grouping) remoteShell(p, root *process, far remoteness) {
+func (g *grouping) remoteShell(p, root *process, far remoteness, tcp []held) {
 	below := g.descendants(root)
 	if err := g.world.holds(p).err; err != nil && len(below) == 0 {
 		f := g.add(byPID(root), watchdog.ViaDaemonClient, p)
@@ -38,6 +58,11 @@ func (g *grouping) remoteShell(p, root *process, far remoteness) {
 		return
 	}
 	if len(below) == 0 {
+		if len(tcp) > 0 && root.Cmd.toDaemon() {
+			f := g.add(byPID(root), watchdog.ViaDaemonClient, p)
+			f.sends(far)
+			f.lost = undecided(p, tcp)
+		}
 		g.wait(p)
 		return
 	}
@@ -47,6 +72,7 @@ func (g *grouping) remoteShell(p, root *process, far remoteness) {
 	}
 	for _, d := range below {
 		tcp, listens := connected(g.world.holds(d).sockets)
+		tcp = g.without(tcp, p, root)
 		if len(tcp) == 0 {
 			continue
 		}

@@ -16,11 +16,13 @@ type discovery struct {
 	mu      sync.Mutex // guards what follows
 	scan    *scanner
 	configs *configs
-	polled  time.Time        // last look for new pids
-	recent  []newcomer       // polling: pids that may still become an rsync
-	dirty   bool             // something happened since the last pass
-	due     time.Time        // next pass over what is young; zero for none
-	rest    time.Time        // no pass before
+	polled  time.Time     // last look for new pids
+	recent  []newcomer    // polling: pids that may still become an rsync
+	dirty   bool          // something happened since the last pass
+	due     time.Time     // next pass over what is young; zero for none
+	rest    time.Time     // no pass before
+	owed    time.Duration // what passes took beyond their part of the time
+	owedAt  time.Time
 	settled time.Time        // last pass over everything
 	others  []*process       // of the last pass: who holds a connection beside rsync
 	held    time.Time        // last look at them
@@ -34,6 +36,7 @@ type discovery struct {
 
 func newDiscovery(p *Probe) *discovery {
 	scan := newScanner(p.proc, newFallback(p.sockets, p.proc))
+	scan.count = p.sockets
 	return &discovery{
 		probe: p, scan: scan, changed: make(chan struct{}, 1),
 		configs: newConfigs(p.proc, p.opts.Log), sshds: scan.servers,
@@ -55,7 +58,8 @@ const (
 	// No more than one part in so many of the time goes to:
 	fullCostRatio   = 200 // regular looks at all pids
 	missedCostRatio = 20  // those after something was missed
-	passCostRatio   = 10  // passes
+	passCostRatio   = 10  // passes, beyond
+	passCredit      = 30 * time.Millisecond
 )
 
 // listen takes the connector's events until the context ends or the connector
@@ -225,9 +229,7 @@ func (d *discovery) pass(now time.Time) {
 	d.scan.begin(now)
 	transfers, unfinished := d.group()
 	d.others = d.others[:0]
-	for _, p := range unfinished {
-		d.again(now, p)
-	}
+	young := unfinished
 	live := map[watchdog.TransferID]bool{}
 	wake := false
 	for _, f := range transfers {
@@ -241,17 +243,17 @@ func (d *discovery) pass(now time.Time) {
 			}
 		}
 		if !settled {
-			for _, p := range f.members {
-				d.again(now, p)
-			}
+			young = append(young, f.members...)
 		}
 	}
+	d.lookSoon(now, young)
+	d.dirty = d.dirty || d.scan.more
 	d.probe.retain(live)
 	d.probe.setFailure("processes", d.scan.trouble)
 	if wake {
 		d.probe.wake()
 	}
-	d.rest = now.Add(min(longestRest, passCostRatio*time.Since(now)))
+	d.rest = now.Add(d.restAfter(now, time.Since(now)))
 }
 
 // group groups all rsyncs. On the way up and down the process tree it may meet
@@ -284,15 +286,6 @@ func (d *discovery) listSessions(now time.Time) {
 		})
 	}
 	d.probe.sshPorts = sshPortsOf(d.scan, d.probe.netns, d.probe.sessions)
-}
-
-// again has a process that is not understood yet read soon.
-func (d *discovery) again(now time.Time, p *process) {
-	t := now.Add(youngFor(d.scan.age(p)))
-	d.scan.expire(p, t)
-	if d.due.IsZero() || t.Before(d.due) {
-		d.due = t
-	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -67,13 +67,17 @@ func (o opened) found() bool { return o.pid != 0 }
 // nothing is what is known without one.
 var nothing = opened{File: watchdog.File{Pos: -1, Size: -1}}
 
+// maxFiles is how many descriptors of a process are looked through for its file: rsync
+// opens one or two beside those that it was born with.
+const maxFiles = 512
+
 // openFile finds the file that a transfer is at: the one that a process
 // writes, else the one that it reads, of the descriptors from first on. size
 // asks for the size of a file.
 func (f procFS) openFile(pids []int, first int, size func(pid, num int) int64) opened {
 	best := nothing
 	for _, pid := range pids {
-		fds, err := f.fds(pid)
+		fds, _, err := f.fdsFrom(pid, 0, maxFiles)
 		if err != nil {
 			continue
 		}
@@ -193,6 +197,8 @@ func (p *Probe) askForFiles(now time.Time) {
 		every, early := usual, usual/2
 		if p.distant(t) {
 			every, early = distantRest, distantRest
+		} else if t.Idle {
+			every, early = idleState, idleState
 		}
 		waited := now.Sub(t.looked)
 		if t.visible && waited >= early && now.Sub(t.since) >= fileAfter {

@@ -21,6 +21,13 @@ type world interface {
 	inherited(p *process, inode uint64) bool // its parent has the socket too
 	identity(p *process) (sshd.Identity, error)
 	sshds() []*process // the parts of the host's sshd that are known, with their titles
+
+	// chosen is the connection that choose noted of a process; 0 for none.
+	chosen(p *process) uint64
+	choose(p *process, inode uint64)
+	// compete says which of its connections moves with what a family of processes
+	// reads and writes, when that shows.
+	compete(p *process, family []*process, tcp []held) (inode uint64, ok bool)
 }
 
 // holding is what a process has open.
@@ -30,6 +37,7 @@ type holding struct {
 	count   int   // of all descriptors; 0 when it does not tell whether they are still the same
 	err     error // why it may be incomplete
 	listed  time.Time
+	next    int // descriptor from which on it is to be listed further; 0 when it is whole
 }
 
 // same says whether two listings show the same.
@@ -158,13 +166,20 @@ func connected(sockets []held) (tcp []held, listens bool) {
 func (g *grouping) daemonChild(p *process) {
 	h := g.world.holds(p)
 	tcp, listens := connected(h.sockets)
-	switch {
-	case listens:
+	if listens {
 		if len(tcp) > 0 {
 			g.wait(p)
 		}
+		return
+	}
+	own, ok := g.own(p, tcp, g.accepted(p))
+	switch {
+	case ok:
+		g.add(bySocket(own.Inode), watchdog.ViaDaemon, p).connect(own)
 	case len(tcp) > 0:
-		g.add(bySocket(tcp[0].Inode), watchdog.ViaDaemon, p).connect(tcp[0])
+		f := g.add(byPID(g.owner(p)), watchdog.ViaDaemon, p)
+		f.lost = undecided(p, tcp)
+		g.wait(p)
 	case h.err != nil:
 		if top := g.served(p); top != nil {
 			f := g.add(byPID(top), watchdog.ViaDaemon, top)
@@ -220,7 +235,7 @@ func (f *found) connect(s held) {
 		return
 	}
 	f.tcp, f.barred = true, s.OutOfReach
-	f.socket = watchdog.Socket{Inode: s.Inode, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
+	f.socket = watchdog.Socket{Inode: s.Inode, Cookie: s.Cookie, Netns: s.Netns, Local: s.Local, Remote: s.Remote}
 }
 
 // holder notes a process that holds the connection.

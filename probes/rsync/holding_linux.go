@@ -7,14 +7,20 @@ import (
 	"lifeline/watchdog"
 )
 
+// maxInherited is how many descriptors of a parent are looked at for what was inherited.
+const maxInherited = 1024
+
 // holds implements world.
 func (s *scanner) holds(p *process) *holding {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.process != p {
 		return &holding{}
 	}
-	if c.holding == nil {
-		c.holding = s.holding(p)
+	switch {
+	case c.holding == nil:
+		s.list(c)
+	case (c.relist || c.holding.next > 0) && !s.tired():
+		s.list(c)
 	}
 	return c.holding
 }
@@ -32,18 +38,30 @@ func (s *scanner) moved(p *process) bool {
 	if count > 0 && count == before.count && s.now.Sub(before.listed) < settledFor {
 		return false
 	}
-	c.holding = s.holding(p)
+	s.list(c)
 	return !before.same(c.holding)
 }
 
-// holding lists what a process holds open.
-func (s *scanner) holding(p *process) *holding {
-	count := s.proc.countFDs(p.ID.PID)
-	fds, err := s.proc.fds(p.ID.PID)
-	if vanished(err) {
-		return &holding{}
+// list lists what a process holds open, fdsAtOnce each time: of more, the rest is as it
+// was listed before, until its turn comes.
+func (s *scanner) list(c *cached) {
+	p, before := c.process, c.holding
+	if before == nil {
+		before = &holding{}
 	}
-	h := &holding{err: err, count: count, listed: s.now}
+	c.relist = false
+	count := s.proc.countFDs(p.ID.PID)
+	fds, next, err := s.proc.fdsFrom(p.ID.PID, before.next, fdsAtOnce)
+	s.work += 1 + len(fds)
+	if vanished(err) {
+		c.holding = &holding{}
+		return
+	}
+	h := &holding{err: err, count: count, listed: s.now, next: next}
+	if next > 0 || before.next > 0 {
+		h.keep(before, before.next, next)
+		h.count, s.more = 0, true // the number tells nothing before all were listed
+	}
 	for _, f := range fds {
 		switch f.Kind {
 		case fdFile:
@@ -61,7 +79,22 @@ func (s *scanner) holding(p *process) *holding {
 		}
 	}
 	slices.SortFunc(h.sockets, func(a, b held) int { return a.FD - b.FD })
-	return h
+	c.holding = h
+}
+
+// keep takes from an earlier listing what is not within [from, to); to is 0 for no end.
+func (h *holding) keep(before *holding, from, to int) {
+	other := func(fd int) bool { return fd < from || to > 0 && fd >= to }
+	for _, f := range before.files {
+		if other(f.Num) {
+			h.files = append(h.files, f)
+		}
+	}
+	for _, s := range before.sockets {
+		if other(s.FD) {
+			h.sockets = append(h.sockets, s)
+		}
+	}
 }
 
 // inherited implements world. It looks at none of the parent's sockets: those
@@ -69,7 +102,10 @@ func (s *scanner) holding(p *process) *holding {
 func (s *scanner) inherited(p *process, inode uint64) bool {
 	fds, ok := s.handed[p.PPID]
 	if !ok {
-		fds, _ = s.proc.fds(p.PPID) // one that may not be looked at shares nothing that is known
+		// One that may not be looked at shares nothing that is known. What is inherited
+		// has the number that it had there, so very high ones are not worth a look.
+		fds, _, _ = s.proc.fdsFrom(p.PPID, 0, maxInherited)
+		s.work += len(fds)
 		s.handed[p.PPID] = fds
 	}
 	return slices.ContainsFunc(fds, func(f fd) bool { return f.Kind == fdSocket && f.Inode == inode })
@@ -81,6 +117,7 @@ func (s *scanner) socket(p *process, f fd) (socketInfo, error) {
 	if info, ok := s.known[f.Inode]; ok {
 		return info, nil
 	}
+	s.work += socketWork
 	info, err := s.look.inspect(watchdog.FDRef{Proc: p.id(), FD: f.Num}, f.Inode)
 	if err != nil {
 		return info, err

@@ -53,6 +53,7 @@ type Probe struct {
 	sshPorts   []uint16          // as SSHPorts gives them
 	order      []*transfer       // all that discovery knew last, the oldest first
 	turn       int               // in order: whose state was read last
+	idleTurn   int               // in order: the idle one that is measured next
 	asked      []watchdog.Socket // by ask, of askedOf
 	askedOf    []*transfer
 	listed     []watchdog.Transfer

@@ -115,11 +115,21 @@ func (f procFS) hidden() error {
 
 // names lists a directory, and calls each with its descriptor.
 func names(path string, each func(dir int, name string)) error {
+	return namesFrom(path, 0, func(dir int, name string) bool { each(dir, name); return true })
+}
+
+// namesFrom does so from a position on, as long as each returns true.
+func namesFrom(path string, at int64, each func(dir int, name string) bool) error {
 	dir, err := openProc(path, unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
+	if at > 0 {
+		if _, err := unix.Seek(dir, at, unix.SEEK_SET); err != nil {
+			return &fs.PathError{Op: "seek", Path: path, Err: err}
+		}
+	}
 	var buf [8192]byte
 	var list []string
 	for {
@@ -135,7 +145,9 @@ func names(path string, each func(dir int, name string)) error {
 		}
 		_, _, list = unix.ParseDirent(buf[:n], -1, list[:0])
 		for _, name := range list {
-			each(dir, name)
+			if !each(dir, name) {
+				return nil
+			}
 		}
 	}
 }
@@ -165,29 +177,6 @@ func (f procFS) children(pid int) ([]int, error) {
 		}
 		buf = make([]byte, 4*len(buf))
 	}
-}
-
-// fds lists what a process holds open. With an error, the list may lack some:
-// the kernel may give the numbers and refuse what they mean.
-func (f procFS) fds(pid int) ([]fd, error) {
-	var (
-		fds     []fd
-		refused error
-	)
-	err := names(f.path(pid, "fd"), func(dir int, name string) {
-		num, err := strconv.Atoi(name)
-		if err != nil {
-			return
-		}
-		target, err := readlinkat(dir, name)
-		switch {
-		case err == nil:
-			fds = append(fds, parseFD(num, target))
-		case !vanished(err): // else closed meanwhile
-			refused = fmt.Errorf("descriptors of pid %d: %w", pid, err)
-		}
-	})
-	return fds, errors.Join(err, refused)
 }
 
 // countFDs says how many descriptors a process has open, which is far cheaper than
@@ -222,6 +211,19 @@ func (f procFS) agreedTimeout(pid int, own time.Duration) time.Duration {
 		return ownTimeout(own)
 	}
 	return shorter(own, askedTimeout(b))
+}
+
+// proxy is the port of the proxy that a client uses, if it does.
+func (f procFS) proxy(pid int) []uint16 {
+	var buf [maxCmdline / 2]byte
+	b, err := read(f.path(pid, "environ"), buf[:])
+	if err != nil {
+		return nil
+	}
+	if port := proxyPort(b); port != 0 {
+		return []uint16{port}
+	}
+	return nil
 }
 
 // fdInfo reads /proc/PID/fdinfo/FD.
@@ -268,6 +270,9 @@ func (f procFS) process(pid int) (*process, error) {
 		p.Cmd = parseCommand(p.Argv)
 		if p.Cmd.Server && p.Cmd.Timeout > 0 {
 			p.Cmd.Timeout = f.agreedTimeout(pid, p.Cmd.Timeout)
+		}
+		if !p.Cmd.Server && !p.Cmd.Daemon && p.Cmd.toDaemon() {
+			p.Cmd.Ports = append(p.Cmd.Ports, f.proxy(pid)...)
 		}
 		p.CWD, _ = readlink(f.path(pid, "cwd"))
 		if target, err := readlink(f.path(pid, "ns/net")); err == nil {

@@ -55,6 +55,7 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.Probe
 // list makes the list anew.
 func (p *Probe) list(now, up time.Duration) {
 	p.changed = false
+	p.giveTurns()
 	p.listed = make([]watchdog.Transfer, 0, len(p.order))
 	p.ask(now, up)
 	for _, t := range p.order {
@@ -132,7 +133,12 @@ func (p *Probe) sample(t *transfer, now time.Duration) bool {
 		t.Bytes = t.TCP.BytesAcked
 	}
 	t.moves = t.Bytes > before
+	p.noteIdle(t, now)
 	t.Rate = t.meter.add(now, t.Bytes)
+	if t.matchDue(now) && !p.distant(t) {
+		t.matched = now
+		p.compare(t)
+	}
 	return t.visible
 }
 
@@ -157,8 +163,11 @@ func (p *Probe) due(t *transfer, now time.Duration) bool {
 	case !t.TCP.Known:
 		return true
 	}
-	if p.distant(t) {
+	switch {
+	case p.distant(t):
 		return p.whole && now-t.Measured >= distantEvery
+	case t.Idle:
+		return t.itsTurn
 	}
 	return t.Age <= measuredYoung || p.whole
 }
@@ -222,6 +231,8 @@ func (p *Probe) stateEvery(t *transfer) time.Duration {
 	switch {
 	case p.distant(t):
 		return distantRest
+	case t.Idle:
+		return idleState
 	case t.moves:
 		return movingState / time.Duration(len(t.Procs))
 	}

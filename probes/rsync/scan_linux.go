@@ -47,6 +47,11 @@ type cached struct {
 	expires time.Time // read it again from then on
 	holding *holding  // nil until asked for
 	who     *sshd.Identity
+	relist  bool      // it was listed before the process was read
+	kids    []int     // pids of its children
+	kidsAt  time.Time // when they were listed; zero for never
+	chosen  uint64    // inode of its own connection, as choose has it; 0 for none
+	contest *contest  // of several connections for that; nil for none
 }
 
 // scanner keeps what was read of the processes that matter: rsyncs, and those
@@ -54,6 +59,7 @@ type cached struct {
 type scanner struct {
 	proc    procFS
 	look    inspector
+	count   counter // nil: nothing is known of what passed
 	now     time.Time
 	events  bool             // a process that changes is told by forget
 	rsyncs  map[int]struct{} // known to be one
@@ -65,6 +71,29 @@ type scanner struct {
 	parents map[int][]int         // of this pass, when the kernel lists no children
 	trouble error                 // of this pass: a process that lives could not be read
 	who     func(pid int) (sshd.Identity, error)
+	work    int  // of this pass, in entries of /proc and the like
+	more    bool // this pass left something for the next
+	turn    int  // of the rsyncs, whose turn it is first
+}
+
+// What a pass may cost, in entries of /proc that are read and sockets that are asked, of
+// some microseconds each. Any user can have thousands of processes and descriptors: what
+// is above that has its turn in the next passes, and what is new comes first.
+const (
+	passWork     = 2048
+	processWork  = 8   // to read a process
+	socketWork   = 6   // to look at a socket
+	childrenWork = 2   // to list children
+	fdsAtOnce    = 256 // descriptors of one process that are listed at once
+)
+
+// tired says that this pass has done enough.
+func (s *scanner) tired() bool {
+	if s.work < passWork {
+		return false
+	}
+	s.more = true
+	return true
 }
 
 func newScanner(proc procFS, look inspector) *scanner {
@@ -81,6 +110,13 @@ func (s *scanner) forget(pid int) {
 	}
 }
 
+// doubt makes the next passes read all processes again.
+func (s *scanner) doubt() {
+	for _, c := range s.procs {
+		c.expires = c.read
+	}
+}
+
 // vanished says that a process ended while it was looked at.
 func vanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, errReused)
@@ -89,21 +125,51 @@ func vanished(err error) bool {
 // begin starts a pass.
 func (s *scanner) begin(now time.Time) {
 	s.now, s.trouble = now, nil
+	s.work, s.more = 0, false
 	s.kids, s.handed, s.parents = map[int][]int{}, map[int][]fd{}, nil
 }
 
-// running reads all rsyncs that are known, and drops those that have ended.
+// running reads all rsyncs that are known, and drops those that have ended. New ones come
+// first; of the others each has its turn.
 func (s *scanner) running() []*process {
 	var out []*process
-	for _, pid := range slices.Sorted(maps.Keys(s.rsyncs)) {
+	for _, pid := range s.inTurn() {
+		if s.procs[pid] == nil && s.tired() {
+			continue // not looked at yet
+		}
 		p := s.process(pid)
 		if p == nil || !p.rsync() && !s.executing(p) {
 			delete(s.rsyncs, pid)
 			continue
 		}
+		if c := s.procs[pid]; c != nil && c.read.Equal(s.now) {
+			s.holds(p) // which counts for this pass
+		}
 		out = append(out, p)
 	}
+	slices.SortFunc(out, func(a, b *process) int { return a.ID.PID - b.ID.PID })
 	return out
+}
+
+// inTurn orders the known rsyncs: those that were never read, the highest pid first, as
+// that is most often the newest, then the others from another one on each time.
+func (s *scanner) inTurn() []int {
+	var fresh, known []int
+	for pid := range s.rsyncs {
+		if s.procs[pid] == nil {
+			fresh = append(fresh, pid)
+		} else {
+			known = append(known, pid)
+		}
+	}
+	slices.Sort(fresh)
+	slices.Reverse(fresh)
+	slices.Sort(known)
+	if len(known) > 0 {
+		s.turn = (s.turn + 1) % len(known)
+		known = slices.Concat(known[s.turn:], known[:s.turn])
+	}
+	return append(fresh, known...)
 }
 
 // executing says that a process looks as one does in the midst of execve(2): it
@@ -120,9 +186,10 @@ func (s *scanner) process(pid int) *process {
 		return nil
 	}
 	old := s.procs[pid]
-	if old != nil && s.now.Before(old.expires) {
+	if old != nil && (s.now.Before(old.expires) || !old.expires.IsZero() && s.tired()) {
 		return old.process
 	}
+	s.work += processWork
 	p, err := s.proc.process(pid)
 	if err != nil {
 		if !vanished(err) {
@@ -133,7 +200,8 @@ func (s *scanner) process(pid int) *process {
 	}
 	c := &cached{process: p, since: s.now, read: s.now, expires: s.now.Add(s.lifetime(p))}
 	if old != nil && old.id() == p.id() {
-		c.since = old.since
+		c.since, c.chosen, c.contest = old.since, old.chosen, old.contest
+		c.holding, c.relist = old.holding, true
 	}
 	s.procs[pid] = c
 	if p.rsync() {
@@ -208,51 +276,6 @@ func (s *scanner) age(p *process) time.Duration {
 		return s.now.Sub(c.since)
 	}
 	return 0
-}
-
-// children implements world.
-func (s *scanner) children(pid int) []*process {
-	pids, ok := s.kids[pid]
-	if !ok {
-		pids = s.listChildren(pid)
-		s.kids[pid] = pids
-	}
-	var out []*process
-	for _, k := range pids {
-		if p := s.process(k); p != nil && p.PPID == pid {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func (s *scanner) listChildren(pid int) []int {
-	pids, err := s.proc.children(pid)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return pids
-	}
-	if _, err := s.proc.stat(pid); err != nil {
-		return nil
-	}
-	if s.parents == nil {
-		s.parents = s.tree()
-	}
-	return s.parents[pid]
-}
-
-// tree lists the children of every process the long way.
-func (s *scanner) tree() map[int][]int {
-	tree := map[int][]int{}
-	pids, err := s.proc.pids()
-	if err != nil {
-		return tree
-	}
-	for _, pid := range pids {
-		if st, err := s.proc.stat(pid); err == nil {
-			tree[st.PPID] = append(tree[st.PPID], pid)
-		}
-	}
-	return tree
 }
 
 // sweep forgets processes that no pass asked for lately, and sockets that

@@ -25,6 +25,7 @@ type socketInfo struct {
 	Local, Remote netip.AddrPort // TCP
 	Path, Peer    string         // unix: own and the other end's address, "" for unnamed
 	Netns         uint64         // inode of the namespace that it belongs to; 0 when unknown
+	Cookie        uint64         // SO_COOKIE of a TCP connection; 0 when unknown
 	OutOfReach    error          // why it cannot be duplicated
 }
 
@@ -40,6 +41,9 @@ type held struct {
 	Inode uint64
 	socketInfo
 }
+
+// ref is where a process has the socket.
+func (s held) ref(p *process) watchdog.FDRef { return watchdog.FDRef{Proc: p.id(), FD: s.FD} }
 
 // agentSocket tells the socket of a forwarded ssh agent, which many clients
 // ask for without a person behind it (OpenSSH: session.c, since 10.1 misc-agent.c).

@@ -217,6 +217,7 @@ func describeTCP(sock int, listening bool) (socketInfo, error) {
 		return socketInfo{Kind: idleSocket}, nil // not yet, or not any more
 	}
 	info.Kind, info.Remote = tcpConnected, addrPort(remote)
+	info.Cookie, _ = unix.GetsockoptUint64(sock, unix.SOL_SOCKET, unix.SO_COOKIE) // before Linux 4.12 it has none
 	return info, nil
 }
 

@@ -17,13 +17,21 @@ type transfer struct {
 	since   time.Time // first seen
 	studied time.Time // last study
 	meter   meter
-	told    bool          // by sock_diag, for this sample
-	untold  uint64        // inode of the socket of which sock_diag tells nothing
-	moves   bool          // between the last two measurements
-	turn    int           // whose state is read next
-	stated  time.Duration // monotonic, when a state was last read
-	stopped []bool        // by Procs
-	looked  time.Time     // for its file
+	told    bool                  // by sock_diag, for this sample
+	untold  uint64                // inode of the socket of which sock_diag tells nothing
+	movedAt time.Duration         // monotonic, when enough bytes to count had passed last
+	marked  uint64                // bytes both ways by then
+	itsTurn bool                  // to be measured by this sample, although it is idle
+	moves   bool                  // between the last two measurements
+	turn    int                   // whose state is read next
+	stated  time.Duration         // monotonic, when a state was last read
+	stopped []bool                // by Procs
+	direct  bool                  // its own processes hold the connection
+	match   match                 // of these with the connection
+	matched time.Duration         // monotonic, when they were last compared
+	control watchdog.Controllable // as discovery found it
+	why     string
+	looked  time.Time // for its file
 	file    opened
 }
 
@@ -42,8 +50,13 @@ func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
 		t = &transfer{since: now}
 		t.file, t.File = nothing, nothing.File
 	}
-	study := now.Sub(t.studied) >= youngFor(now.Sub(t.since))
+	every := youngFor(now.Sub(t.since))
+	if t.Idle {
+		every = settledFor
+	}
+	study := now.Sub(t.studied) >= every
 	next, proof, sure := t.Transfer, t.proof, t.sure
+	next.Control, next.Why = t.control, t.why
 	p.mu.Unlock()
 
 	d.describe(f, &next)
@@ -54,6 +67,7 @@ func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
 	defer p.mu.Unlock()
 	p.transfers[f.id] = t
 	changed := t.replace(next)
+	t.direct = f.tcp && len(f.others) == 0
 	if study {
 		t.studied = now
 		proof.Received, proof.Acked = t.proof.Received, t.proof.Acked
@@ -99,10 +113,14 @@ const lostAfter = 2 * time.Second
 // replace takes what discovery found and says whether it matters to the
 // caller. What is measured stays as it is.
 func (t *transfer) replace(next watchdog.Transfer) bool {
-	changed := t.Control != next.Control || t.Link != next.Link || t.Foreign != next.Foreign ||
+	changed := t.control != next.Control || t.Link != next.Link || t.Foreign != next.Foreign ||
 		!slices.Equal(t.Procs, next.Procs) || !slices.Equal(t.Socket.Refs, next.Socket.Refs)
+	if t.Socket.Inode != next.Socket.Inode {
+		t.match = match{}
+	}
 	t.ID, t.Via, t.Socket, t.Procs, t.Parents = next.ID, next.Via, next.Socket, next.Procs, next.Parents
-	t.Control, t.Why, t.Foreign, t.Link = next.Control, next.Why, next.Foreign, next.Link
+	t.control, t.why, t.Foreign, t.Link = next.Control, next.Why, next.Foreign, next.Link
+	t.Control, t.Why = t.allowed()
 	t.Module, t.Path, t.Timeout = next.Module, next.Path, next.Timeout
 	return changed
 }

@@ -180,7 +180,7 @@ func (c *Controller) swelling(s *signal) float64 {
 	least := math.Inf(1)
 	for i := range c.members {
 		f := c.members[i].flow
-		if f.Limitable && runs(&c.members[i]) && f.MinRTT > 0 && f.RTT > 0 {
+		if f.Limitable && runs(&c.members[i]) && !c.sleeps(&c.members[i]) && f.MinRTT > 0 && f.RTT > 0 {
 			least = min(least, seconds(f.RTT-f.MinRTT))
 		}
 	}

@@ -36,6 +36,7 @@ type Flow struct {
 	Stopped   bool          // it is stopped now, by us
 	Loose     bool          // what the last step decided for it is not in force
 	Stale     bool          // Bytes and Inflight are those of an earlier step
+	Idle      bool          // it moves nothing, of itself: it takes no part of the budget
 	Pinned    Pin           // an operator's own wish for this transfer
 }
 

@@ -25,7 +25,7 @@ func (r *roster) staff(c *Controller, in *Input, s *signal) {
 		if m.state.paused && !m.flow.Pausable {
 			r.set(m, false, s.now)
 		}
-		if runs(m) {
+		if runs(m) && !c.sleeps(m) {
 			running++
 		}
 	}
@@ -94,7 +94,7 @@ func (c *Controller) pick(s *signal, rank func(s *signal, a, b *member) (candida
 
 // victim ranks for pausing: the newest, and of those the one with most left.
 func victim(_ *signal, a, b *member) (candidate, better bool) {
-	if !a.flow.Pausable || !runs(a) {
+	if !a.flow.Pausable || !runs(a) || a.flow.Idle {
 		return false, false
 	}
 	if b == nil {
@@ -119,7 +119,7 @@ func waiting(_ *signal, a, b *member) (candidate, better bool) {
 
 // tired ranks for giving way: the longest running that had its turn.
 func tired(s *signal, a, b *member) (candidate, better bool) {
-	if !a.flow.Pausable || !runs(a) || s.now-a.state.since < turn {
+	if !a.flow.Pausable || !runs(a) || a.flow.Idle || s.now-a.state.since < turn {
 		return false, false
 	}
 	return true, b == nil || a.state.since < b.state.since

@@ -30,6 +30,8 @@ func (c *Controller) divide(s *signal) {
 		case m.flow.Pinned.Rate > 0:
 			m.share = m.flow.Pinned.Rate
 			left -= min(m.share, max(m.flow.Rate*1.2, m.share/8))
+		case c.sleeps(m):
+			m.share = c.floorShare(m.flow)
 		default:
 			c.follow(s, m)
 			weights += weight(m.flow, ref)
@@ -56,6 +58,12 @@ func (c *Controller) divide(s *signal) {
 		}
 		c.record(s, m)
 	}
+}
+
+// sleeps says that a transfer moves nothing, and not because of us: it gets what it can
+// begin with, of which nothing is taken off the others, however many there are.
+func (c *Controller) sleeps(m *member) bool {
+	return m.flow.Idle && !m.flow.Stopped && c.mode != draining && c.mode != supposing
 }
 
 // spare is what each of the transfers that seem to want little gets on top, in

@@ -41,7 +41,7 @@ type signal struct {
 func (c *Controller) sense(in *Input) signal {
 	s := signal{now: seconds(in.Now), dt: c.dt}
 	s.base = clamp(seconds(in.Delay.Base), 0, 2)
-	paid, rtts := 0.0, 0.0
+	paid, rtts, awake := 0.0, 0.0, 0
 	for i := range c.members {
 		m := &c.members[i]
 		if m.flow.Limitable {
@@ -56,12 +56,15 @@ func (c *Controller) sense(in *Input) signal {
 			if m.flow.Loose {
 				s.loose++
 			}
-			rtts += pathRTT(m.flow, s.base)
+			if !c.sleeps(m) { // its RTT is an old one
+				rtts += pathRTT(m.flow, s.base)
+				awake++
+			}
 		}
 	}
 	s.rtt = s.base
-	if s.reachable > 0 {
-		s.rtt = max(s.base, rtts/float64(s.reachable))
+	if awake > 0 {
+		s.rtt = max(s.base, rtts/float64(awake))
 	}
 	s.paid = paid * wire
 	c.senseRate(in, &s, s.paid)

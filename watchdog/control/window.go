@@ -57,7 +57,7 @@ func (c *Controller) floors() float64 {
 	sum := 0.0
 	for i := range c.members {
 		m := &c.members[i]
-		if m.flow.Limitable && runs(m) {
+		if m.flow.Limitable && runs(m) && !c.sleeps(m) {
 			sum += c.floorShare(m.flow)
 		}
 	}
@@ -81,7 +81,7 @@ func (c *Controller) atFloor() bool {
 	n := 0
 	for i := range c.members {
 		m := &c.members[i]
-		if !m.flow.Limitable || !runs(m) {
+		if !m.flow.Limitable || !runs(m) || c.sleeps(m) {
 			continue
 		}
 		if m.share > 1.05*c.floorShare(m.flow) {
@@ -102,7 +102,7 @@ func (c *Controller) ownMost(s *signal) float64 {
 	for i := range c.members {
 		m := &c.members[i]
 		switch {
-		case !runs(m):
+		case !runs(m), c.sleeps(m):
 		case !m.flow.Limitable:
 			return math.Inf(1)
 		default:

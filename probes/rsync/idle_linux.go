@@ -1,0 +1,49 @@
+package rsync
+
+import "time"
+
+// Those that move nothing are measured in portions, so that their number delays
+// nobody; who begins to move is one of the others as soon as that was measured.
+const (
+	idleAfter     = 2 * time.Second
+	idleBytes     = 4 << 10 // either way, within idleAfter
+	idlePerSample = 64
+	idleState     = 10 * time.Second // their states and files
+)
+
+// noteIdle notes whether a transfer moves nothing. One that stands still by a signal, as
+// when it is paused, is none of these.
+func (p *Probe) noteIdle(t *transfer, now time.Duration) {
+	total := t.TCP.BytesReceived + t.TCP.BytesAcked
+	if t.movedAt == 0 || t.Stopped || total < t.marked || total-t.marked >= idleBytes {
+		t.movedAt, t.marked = now, total
+	}
+	was := t.Idle
+	t.Idle = t.Age > measuredYoung && now-t.movedAt >= idleAfter
+	if was && !t.Idle && !(t.visible && t.sure) {
+		p.lookAgain(t) // it may have chosen a module
+	}
+}
+
+// giveTurns chooses the idle transfers that this sample measures.
+func (p *Probe) giveTurns() {
+	left := 0
+	if p.whole {
+		left = idlePerSample
+	}
+	for _, t := range p.order {
+		t.itsTurn = false
+	}
+	for i := range p.order {
+		if left == 0 {
+			return
+		}
+		at := (p.idleTurn + i) % len(p.order)
+		if t := p.order[at]; t.Idle {
+			t.itsTurn = true
+			if left--; left == 0 {
+				p.idleTurn = at + 1
+			}
+		}
+	}
+}
