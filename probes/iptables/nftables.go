@@ -43,46 +43,67 @@ type nftToken struct {
 	line int
 }
 
-// nftTokens cuts a file into tokens; a newline ends a statement.
-func nftTokens(text string) []nftToken {
-	var out []nftToken
-	line := 1
-	for i := 0; i < len(text); {
-		switch c := text[i]; {
+// nftLexer cuts a file into tokens; a newline ends a statement.
+type nftLexer struct {
+	text string
+	i    int
+	line int // 1-based
+}
+
+// next is the next token; ok is false at the end.
+func (l *nftLexer) next() (t nftToken, ok bool) {
+	text := l.text
+	for l.i < len(text) {
+		from, line := l.i, l.line
+		switch c := text[l.i]; {
 		case c == '\n':
-			out = append(out, nftToken{";", line})
-			line++
-			i++
-		case c == '\\' && i+1 < len(text) && text[i+1] == '\n':
-			line++
-			i += 2
+			l.line++
+			l.i++
+			return nftToken{";", line}, true
+		case c == '\\' && l.i+1 < len(text) && text[l.i+1] == '\n':
+			l.line++
+			l.i += 2
 		case c == '#':
-			for i < len(text) && text[i] != '\n' {
-				i++
+			for l.i < len(text) && text[l.i] != '\n' {
+				l.i++
 			}
 		case c == '{' || c == '}' || c == ';':
-			out = append(out, nftToken{string(c), line})
-			i++
+			l.i++
+			return nftToken{text[from:l.i], line}, true
 		case c == '"':
-			j := strings.IndexByte(text[i+1:], '"')
+			j := strings.IndexByte(text[from+1:], '"')
 			if j < 0 {
-				j = len(text) - i - 1
+				j = len(text) - from - 1
 			}
-			out = append(out, nftToken{text[i:min(i+j+2, len(text))], line})
-			line += strings.Count(text[i:min(i+j+2, len(text))], "\n")
-			i = min(i+j+2, len(text))
+			l.i = min(from+j+2, len(text))
+			l.line += strings.Count(text[from:l.i], "\n")
+			return nftToken{text[from:l.i], line}, true
 		case c == ' ' || c == '\t' || c == '\r':
-			i++
+			l.i++
 		default:
-			j := i
-			for j < len(text) && !strings.ContainsRune(" \t\r\n{};\"#", rune(text[j])) {
-				j++
+			for l.i < len(text) && strings.IndexByte(" \t\r\n{};\"#", text[l.i]) < 0 {
+				l.i++
 			}
-			out = append(out, nftToken{text[i:j], line})
-			i = j
+			return nftToken{text[from:l.i], line}, true
 		}
 	}
-	return out
+	return nftToken{}, false
+}
+
+// nftTokens are the tokens of a file, without ends of empty statements.
+func nftTokens(text string) []nftToken {
+	var out []nftToken
+	l := nftLexer{text: text, line: 1}
+	for {
+		t, ok := l.next()
+		if !ok {
+			return out
+		}
+		if t.text == ";" && len(out) > 0 && out[len(out)-1].text == ";" {
+			continue
+		}
+		out = append(out, t)
+	}
 }
 
 // nftReader walks the tokens.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ const loadDeadline = 20 * time.Second
 // *UsageError) and of ctx; everything else that goes wrong is in the report,
 // and makes it unknown.
 func Check(ctx context.Context, o Options) (Report, error) {
-	c := checker{machine: thisHost{}, now: time.Now, stages: waysToStage, root: "/"}
+	c := checker{machine: thisHost{}, now: time.Now, stages: waysToStage, root: "/", memory: kernelMemory()}
 	return c.check(ctx, o)
 }
 
@@ -124,10 +125,14 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 	sc.Deadline = loadDeadline
 	i.report.Notes = append(i.report.Notes, notes...)
 	var files []*ruleFile
+	wants := demand{sum: iptables.Demand{CPUs: runtime.NumCPU()}, most: i.memory}
 	for _, f := range i.files {
 		f.said = toolWord{load: iptables.LoadUnknown}
 		if !i.concern(f) {
 			continue
+		}
+		if f.refused == nil {
+			f.refused = wants.add(f)
 		}
 		if f.refused != nil {
 			f.said.message = f.refused.Error()

@@ -2,6 +2,7 @@ package preboot
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -21,6 +22,8 @@ type gathered struct {
 	names   iptables.Names
 	caveats map[string][]iptables.Assumption
 	notes   []string
+	// memory bounds the kernel memory that the files may ask for, in bytes.
+	memory uint64
 	// saved says that the files are the usual ones of this machine.
 	saved bool
 }
@@ -34,6 +37,8 @@ type checker struct {
 	stages func(trusted bool) []stageOpener
 	// root is where the usual files of this machine are.
 	root string
+	// memory is that of gathered; 0 means mostKernelMemory.
+	memory uint64
 }
 
 // gather reads files and evidence. An error is a *UsageError where the caller
@@ -43,7 +48,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 		return nil, err
 	}
 	o = o.once()
-	g := &gathered{given: given{options: o}, root: "/", names: c.machine.names()}
+	g := &gathered{given: given{options: o}, root: "/", names: c.machine.names(), memory: cmp.Or(c.memory, mostKernelMemory)}
 	var err error
 	switch {
 	case o.HostFile != "":

@@ -61,7 +61,7 @@ func (i *inquiry) loadMend(q question) []Mend {
 	parser := iptables.Analyse(q.Question, in)
 	for _, f := range i.files {
 		if f.isRules() && f.concerns(q.Family) && f.refused != nil {
-			return []Mend{{File: f.path, Text: "take the program out of the rule: " + f.refused.Error()}}
+			return []Mend{{File: f.path, Text: whatToDo(f.refused) + ": " + f.refused.Error()}}
 		}
 		if !f.isRules() || !f.concerns(q.Family) || f.said.load != iptables.LoadFails {
 			continue

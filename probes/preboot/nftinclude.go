@@ -55,8 +55,13 @@ func withoutComments(text []byte) []byte {
 type includer struct {
 	root *os.Root
 	dir  string
-	// found is by the path that nft will ask for.
+	// found is by the path that nft will ask for, times is how often it does.
 	found map[string][]byte
+	times map[string]int
+	// loads counts all that is included, each as often as it is; open are those
+	// that are being followed.
+	loads *int
+	open  map[string]bool
 }
 
 // collectIncludes reads all files that an nft file includes, and what those
@@ -70,13 +75,13 @@ func collectIncludes(dir string, text []byte) ([]sceneFile, error) {
 		return nil, err
 	}
 	defer root.Close()
-	in := includer{root, dir, map[string][]byte{}}
+	in := includer{root, dir, map[string][]byte{}, map[string]int{}, new(int), map[string]bool{}}
 	if err := in.follow(text, 0); err != nil {
 		return nil, err
 	}
 	var out []sceneFile
 	for _, p := range sortedKeys(in.found) {
-		out = append(out, sceneFile{p, in.found[p]})
+		out = append(out, sceneFile{Path: p, Text: in.found[p], times: in.times[p]})
 	}
 	return out, nil
 }
@@ -122,12 +127,20 @@ func (in includer) inside(asked string) string {
 	return strings.TrimPrefix(asked, "/")
 }
 
+// read takes one file in, as often as it is included: a file that is included
+// again is loaded again, with all that it includes.
 func (in includer) read(inside, at string, depth int) error {
-	if _, have := in.found[at]; have {
-		return nil
+	if *in.loads++; *in.loads > maxIncludes {
+		return fmt.Errorf("more than %d files are included", maxIncludes)
 	}
-	if len(in.found) >= maxIncludes {
-		return fmt.Errorf("more than %d files", maxIncludes)
+	in.times[at]++
+	if in.open[at] {
+		return nil // nft gives up on such a file
+	}
+	in.open[at] = true
+	defer delete(in.open, at)
+	if text, have := in.found[at]; have {
+		return in.follow(text, depth+1)
 	}
 	f, err := in.root.OpenFile(inside, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sys/unix")
+	"golang.org/x/sys/unix"
+)
 
 // endless is longer than any test waits: a server that is so patient answers
 // others only if they need not wait for the slow ones.
