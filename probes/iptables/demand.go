@@ -53,8 +53,8 @@ var heavy = map[string]uint64{
 // Total is the sum in bytes.
 func (d *Demand) Total() uint64 { return d.total }
 
-// Most describes what asks for the most: how often, and the file and line of the
-// largest request.
+// Most describes what asks for the most: the file and line of the largest request
+// of its kind, and what all of the kind ask for.
 func (d *Demand) Most() string {
 	var w *wanted
 	kind := ""
@@ -63,14 +63,13 @@ func (d *Demand) Most() string {
 			w, kind = d.kinds[k], k
 		}
 	}
-	if w == nil {
+	switch {
+	case w == nil:
 		return "nothing"
+	case w.n == 1:
+		return fmt.Sprintf("%s: %s asks for %s", w.where, w.what, Size(w.bytes))
 	}
-	largest := ""
-	if w.n > 1 {
-		largest = ", the largest"
-	}
-	return fmt.Sprintf("%s for %d x %s%s at %s: %s (%s)", Size(w.bytes), w.n, kind, largest, w.where, w.what, Size(w.most))
+	return fmt.Sprintf("%s: %s asks for %s, and %d x %s for %s", w.where, w.what, Size(w.most), w.n, kind, Size(w.bytes))
 }
 
 // Size writes a number of bytes for people, as 8.0 MB.

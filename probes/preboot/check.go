@@ -88,6 +88,8 @@ type inquiry struct {
 	// noStage says why there is no stage.
 	noStage string
 	ids     bool
+	// broke: the child was killed.
+	broke bool
 }
 
 func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
@@ -153,13 +155,36 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 			if said, err = s.Stage(sc); err == nil && len(said) == len(sc.Loads) {
 				i.stage, i.ids, i.noStage = s, w.ids, ""
 				i.hear(files, said)
+				i.noteUnbounded(s)
 				return
 			}
 			s.Close()
 		}
+		if i.broken(err); i.broke {
+			i.noStage = err.Error()
+			return // the files would do the same again
+		}
 		if i.noStage == "" && err != nil {
 			i.noStage = err.Error()
 		}
+	}
+}
+
+// noteUnbounded says so where only the sum of what the files ask for bounds the
+// rehearsal's memory.
+func (i *inquiry) noteUnbounded(s stage) {
+	if p, ok := s.(interface{ Unbounded() string }); ok && p.Unbounded() != "" && len(i.files) > 0 {
+		i.report.Notes = append(i.report.Notes, "no memory cgroup is around the rehearsal, only what the files ask for is summed up: "+p.Unbounded())
+	}
+}
+
+// broken takes note of an error that tells that the child was killed: files that
+// do that are not safe, whatever the analysis says.
+func (i *inquiry) broken(err error) {
+	var k killedError
+	if !i.broke && errors.As(err, &k) {
+		i.broke = true
+		i.report.Assumptions = append(i.report.Assumptions, iptables.Assumption{Name: "rehearsal", Why: k.Error()})
 	}
 }
 

@@ -46,8 +46,7 @@ func (d *demand) add(f *ruleFile) error {
 	if d.sum.Total() <= d.most {
 		return nil
 	}
-	return tooCostly{fmt.Errorf("asks the kernel for about %s of memory, and %s is the most that is tried: %s: not loaded, not even in the scratch namespace",
-		iptables.Size(d.sum.Total()), iptables.Size(d.most), d.sum.Most())}
+	return tooCostly{fmt.Errorf("%s of kernel memory: more than %s is not loaded, not even in the scratch namespace", d.sum.Most(), iptables.Size(d.most))}
 }
 
 // whatToDo is the mend for a file that no tool may see.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -215,7 +214,7 @@ func (g *gathered) readFiles(c checker) error {
 			case err != nil:
 				return &UsageError{err}
 			}
-			if f.isRules() && !hasTable.Match(f.text) {
+			if f.isRules() && !hasTable(f.text) {
 				g.notes = append(g.notes, fmt.Sprintf("%s holds no table: nothing is protected by it", p))
 			}
 			g.files = append(g.files, f)
@@ -224,8 +223,10 @@ func (g *gathered) readFiles(c checker) error {
 	return nil
 }
 
-// hasTable matches the head of a table in a rule file.
-var hasTable = regexp.MustCompile(`(?m)^\*`)
+// hasTable reports whether a rule file has the head of a table.
+func hasTable(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("*")) || bytes.Contains(text, []byte("\n*"))
+}
 
 // trusted reports whether every file is the machine's own, so that it may be
 // loaded with root's (two) capabilities.

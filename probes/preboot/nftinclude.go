@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,9 +24,17 @@ var includeStatement = regexp.MustCompile(`(?m)(?:^|[;{}])[ \t]*include[ \t]+"([
 
 // includePaths lists what an nft file includes, in order.
 func includePaths(text []byte) []string {
+	if !bytes.Contains(text, []byte("include")) {
+		return nil
+	}
 	var out []string
-	for _, m := range includeStatement.FindAllSubmatch(withoutComments(text), -1) {
-		out = append(out, string(m[1]))
+	for line := range bytes.Lines(withoutComments(text)) {
+		if !bytes.Contains(line, []byte("include")) {
+			continue // the expression is slow, and no statement spans lines
+		}
+		for _, m := range includeStatement.FindAllSubmatch(line, -1) {
+			out = append(out, string(m[1]))
+		}
 	}
 	return out
 }

@@ -271,6 +271,9 @@ func TestDiesWithItsParent(t *testing.T) {
 		}
 		return true
 	})
+	if c, err := newCage(cageMemory); err == nil { // sweeps what it left
+		c.remove()
+	}
 }
 
 // await polls for a condition with a generous deadline.
