@@ -14,11 +14,16 @@ type nftFile struct {
 	// name is that of the file being read.
 	name    string
 	chains  []*nftChain
+	index   map[nftName]*nftChain // of chains
 	flushes bool
+	work    int // chains and jumps gone through
 	// unread says what was not understood; then anything may be dropped.
 	unread string
 	where  TraceStep
 }
+
+// nftName is what a chain is found by.
+type nftName struct{ family, table, name string }
 
 // nftChain is a chain with its hook, if it has one.
 type nftChain struct {
@@ -30,6 +35,8 @@ type nftChain struct {
 	rules               []nftRule
 	// declared says that these files make the chain, and do not only add to it.
 	declared bool
+	// sum is of the rules, made when it is first asked for.
+	sum *nftSum
 }
 
 type nftRule struct {
@@ -201,7 +208,7 @@ func (r *nftReader) statement() {
 		r.rule(w[1:], open)
 	case len(w) >= 2 && w[0] == "flush" && w[1] == "ruleset":
 		r.f.flushes = true
-		r.f.chains = nil
+		r.f.chains, r.f.index = nil, nil
 	case len(w) > 0 && isOneOf(w[0], "delete destroy flush"):
 		r.f.takeAway(w)
 		r.skip(open)
@@ -221,6 +228,10 @@ func (n *nftFile) takeAway(w []string) {
 	fam, table, name := familyTableName(w[2:])
 	if w[1] != "table" && isIPTablesTable(fam, table) && n.find(fam, table, name) == nil || w[0] == "flush" && isIPTablesTable(fam, table) {
 		n.unread = strings.Join(w, " ") // it is the rules' own that goes
+	}
+	if n.work += len(n.chains); n.work > maxWork {
+		n.unread = strings.Join(w, " ")
+		return
 	}
 	for _, c := range n.chains {
 		if c.family != fam || c.table != table || w[1] == "chain" && c.name != name {
@@ -360,14 +371,13 @@ func (n *nftFile) chain(fam, table, name string) *nftChain {
 	}
 	c := &nftChain{family: fam, table: table, name: name, file: n.name}
 	n.chains = append(n.chains, c)
+	if n.index == nil {
+		n.index = map[nftName]*nftChain{}
+	}
+	n.index[nftName{fam, table, name}] = c
 	return c
 }
 
 func (n *nftFile) find(fam, table, name string) *nftChain {
-	for _, c := range n.chains {
-		if c.family == fam && c.table == table && c.name == name {
-			return c
-		}
-	}
-	return nil
+	return n.index[nftName{fam, table, name}]
 }
