@@ -7,10 +7,9 @@ import (
 
 // setDemand is an ipset that a file makes.
 type setDemand struct {
-	types     []string
-	maxElem   uint64
-	have      uint64
-	elemBytes uint64
+	types   []string
+	maxElem uint64
+	have    uint64
 }
 
 const (
@@ -185,9 +184,8 @@ type nftDemand struct {
 	dot    bool
 	depth  int
 	// def is the variable that is being defined, at depth defAt.
-	def      string
-	defAt    int
-	defBytes uint64
+	def   string
+	defAt int
 }
 
 func (n *nftDemand) token(t nftToken) {
