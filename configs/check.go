@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,11 +31,7 @@ func (c *Config) check() (errs []*Error) {
 	if l := c.Guard.Lease.Duration; l < 500*time.Millisecond || l > 10*time.Second {
 		bad("guard.lease", `%s is out of range: between "500ms" and "10s"`, l)
 	}
-	if l := c.Web.Listen; l != "" {
-		if _, err := netip.ParseAddrPort(l); err != nil {
-			bad("web.listen", `%q is no address with a port: write it as "127.0.0.1:9731" or "[::1]:9731", or "" for none; names are not looked up`, l)
-		}
-	}
+	c.Web.check(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", `%q is not known: "text" or "json"`, c.Log.Format)
 	}
@@ -42,6 +39,32 @@ func (c *Config) check() (errs []*Error) {
 		checkLink(name, c.Link[name], bad)
 	}
 	return errs
+}
+
+// hostName is a name of DNS as it stands in a URL, with one dot or none at its end.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+
+func (w Web) check(bad report) {
+	if l := w.Listen; l != "" {
+		if _, err := netip.ParseAddrPort(l); err != nil {
+			bad("web.listen", `%q is no address with a port: write it as "127.0.0.1:9731" or "[::1]:9731", or "" for none; names are not looked up`, l)
+		}
+	}
+	for _, h := range w.Hosts {
+		if len(h) > 253 || !hostName.MatchString(h) {
+			bad("web.hosts", `%q is no host name: write it without scheme, port and path, as "metrics.example.org"; addresses and localhost need no entry`, h)
+		}
+	}
+}
+
+// HostNames are the names by which the page may be asked, as a request's are
+// compared: in lower case, without a dot at the end.
+func (w Web) HostNames() []string {
+	var out []string
+	for _, h := range w.Hosts {
+		out = append(out, strings.TrimSuffix(strings.ToLower(h), "."))
+	}
+	return out
 }
 
 // maxSocketPath leaves room for a pid behind the name within the 107 bytes of

@@ -82,7 +82,8 @@ type Preboot struct {
 
 // Web is the table [web].
 type Web struct {
-	Listen string `toml:"listen"` // empty: no page
+	Listen string   `toml:"listen"` // empty: no page
+	Hosts  []string `toml:"hosts"`  // names by which it may be asked, without a port
 }
 
 // Link is one table [link.NAME].
@@ -114,7 +115,7 @@ func Default() Config {
 		Link: map[string]Link{"default": defaultLink},
 
 		Preboot: Preboot{Every: Duration{5 * time.Minute}},
-		Web:     Web{Listen: "127.0.0.1:9731"},
+		Web:     Web{Listen: "127.0.0.1:9731", Hosts: []string{}},
 		Alerts:  defaultAlerts(),
 	}
 }

@@ -152,6 +152,8 @@ func mend(msg, key string, raw []byte) string {
 		return `not a level: "debug", "info", "warn" or "error"`
 	case "path.targets":
 		return `not a list of IP addresses: write it as ["192.0.2.7", "2001:db8::7"], names are not looked up`
+	case "web.hosts":
+		return `not a list of host names: write it as ["metrics.example.org"]`
 	}
 	if !strings.Contains(msg, "cannot decode") && !strings.Contains(msg, "cannot unmarshal") && !strings.Contains(msg, "cannot store") {
 		return msg

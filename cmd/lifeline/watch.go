@@ -30,7 +30,7 @@ func (d *daemon) openPage() {
 	if d.cfg.Web.Listen == "" {
 		return
 	}
-	p := &web.Page{Listen: d.cfg.Web.Listen, Metrics: d.metrics.Handler(), Health: d.health, Log: d.log}
+	p := &web.Page{Listen: d.cfg.Web.Listen, Hosts: d.cfg.Web.HostNames(), Metrics: d.metrics.Handler(), Health: d.health, Log: d.log}
 	d.board.page = p
 	d.tasks = append(d.tasks, p)
 }

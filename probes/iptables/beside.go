@@ -85,29 +85,35 @@ func arpEffect(f File, link string) (tri, TraceStep) {
 			where = TraceStep{File: f.Name, Line: i + 1, Leg: "ARP request", Hook: chain, Table: "filter", Chain: chain, Rule: line, Did: "drop"}
 		}
 	}
-	policies := map[string]int{}
-	lines := strings.Split(string(f.Text), "\n")
-	for i, raw := range lines {
+	type policy struct {
+		i    int
+		text string
+	}
+	policies := map[string]policy{}
+	i := -1
+	for raw := range strings.Lines(string(f.Text)) {
+		i++
+		raw = strings.TrimSuffix(raw, "\n")
 		w := strings.Fields(raw)
 		if len(w) > 0 && strings.HasPrefix(w[0], "[") {
 			w = w[1:]
 		}
 		switch {
 		case len(w) >= 2 && strings.HasPrefix(w[0], ":") && w[1] == "DROP":
-			policies[w[0][1:]] = i
+			policies[w[0][1:]] = policy{i, raw}
 		case len(w) >= 3 && (w[0] == "-P" || w[0] == "--policy") && w[2] == "DROP":
-			policies[w[1]] = i
+			policies[w[1]] = policy{i, raw}
 		case len(w) >= 2 && (w[0] == "-A" || w[0] == "--append" || w[0] == "-I"):
 			note(arpRule(w, link, !first[w[1]]), i, raw, w[1])
 			first[w[1]] = true
 		}
 	}
-	for chain, i := range policies {
+	for chain, p := range policies {
 		t := maybe
 		if !first[chain] && chain != "FORWARD" {
 			t = yes
 		}
-		note(t, i, lines[i], chain)
+		note(t, p.i, p.text, chain)
 	}
 	return worst, where
 }

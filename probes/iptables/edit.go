@@ -38,11 +38,18 @@ func (l *loader) apply(p *ruleParser) error {
 		if p.num > len(c.Rules) {
 			return l.fail("index of deletion too big")
 		}
+		rest := len(c.Rules) - p.num
 		c.Rules = slices.Delete(c.Rules, p.num-1, p.num)
-		return nil
+		return l.charge(rest / movedAtOnce)
 	}
 	return l.ruleCommand(p, c)
 }
+
+// comparing is how much more it takes to compare two rules than to look at one.
+const comparing = 16
+
+// movedAtOnce is how many rules are moved in the time in which one is looked at.
+const movedAtOnce = 64
 
 // ruleCommand adds, replaces, checks or deletes by specification.
 func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
@@ -56,6 +63,9 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 	case 'I':
 		if p.num > len(c.Rules)+1 {
 			return l.fail("index of insertion too big")
+		}
+		if err := l.charge((len(c.Rules) + 1 - p.num) / movedAtOnce); err != nil {
+			return err
 		}
 		c.Rules = slices.Insert(c.Rules, p.num-1, rules...)
 	case 'R':
@@ -123,6 +133,9 @@ func (l *loader) note(r *Rule, text string, line int) error {
 
 func (l *loader) deleteSpec(p *ruleParser, c *Chain, rules []*Rule) error {
 	for _, want := range rules {
+		if err := l.charge(len(c.Rules) * comparing); err != nil {
+			return err
+		}
 		i := slices.IndexFunc(c.Rules, func(r *Rule) bool { return r.sameAs(want) })
 		if i < 0 && slices.ContainsFunc(c.Rules, func(r *Rule) bool { return len(r.unknown) > 0 }) {
 			// A match that is kept as text may be the same in other words.
@@ -149,6 +162,9 @@ func (l *loader) zero(p *ruleParser) error {
 	if l.opts.Backend == NFT && p.num > 0 {
 		l.toolErrs("iptables-nft-restore 1.8.9 crashes on -Z with a rule number")
 	}
+	if err := l.charge(len(l.cur.Chains)); err != nil {
+		return err
+	}
 	for _, c := range l.cur.Chains {
 		if l.opts.Backend == NFT && c.Policy == "DROP" && (p.chain == "" || p.chain == c.Name) {
 			l.set.versions = l.line
@@ -170,8 +186,7 @@ func (l *loader) clear(p *ruleParser) error {
 	case c == nil:
 		return l.fail("no chain by that name")
 	case p.cmd == 'F':
-		l.flush(c)
-		return nil
+		return l.flush(c)
 	case c.Builtin && l.opts.Backend == Legacy:
 		return l.fail("can't delete built-in chain")
 	}
@@ -179,6 +194,9 @@ func (l *loader) clear(p *ruleParser) error {
 }
 
 func (l *loader) clearAll(cmd byte) error {
+	if err := l.charge(len(l.cur.Chains)); err != nil {
+		return err
+	}
 	for _, c := range slices.Clone(l.cur.Chains) {
 		switch {
 		case cmd == 'F' && l.opts.Backend == NFT && len(c.Rules) > 0 && !l.opts.asDocumented:
@@ -188,7 +206,9 @@ func (l *loader) clearAll(cmd byte) error {
 				l.set.doubt = l.line // and not those of earlier files
 			}
 		case cmd == 'F':
-			l.flush(c)
+			if err := l.flush(c); err != nil {
+				return err
+			}
 		case !c.Builtin, l.opts.Backend == NFT && len(c.Rules) == 0:
 			if err := l.remove(c); err != nil {
 				return err
@@ -202,9 +222,11 @@ func (l *loader) clearAll(cmd byte) error {
 }
 
 // flush empties a chain; what the kernel would have refused of it is never sent.
-func (l *loader) flush(c *Chain) {
+func (l *loader) flush(c *Chain) error {
 	c.Rules = nil
+	err := l.charge(len(l.refused))
 	l.refused = slices.DeleteFunc(l.refused, func(r refusedRule) bool { return r.chain == c })
+	return err
 }
 
 // remove deletes a chain that must be empty and not jumped to. A built-in one,
@@ -218,6 +240,9 @@ func (l *loader) remove(c *Chain) error {
 		return nil
 	}
 	for _, o := range l.cur.Chains {
+		if err := l.charge(1 + len(o.Rules)); err != nil {
+			return err
+		}
 		for _, r := range o.Rules {
 			if o != c && r.target.name == c.Name {
 				return l.fail("too many links: the chain is in use")
@@ -244,6 +269,9 @@ func (l *loader) rename(p *ruleParser) error {
 		l.toolErrs("iptables-nft-restore 1.8.9 does not find the chain to rename")
 	}
 	for _, o := range l.cur.Chains {
+		if err := l.charge(1 + len(o.Rules)); err != nil {
+			return err
+		}
 		for _, r := range o.Rules {
 			if r.target.name == c.Name {
 				r.target.name = p.newName

@@ -109,8 +109,47 @@ func hostError(name string, data []byte, off int64, err error) error {
 	return fmt.Errorf("%s:%d:%d: host description: %w", name, line, col, err)
 }
 
+// What a description may hold: each link and address is made in the scratch
+// namespace, and each route is looked at for each part of the sources.
+const (
+	maxHostLinks     = 4096
+	maxHostAddresses = 4096 // of all links
+	maxHostRoutes    = 4096
+	maxRouteLinks    = 512 // that routes lead to
+)
+
+// checkSize refuses what no machine needs, and what would take minutes.
+func (h Host) checkSize() error {
+	addresses := 0
+	for _, l := range h.Links {
+		addresses += len(l.Addresses)
+	}
+	used := map[string]bool{}
+	for _, r := range h.Routes {
+		used[r.Link] = true
+	}
+	for _, c := range []struct {
+		what      string
+		n, most   int
+		otherwise string
+	}{
+		{"links", len(h.Links), maxHostLinks, "leave out those that no route and no question needs"},
+		{"addresses of links", addresses, maxHostAddresses, "leave out those that no management session connects to"},
+		{"routes", len(h.Routes), maxHostRoutes, "leave out those that lead to no management source, or sum them up"},
+		{"links that routes lead to", len(used), maxRouteLinks, "leave out routes that lead to no management source"},
+	} {
+		if c.n > c.most {
+			return fmt.Errorf("%d %s are more than the %d that a description may have: %s", c.n, c.what, c.most, c.otherwise)
+		}
+	}
+	return nil
+}
+
 // check finds values that are well-formed JSON but mean nothing.
 func (h Host) check() error {
+	if err := h.checkSize(); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for i, l := range h.Links {
 		if l.Name == "" {

@@ -13,6 +13,15 @@ import (
 // that no set exists.
 type IPSets struct {
 	sets map[string]*ipset
+	// known are the contents that were asked for.
+	known map[string]setContent
+	work  int
+}
+
+// setContent is the content of a set, or why it is not known.
+type setContent struct {
+	set *addrSet
+	why string
 }
 
 // ipset is one set.
@@ -73,6 +82,9 @@ func (s *IPSets) command(w []string) string {
 	case "add", "-A", "--add":
 		return s.add(w)
 	case "flush", "-F", "--flush":
+		if s.work += len(s.sets); s.work > maxWork {
+			return fmt.Sprintf("sets are flushed more than %d times: write the file as ipset save does", maxWork)
+		}
 		for _, x := range s.sets {
 			if len(w) < 2 || x.name == w[1] {
 				x.spans, x.except, x.pairs, x.members = nil, nil, nil, nil
@@ -225,6 +237,21 @@ func (s *IPSets) refuses(name string, f Family) string {
 // addresses is the content of a one-dimensional address set; why is set where
 // it is not known.
 func (s *IPSets) addresses(name string, depth int) (set *addrSet, why string) {
+	if s == nil {
+		return nil, "set is not known"
+	}
+	c, ok := s.known[name]
+	if !ok {
+		c.set, c.why = s.content(name, depth)
+		if s.known == nil {
+			s.known = map[string]setContent{}
+		}
+		s.known[name] = c
+	}
+	return c.set, c.why
+}
+
+func (s *IPSets) content(name string, depth int) (set *addrSet, why string) {
 	x := s.get(name)
 	switch {
 	case x == nil:
@@ -271,10 +298,11 @@ func (x *ipset) withExceptions() (*addrSet, string) {
 // written marks a set, and the members of a list, as changed by rules.
 func (s *IPSets) written(name string, depth int) {
 	x := s.get(name)
-	if x == nil || depth > 8 {
+	const why = "rules add to it or delete from it"
+	if x == nil || depth > 8 || x.uncertain == why {
 		return
 	}
-	x.uncertain = "rules add to it or delete from it"
+	x.uncertain = why
 	for _, m := range x.members {
 		s.written(m, depth+1)
 	}

@@ -14,11 +14,16 @@ type nftFile struct {
 	// name is that of the file being read.
 	name    string
 	chains  []*nftChain
+	index   map[nftName]*nftChain // of chains
 	flushes bool
+	work    int // chains and jumps gone through
 	// unread says what was not understood; then anything may be dropped.
 	unread string
 	where  TraceStep
 }
+
+// nftName is what a chain is found by.
+type nftName struct{ family, table, name string }
 
 // nftChain is a chain with its hook, if it has one.
 type nftChain struct {
@@ -30,6 +35,8 @@ type nftChain struct {
 	rules               []nftRule
 	// declared says that these files make the chain, and do not only add to it.
 	declared bool
+	// sum is of the rules, made when it is first asked for.
+	sum *nftSum
 }
 
 type nftRule struct {
@@ -41,48 +48,6 @@ type nftRule struct {
 type nftToken struct {
 	text string
 	line int
-}
-
-// nftTokens cuts a file into tokens; a newline ends a statement.
-func nftTokens(text string) []nftToken {
-	var out []nftToken
-	line := 1
-	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == '\n':
-			out = append(out, nftToken{";", line})
-			line++
-			i++
-		case c == '\\' && i+1 < len(text) && text[i+1] == '\n':
-			line++
-			i += 2
-		case c == '#':
-			for i < len(text) && text[i] != '\n' {
-				i++
-			}
-		case c == '{' || c == '}' || c == ';':
-			out = append(out, nftToken{string(c), line})
-			i++
-		case c == '"':
-			j := strings.IndexByte(text[i+1:], '"')
-			if j < 0 {
-				j = len(text) - i - 1
-			}
-			out = append(out, nftToken{text[i:min(i+j+2, len(text))], line})
-			line += strings.Count(text[i:min(i+j+2, len(text))], "\n")
-			i = min(i+j+2, len(text))
-		case c == ' ' || c == '\t' || c == '\r':
-			i++
-		default:
-			j := i
-			for j < len(text) && !strings.ContainsRune(" \t\r\n{};\"#", rune(text[j])) {
-				j++
-			}
-			out = append(out, nftToken{text[i:j], line})
-			i = j
-		}
-	}
-	return out
 }
 
 // nftReader walks the tokens.
@@ -184,7 +149,7 @@ func (r *nftReader) statement() {
 		r.rule(w[1:], open)
 	case len(w) >= 2 && w[0] == "flush" && w[1] == "ruleset":
 		r.f.flushes = true
-		r.f.chains = nil
+		r.f.chains, r.f.index = nil, nil
 	case len(w) > 0 && isOneOf(w[0], "delete destroy flush"):
 		r.f.takeAway(w)
 		r.skip(open)
@@ -204,6 +169,10 @@ func (n *nftFile) takeAway(w []string) {
 	fam, table, name := familyTableName(w[2:])
 	if w[1] != "table" && isIPTablesTable(fam, table) && n.find(fam, table, name) == nil || w[0] == "flush" && isIPTablesTable(fam, table) {
 		n.unread = strings.Join(w, " ") // it is the rules' own that goes
+	}
+	if n.work += len(n.chains); n.work > maxWork {
+		n.unread = strings.Join(w, " ")
+		return
 	}
 	for _, c := range n.chains {
 		if c.family != fam || c.table != table || w[1] == "chain" && c.name != name {
@@ -343,14 +312,13 @@ func (n *nftFile) chain(fam, table, name string) *nftChain {
 	}
 	c := &nftChain{family: fam, table: table, name: name, file: n.name}
 	n.chains = append(n.chains, c)
+	if n.index == nil {
+		n.index = map[nftName]*nftChain{}
+	}
+	n.index[nftName{fam, table, name}] = c
 	return c
 }
 
 func (n *nftFile) find(fam, table, name string) *nftChain {
-	for _, c := range n.chains {
-		if c.family == fam && c.table == table && c.name == name {
-			return c
-		}
-	}
-	return nil
+	return n.index[nftName{fam, table, name}]
 }

@@ -98,6 +98,23 @@ type loader struct {
 	refused []refusedRule
 	// kept says that -F of the open table kept rules.
 	kept bool
+	// work counts the rules and chains that commands went through.
+	work int
+}
+
+// maxWork bounds, for each file, how many rules, chains or sets are gone through
+// for the commands that do not only add one. Files as the save tools write them
+// have none of those.
+const maxWork = 8_000_000
+
+// charge notes that a command goes through n rules or chains. An error means that
+// the file is too much to follow; what it leaves is not known then.
+func (l *loader) charge(n int) error {
+	if l.work += n; l.work <= maxWork {
+		return nil
+	}
+	l.set.doubt = l.line
+	return l.fail(fmt.Sprintf("the commands up to here go through the rules of this file more than %d times: write it as iptables-save does", maxWork))
 }
 
 // refusedRule is a rule that the tool reads and the kernel refuses.
@@ -262,8 +279,7 @@ func (l *loader) declareUser(name string, c *Chain) error {
 	if l.opts.Backend == Legacy && !l.opts.NoFlush {
 		return l.fail(fmt.Sprintf("error creating chain '%s': File exists", name))
 	}
-	l.flush(c)
-	return nil
+	return l.flush(c)
 }
 
 func (l *loader) setPolicy(c *Chain, policy string) error {

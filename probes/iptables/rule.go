@@ -176,6 +176,9 @@ func (r *Rule) sameAs(want *Rule) bool {
 	if len(r.unknown) > 0 || len(want.unknown) > 0 {
 		return specText(r.Text) == specText(want.Text)
 	}
+	if r.target.kind != want.target.kind || r.target.name != want.target.name || len(r.conds) != len(want.conds) {
+		return false
+	}
 	a, b := *r, *want
 	a.File, a.Line, a.Text, a.target.chain = "", 0, "", nil
 	b.File, b.Line, b.Text, b.target.chain = "", 0, "", nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ const loadDeadline = 20 * time.Second
 // *UsageError) and of ctx; everything else that goes wrong is in the report,
 // and makes it unknown.
 func Check(ctx context.Context, o Options) (Report, error) {
-	c := checker{machine: thisHost{}, now: time.Now, stages: waysToStage, root: "/"}
+	c := checker{machine: thisHost{}, now: time.Now, stages: waysToStage, root: "/", memory: kernelMemory()}
 	return c.check(ctx, o)
 }
 
@@ -89,6 +90,8 @@ type inquiry struct {
 	// noStage says why there is no stage.
 	noStage string
 	ids     bool
+	// broke: the child was killed.
+	broke bool
 }
 
 func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
@@ -126,10 +129,14 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 	sc.Deadline = loadDeadline
 	i.report.Notes = append(i.report.Notes, notes...)
 	var files []*ruleFile
+	wants := demand{sum: iptables.Demand{CPUs: runtime.NumCPU()}, most: i.memory}
 	for _, f := range i.files {
 		f.said = toolWord{load: iptables.LoadUnknown}
 		if !i.concern(f) {
 			continue
+		}
+		if f.refused == nil {
+			f.refused = wants.add(f)
 		}
 		if f.refused != nil {
 			f.said.message = f.refused.Error()
@@ -150,13 +157,36 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 			if said, err = s.Stage(sc); err == nil && len(said) == len(sc.Loads) {
 				i.stage, i.ids, i.noStage = s, w.ids, ""
 				i.hear(files, said)
+				i.noteUnbounded(s)
 				return
 			}
 			s.Close()
 		}
+		if i.broken(err); i.broke {
+			i.noStage = err.Error()
+			return // the files would do the same again
+		}
 		if i.noStage == "" && err != nil {
 			i.noStage = err.Error()
 		}
+	}
+}
+
+// noteUnbounded says so where only the sum of what the files ask for bounds the
+// rehearsal's memory.
+func (i *inquiry) noteUnbounded(s stage) {
+	if p, ok := s.(interface{ Unbounded() string }); ok && p.Unbounded() != "" && len(i.files) > 0 {
+		i.report.Notes = append(i.report.Notes, "no memory cgroup is around the rehearsal, only what the files ask for is summed up: "+p.Unbounded())
+	}
+}
+
+// broken takes note of an error that tells that the child was killed: files that
+// do that are not safe, whatever the analysis says.
+func (i *inquiry) broken(err error) {
+	var k killedError
+	if !i.broke && errors.As(err, &k) {
+		i.broke = true
+		i.report.Assumptions = append(i.report.Assumptions, iptables.Assumption{Name: "rehearsal", Why: k.Error()})
 	}
 }
 

@@ -291,7 +291,7 @@ func TestDifferential(t *testing.T) {
 	for w := range workers {
 		d, kind := kinds[w%len(kinds)], w%len(kinds)
 		d.t, d.tally, d.names = t, &tally, thisHost{}.names()
-		p, err := startProgram(t.Context(), asNobody, []string{diffArg})
+		p, err := startProgram(t.Context(), asNobody, []string{diffArg}, cageMemory)
 		if err != nil {
 			t.Skipf("no namespaces of our own here: %v", err)
 		}

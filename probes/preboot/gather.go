@@ -2,10 +2,10 @@ package preboot
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -23,6 +23,8 @@ type gathered struct {
 	notes   []string
 	// leftOut is evidence that the question does without.
 	leftOut []string
+	// memory bounds the kernel memory that the files may ask for, in bytes.
+	memory uint64
 	// saved says that the files are the usual ones of this machine.
 	saved bool
 }
@@ -36,6 +38,8 @@ type checker struct {
 	stages func(trusted bool) []stageOpener
 	// root is where the usual files of this machine are.
 	root string
+	// memory is that of gathered; 0 means mostKernelMemory.
+	memory uint64
 }
 
 // gather reads files and evidence. An error is a *UsageError where the caller
@@ -45,7 +49,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 		return nil, err
 	}
 	o = o.once()
-	g := &gathered{given: given{options: o}, root: everywhere, names: c.machine.names()}
+	g := &gathered{given: given{options: o}, root: everywhere, names: c.machine.names(), memory: cmp.Or(c.memory, mostKernelMemory)}
 	var err error
 	switch {
 	case o.HostFile != "":
@@ -215,7 +219,7 @@ func (g *gathered) readFiles(c checker) error {
 			case err != nil:
 				return &UsageError{err}
 			}
-			if f.isRules() && !hasTable.Match(f.text) {
+			if f.isRules() && !hasTable(f.text) {
 				g.notes = append(g.notes, fmt.Sprintf("%s holds no table: nothing is protected by it", p))
 			}
 			g.files = append(g.files, f)
@@ -224,8 +228,10 @@ func (g *gathered) readFiles(c checker) error {
 	return nil
 }
 
-// hasTable matches the head of a table in a rule file.
-var hasTable = regexp.MustCompile(`(?m)^\*`)
+// hasTable reports whether a rule file has the head of a table.
+func hasTable(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("*")) || bytes.Contains(text, []byte("\n*"))
+}
 
 // trusted reports whether every file is the machine's own, so that it may be
 // loaded with root's (two) capabilities.

@@ -44,6 +44,8 @@ type sceneRoute struct {
 type sceneFile struct {
 	Path string `json:"path"`
 	Text []byte `json:"text"`
+	// times is how often it is included.
+	times int
 }
 
 // load is one run of a tool, with a file on its standard input.

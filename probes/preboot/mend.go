@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -88,7 +89,7 @@ func (i *inquiry) loadMend(q question) []Mend {
 	parser := iptables.Analyse(q.Question, in)
 	for _, f := range i.files {
 		if f.isRules() && f.concerns(q.Family) && f.refused != nil {
-			return []Mend{{File: f.path, Text: "take the program out of the rule: " + f.refused.Error()}}
+			return []Mend{{File: f.path, Text: whatToDo(f.refused) + ": " + f.refused.Error()}}
 		}
 		if !f.isRules() || !f.concerns(q.Family) || f.said.load != iptables.LoadFails {
 			continue
@@ -106,11 +107,20 @@ func (i *inquiry) loadMend(q question) []Mend {
 }
 
 func lineOf(text []byte, n int) string {
-	lines := strings.Split(string(text), "\n")
-	if n < 1 || n > len(lines) {
-		return ""
+	from, to := lineAt(text, n)
+	return strings.TrimSuffix(string(text[from:to]), "\n")
+}
+
+// lineAt is where the 1-based line n of a text begins and ends, its newline
+// included; nothing where there is none.
+func lineAt(text []byte, n int) (from, to int) {
+	for line := range bytes.Lines(text) {
+		if from, to = to, to+len(line); n == 1 {
+			return from, to
+		}
+		n--
 	}
-	return lines[n-1]
+	return 0, 0
 }
 
 // mend proposes one rule for one counter-example: an accept in the built-in
@@ -213,13 +223,14 @@ func networkOf(mgmt []netip.Prefix, a netip.Addr) netip.Prefix {
 // commitLine is the 1-based line of the last COMMIT of a table, 0 if there is
 // none.
 func commitLine(text []byte, table string) int {
-	found, in := 0, false
-	for n, line := range strings.Split(string(text), "\n") {
-		switch {
-		case strings.HasPrefix(line, "*"):
-			in = strings.TrimSpace(line[1:]) == table
-		case in && line == "COMMIT":
-			found = n + 1
+	found, n, in := 0, 0, false
+	for line := range bytes.Lines(text) {
+		n++
+		switch line = bytes.TrimSuffix(line, []byte("\n")); {
+		case bytes.HasPrefix(line, []byte("*")):
+			in = string(bytes.TrimSpace(line[1:])) == table
+		case in && string(line) == "COMMIT":
+			found = n
 		}
 	}
 	return found
@@ -233,12 +244,11 @@ func withLine(files []iptables.File, m Mend) []iptables.File {
 		if out[n].Name != m.File {
 			continue
 		}
-		lines := strings.SplitAfter(string(out[n].Text), "\n")
-		if m.Line < 1 || m.Line > len(lines) {
+		from, to := lineAt(out[n].Text, m.Line)
+		if from == to {
 			continue
 		}
-		lines = slices.Insert(lines, m.Line-1, m.Rule+"\n")
-		out[n].Text, out[n].Told = []byte(strings.Join(lines, "")), iptables.Told{}
+		out[n].Text, out[n].Told = slices.Insert(slices.Clone(out[n].Text), from, []byte(m.Rule+"\n")...), iptables.Told{}
 	}
 	return out
 }

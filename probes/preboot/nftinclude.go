@@ -1,6 +1,7 @@
 package preboot
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -22,9 +23,17 @@ var includeStatement = regexp.MustCompile(`(?m)(?:^|[;{}])[ \t]*include[ \t]+"([
 
 // includePaths lists what an nft file includes, in order.
 func includePaths(text []byte) []string {
+	if !bytes.Contains(text, []byte("include")) {
+		return nil
+	}
 	var out []string
-	for _, m := range includeStatement.FindAllSubmatch(withoutComments(text), -1) {
-		out = append(out, string(m[1]))
+	for line := range bytes.Lines(withoutComments(text)) {
+		if !bytes.Contains(line, []byte("include")) {
+			continue // the expression is slow, and no statement spans lines
+		}
+		for _, m := range includeStatement.FindAllSubmatch(line, -1) {
+			out = append(out, string(m[1]))
+		}
 	}
 	return out
 }
@@ -54,8 +63,13 @@ func withoutComments(text []byte) []byte {
 type includer struct {
 	root *os.Root // for patterns
 	dir  folder
-	// found is by the path that nft will ask for.
+	// found is by the path that nft will ask for, times is how often it does.
 	found map[string][]byte
+	times map[string]int
+	// loads counts all that is included, each as often as it is; open are those
+	// that are being followed.
+	loads *int
+	open  map[string]bool
 }
 
 // collectIncludes reads all files that an nft file includes, and what those
@@ -69,13 +83,13 @@ func collectIncludes(dir folder, text []byte) ([]sceneFile, error) {
 		return nil, err
 	}
 	defer root.Close()
-	in := includer{root, dir, map[string][]byte{}}
+	in := includer{root, dir, map[string][]byte{}, map[string]int{}, new(int), map[string]bool{}}
 	if err := in.follow(text, 0); err != nil {
 		return nil, err
 	}
 	var out []sceneFile
 	for _, p := range sortedKeys(in.found) {
-		out = append(out, sceneFile{p, in.found[p]})
+		out = append(out, sceneFile{Path: p, Text: in.found[p], times: in.times[p]})
 	}
 	return out, nil
 }
@@ -121,12 +135,20 @@ func (in includer) inside(asked string) string {
 	return strings.TrimPrefix(asked, "/")
 }
 
+// read takes one file in, as often as it is included: a file that is included
+// again is loaded again, with all that it includes.
 func (in includer) read(inside, at string, depth int) error {
-	if _, have := in.found[at]; have {
-		return nil
+	if *in.loads++; *in.loads > maxIncludes {
+		return fmt.Errorf("more than %d files are included", maxIncludes)
 	}
-	if len(in.found) >= maxIncludes {
-		return fmt.Errorf("more than %d files", maxIncludes)
+	in.times[at]++
+	if in.open[at] {
+		return nil // nft gives up on such a file
+	}
+	in.open[at] = true
+	defer delete(in.open, at)
+	if text, have := in.found[at]; have {
+		return in.follow(text, depth+1)
 	}
 	f, err := in.dir.open(filepath.Join(string(in.dir), inside))
 	if err != nil {

@@ -21,6 +21,9 @@ type piece struct {
 	noFlush bool
 }
 
+// maxFilled bounds the empty lines that keep the line numbers of all pieces.
+const maxFilled = 64 << 20
+
 var errIrregular = errors.New("the file cannot be loaded in pieces")
 
 // cut divides a rule file into pieces of at most n commands. It refuses files
@@ -29,8 +32,11 @@ var errIrregular = errors.New("the file cannot be loaded in pieces")
 func cut(text []byte, n int) ([]piece, error) {
 	var out []piece
 	var cur *piece
-	commands := 0
-	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
+	commands, i, filled := 0, -1, 0
+	for line := range bytes.Lines(text) {
+		if i++; filled > maxFilled {
+			return nil, errIrregular
+		}
 		s := strings.TrimSuffix(string(line), "\n")
 		switch {
 		case s == "" || s[0] == '#':
@@ -38,7 +44,7 @@ func cut(text []byte, n int) ([]piece, error) {
 				cur.text = append(cur.text, '\n')
 			}
 		case cur == nil && s[0] == '*':
-			cur, commands = &piece{table: s[1:], text: append(blankLines(i), line...)}, 0
+			cur, commands, filled = &piece{table: s[1:], text: append(blankLines(i), line...)}, 0, filled+i
 		case cur == nil || !bytes.HasSuffix(line, []byte("\n")):
 			return nil, errIrregular
 		case s == "COMMIT":
@@ -53,7 +59,7 @@ func cut(text []byte, n int) ([]piece, error) {
 				cur.text = append(cur.text, "COMMIT\n"...)
 				out = append(out, *cur)
 				head := append([]byte("*"+cur.table+"\n"), blankLines(i-1)...)
-				cur, commands = &piece{table: cur.table, text: head, noFlush: true}, 0
+				cur, commands, filled = &piece{table: cur.table, text: head, noFlush: true}, 0, filled+i
 			}
 			cur.text = append(cur.text, line...)
 			commands++

@@ -35,6 +35,7 @@ func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.Ad
 	}
 	outcomes, err := i.play(list, ports, timeout)
 	if err != nil {
+		i.broken(err)
 		c.Status, c.Summary = Unclear, "the rehearsal broke off: "+err.Error()
 		return
 	}
@@ -61,6 +62,7 @@ func (i *inquiry) renew(q question) {
 	}
 	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP), Deadline: renewDeadline})
 	if err != nil {
+		i.broken(err)
 		i.report.Notes = append(i.report.Notes, "the renewal of IPv6 addresses could not be rehearsed: "+err.Error())
 		return
 	}

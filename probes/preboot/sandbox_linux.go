@@ -52,7 +52,16 @@ type process struct {
 	stderr *cappedBuffer
 	done   chan struct{}
 	kill   context.CancelFunc
+	cage   cage
+	// uncaged says why there is no cage; killed is set, before done, where a
+	// signal ended the child that was not ours.
+	uncaged error
+	killed  error
 }
+
+// killedError means that the child was killed while it worked: it took too much
+// memory, or somebody ended it.
+type killedError struct{ error }
 
 // closeDeadline is how long the child may take to end by itself.
 const closeDeadline = 5 * time.Second
@@ -60,10 +69,12 @@ const closeDeadline = 5 * time.Second
 // startChild starts the child in namespaces of its own. It dies when ctx ends
 // and with this process, however that ends.
 func startChild(ctx context.Context, how confinement) (*process, error) {
-	return startProgram(ctx, how, ChildArgs)
+	return startProgram(ctx, how, ChildArgs, cageMemory)
 }
 
-func startProgram(ctx context.Context, how confinement, args []string) (*process, error) {
+// startProgram starts a child with other arguments, or with other than the usual
+// memory, in bytes.
+func startProgram(ctx context.Context, how confinement, args []string, memory uint64) (*process, error) {
 	if os.Getenv(childMark) != "" {
 		return nil, errors.New("this is the child of a rehearsal")
 	}
@@ -85,6 +96,7 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 		kill()
 		return nil, err
 	}
+	p.cage, p.uncaged = newCage(memory)
 	started := make(chan error)
 	go func() {
 		// The kernel kills the child when the thread that started it ends, so
@@ -92,11 +104,20 @@ func startProgram(ctx context.Context, how confinement, args []string) (*process
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
+		defer p.cage.remove()
 		defer kill()
 		err := cmd.Start()
+		if err == nil && p.uncaged == nil {
+			// It does nothing before it was told to.
+			p.uncaged = p.cage.hold(cmd.Process.Pid)
+		}
 		started <- err
-		if err == nil {
-			_ = cmd.Wait() // what the child had to say came by its pipes
+		if err != nil {
+			return
+		}
+		_ = cmd.Wait() // what the child had to say came by its pipes
+		if st, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && st.Signaled() && ctx.Err() == nil {
+			p.killed = killedError{fmt.Errorf("the rehearsal was killed by a signal (%s) while it loaded or tried the rules: too little memory, or somebody ended it", st.Signal())}
 		}
 	}()
 	if err := <-started; err != nil {
@@ -148,6 +169,9 @@ func (p *process) ask(m message, answer any) error {
 	}
 	_ = p.stdin.Close()
 	<-p.done
+	if p.killed != nil {
+		return p.killed
+	}
 	if said := strings.TrimSpace(p.stderr.String()); said != "" {
 		return errors.New(firstLine(said))
 	}
@@ -188,6 +212,14 @@ func (p *process) Renew(r renewal) (renewed, error) {
 		return out, errors.New(out.Err)
 	}
 	return out, nil
+}
+
+// Unbounded says why no memory cgroup is around the child; empty where one is.
+func (p *process) Unbounded() string {
+	if p.uncaged == nil {
+		return ""
+	}
+	return p.uncaged.Error()
 }
 
 // Close ends the child and everything in its namespaces.

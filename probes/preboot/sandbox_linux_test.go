@@ -165,7 +165,7 @@ func TestIncludesAreShown(t *testing.T) {
 	needTool(t, "nft")
 	sc := plainScene(load{Tools: []loadTool{{Argv: []string{"nft", "-f", "-"}}},
 		Input: []byte("include \"/etc/nftables/a.nft\"\ninclude \"/usr/share/own/b.nft\"\n")})
-	sc.Files = []sceneFile{{"/etc/nftables/a.nft", []byte("add table inet a\n")}}
+	sc.Files = []sceneFile{{Path: "/etc/nftables/a.nft", Text: []byte("add table inet a\n")}}
 	said, err := openStage(t, asSelf).Stage(sc)
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestIncludesAreShown(t *testing.T) {
 	if said[0].Code == 0 || !strings.Contains(said[0].Stderr, "b.nft") || strings.Contains(said[0].Stderr, "a.nft") {
 		t.Errorf("nft saw the wrong files: %+v", said[0])
 	}
-	sc.Files = append(sc.Files, sceneFile{"/no/such/dir/c.nft", []byte("add table inet c\n")})
+	sc.Files = append(sc.Files, sceneFile{Path: "/no/such/dir/c.nft", Text: []byte("add table inet c\n")})
 	sc.Loads[0].Input = []byte("include \"/etc/nftables/a.nft\"\ninclude \"/no/such/dir/*.nft\"\nadd chain inet c x\n")
 	if said, err = openStage(t, asSelf).Stage(sc); err != nil || said[0].Code != 0 {
 		t.Errorf("nft did not see its includes: %+v, %v", said, err)
@@ -184,7 +184,7 @@ func TestIncludesAreShown(t *testing.T) {
 // root shares with the host must not be made there.
 func TestIncludesDoNotWriteToTheHost(t *testing.T) {
 	sc := plainScene()
-	sc.Files = []sceneFile{{"/usr/lib/lifeline-was-here/a.nft", nil}}
+	sc.Files = []sceneFile{{Path: "/usr/lib/lifeline-was-here/a.nft"}}
 	for _, how := range confinements() {
 		if _, err := openStage(t, how).Stage(sc); err == nil || !strings.Contains(err.Error(), "lifeline-was-here") {
 			t.Errorf("got %v", err)
@@ -271,6 +271,9 @@ func TestDiesWithItsParent(t *testing.T) {
 		}
 		return true
 	})
+	if c, err := newCage(cageMemory); err == nil { // sweeps what it left
+		c.remove()
+	}
 }
 
 // await polls for a condition with a generous deadline.

@@ -92,8 +92,9 @@ func namesProgram(arg string) bool {
 // refuseProgram returns an error that names the first line of a rule file
 // with which the file would run a program, and the program unless it is withheld.
 func refuseProgram(name string, text []byte, withheld bool) error {
-	for i, line := range bytes.Split(text, []byte("\n")) {
-		if bytes.HasPrefix(line, []byte("#")) {
+	i := -1
+	for line := range bytes.Lines(text) {
+		if i++; line[0] == '#' || line[0] == '\n' {
 			continue
 		}
 		args := words(line)
@@ -126,19 +127,25 @@ var hostWide = map[string][]string{
 // every line keeps its number, and returns one note per changed line.
 func stripHostWide(name string, text []byte) ([]byte, []string) {
 	var notes []string
-	lines := bytes.SplitAfter(text, []byte("\n"))
-	for i, line := range lines {
+	out := text
+	i, at := 0, 0
+	for line := range bytes.Lines(text) {
+		from := at
+		i, at = i+1, at+len(line)
+		if line[0] == '\n' {
+			continue
+		}
 		stripped, target := stripTarget(line)
 		if target == "" {
 			continue
 		}
-		lines[i] = stripped
-		notes = append(notes, fmt.Sprintf("%s:%d: -j %s left out of the rehearsal: it would touch the host", name, i+1, target))
+		if notes == nil {
+			out = bytes.Clone(text)
+		}
+		copy(out[from:at], stripped) // as long as the line was
+		notes = append(notes, fmt.Sprintf("%s:%d: -j %s left out of the rehearsal: it would touch the host", name, i, target))
 	}
-	if notes == nil {
-		return text, nil
-	}
-	return bytes.Join(lines, nil), notes
+	return out, notes
 }
 
 // stripTarget blanks a host-wide target and its options; target is empty

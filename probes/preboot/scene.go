@@ -12,6 +12,10 @@ import (
 // has as many, and a rule that names one does not need it to exist.
 const maxSceneLinks = 48
 
+// maxSceneAddresses bounds the mirrored addresses: the kernel goes through those
+// of a link for each that is added.
+const maxSceneAddresses = 4096
+
 // newScene mirrors a host as far as the questions go. Notes name what is left
 // out.
 func newScene(h iptables.Host, qs []question) (sc scene, notes []string) {
@@ -37,6 +41,9 @@ func newScene(h iptables.Host, qs []question) (sc scene, notes []string) {
 		}
 		sc.Links = append(sc.Links, sceneLink{l.Name, l.Addresses, gateways(l)})
 	}
+	if n := fewer(sc.Links, qs); n > 0 {
+		notes = append(notes, fmt.Sprintf("rehearsal: %d addresses left out that no question is about, of more than %d", n, maxSceneAddresses))
+	}
 	routes := h.Routes
 	if routes == nil {
 		for _, q := range qs {
@@ -51,6 +58,35 @@ func newScene(h iptables.Host, qs []question) (sc scene, notes []string) {
 		}
 	}
 	return sc, notes
+}
+
+// fewer leaves out addresses beyond the most that a scene has, but none that a
+// question is about, and tells how many.
+func fewer(links []sceneLink, qs []question) (left int) {
+	asked := map[netip.Addr]bool{}
+	for _, q := range qs {
+		for _, a := range q.Dst {
+			asked[a] = true
+		}
+	}
+	room := maxSceneAddresses
+	for i, l := range links {
+		if len(l.Addresses) <= room {
+			room -= len(l.Addresses)
+			continue
+		}
+		var keep []netip.Prefix
+		for _, p := range l.Addresses {
+			switch {
+			case room > 0 || asked[p.Addr()]:
+				keep, room = append(keep, p), room-1
+			default:
+				left++
+			}
+		}
+		links[i].Addresses = keep
+	}
+	return left
 }
 
 func rank(needed bool) int {

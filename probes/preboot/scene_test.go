@@ -2,6 +2,7 @@ package preboot
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -74,5 +75,28 @@ func TestFreeIn(t *testing.T) {
 		if got := freeIn(prefixes(in)[0]); got.String() != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestSceneIsBounded: of very many addresses only those that are asked about are
+// sure to be there, and that is said.
+func TestSceneIsBounded(t *testing.T) {
+	h := iptables.Host{Links: []iptables.Link{{Name: "eth0", Addresses: prefixes("192.0.2.10/24")}, {Name: "eth1"}}}
+	a := netip.MustParseAddr("10.0.0.1")
+	for range 3 * maxSceneAddresses {
+		h.Links[0].Addresses = append(h.Links[0].Addresses, netip.PrefixFrom(a, 32))
+		a = a.Next()
+	}
+	h.Links[1].Addresses = []netip.Prefix{netip.PrefixFrom(a, 32)}
+	last := h.Links[0].Addresses[len(h.Links[0].Addresses)-1].Addr()
+	sc, notes := newScene(h, []question{{Question: iptables.Question{Family: iptables.IPv4, Iface: "eth0", Dst: []netip.Addr{last}, Host: h}}})
+	if n := len(sc.Links[0].Addresses) + len(sc.Links[1].Addresses); n > maxSceneAddresses+1 {
+		t.Errorf("%d addresses", n)
+	}
+	if !slices.Contains(sc.Links[0].Addresses, netip.PrefixFrom(last, 32)) {
+		t.Error("the one that is asked about is left out")
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "addresses left out") || len(h.Links[0].Addresses) != 3*maxSceneAddresses+1 {
+		t.Errorf("%q", notes)
 	}
 }

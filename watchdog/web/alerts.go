@@ -51,7 +51,6 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 				refuse(w, http.StatusServiceUnavailable, errNoAlerts)
 				return
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 			v, err := f(r)
 			switch {
 			case errors.Is(err, alert.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):

@@ -13,24 +13,25 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	mostVisitors = 32               // connections at once; more wait in the kernel's queue
+	mostVisitors = 256              // connections at once; beyond that the slowest goes
 	listenAgain  = 15 * time.Second // after a failure: the address may come, the port be given back
 )
 
 // Page is what other programs watch the daemon by, as a task: metrics and
 // health over HTTP. It can be read and nothing else.
 type Page struct {
-	Listen  string // address and port
+	Listen  string   // address and port
+	Hosts   []string // names by which it is asked, in lower case, beside its addresses and localhost
 	Metrics http.Handler
 	Health  *Health
 	Log     *slog.Logger
 
-	again time.Duration // 0: listenAgain
+	again   time.Duration // 0: listenAgain
+	patient time.Duration // with slow clients; 0: the server's own times
 
 	mu     sync.Mutex
 	status PageStatus
@@ -104,7 +105,7 @@ func (p *Page) open() (net.Listener, error) {
 	if public(l.Addr().String()) {
 		p.Log.Warn("other hosts can read the metrics: there is no password, so let the firewall choose who may", "address", l.Addr())
 	}
-	return netutil.LimitListener(l, mostVisitors), nil
+	return l, nil
 }
 
 // public tells whether other hosts may reach an address.
@@ -129,12 +130,12 @@ func explainListen(address string, err error) error {
 
 // serve answers until ctx ends or the listener fails.
 func (p *Page) serve(ctx context.Context, l net.Listener) {
-	srv := newServer(p.handler())
+	srv, door := newServer(onlyHosts(p.Hosts, p.handler()), l, mostVisitors, p.patient)
 	srv.SetKeepAlivesEnabled(false) // an idle connection would hold a place for nothing
 	srv.ErrorLog = slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug)
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
-	if err := srv.Serve(l); ctx.Err() == nil {
+	if err := srv.Serve(door); ctx.Err() == nil {
 		p.note("", err)
 		p.Log.Error("metrics and health are no longer served; trying again", "error", err)
 	}

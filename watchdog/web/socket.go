@@ -3,6 +3,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,29 +106,40 @@ type Server struct {
 	Path     string // of the socket, removed at the end
 	Listener net.Listener
 	Handler  http.Handler
+
+	patient time.Duration // with slow clients; 0: the server's own times
 }
 
 // String names the task.
 func (s *Server) String() string { return "control socket" }
 
-// newServer cuts slow or hanging clients off; they cannot hold the daemon up.
-func newServer(h http.Handler) *http.Server {
+const (
+	mostCallers = 64       // connections to the control socket at once; beyond that the slowest goes
+	mostBody    = 64 << 10 // bytes of a request's body
+)
+
+// newServer is a server, and the listener to serve from in place of l: together
+// they cut slow or hanging clients off and bound their number, so that they hold
+// up neither the daemon nor each other. Its times are its own where patient is 0.
+func newServer(h http.Handler, l net.Listener, most int, patient time.Duration) (*http.Server, net.Listener) {
+	door := &visitors{Listener: l, most: most}
 	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 2 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       30 * time.Second,
+		Handler:           http.MaxBytesHandler(h, mostBody),
+		ConnState:         door.note,
+		ReadHeaderTimeout: cmp.Or(patient, 2*time.Second),
+		ReadTimeout:       cmp.Or(patient, 5*time.Second),
+		WriteTimeout:      cmp.Or(patient, 10*time.Second),
+		IdleTimeout:       cmp.Or(patient, 30*time.Second),
 		MaxHeaderBytes:    8 << 10,
-	}
+	}, door
 }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	srv := newServer(s.Handler)
+	srv, door := newServer(s.Handler, s.Listener, mostCallers, s.patient)
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
-	err := srv.Serve(s.Listener)
+	err := srv.Serve(door)
 	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
 		return os.Remove(s.Path)
 	}

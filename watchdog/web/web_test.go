@@ -22,6 +22,12 @@ import (
 // serve runs the API on a socket for the length of a test.
 func serve(t *testing.T, a API) (path string) {
 	t.Helper()
+	return serveWith(t, a, func(*Server) {})
+}
+
+// serveWith does so with a server that is changed before it begins.
+func serveWith(t *testing.T, a API, change func(*Server)) (path string) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "s", "control.sock")
 	l, err := Listen(path, -1)
 	if err != nil {
@@ -30,6 +36,7 @@ func serve(t *testing.T, a API) (path string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	s := &Server{Path: path, Listener: l, Handler: a.Handler()}
+	change(s)
 	go func() { done <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
