@@ -118,7 +118,7 @@ type Transfer struct {
 	Timeout   time.Duration `json:"timeout"` // known shortest io timeout of the two ends; 0 is unknown, not none
 	Control   Controllable  `json:"control"`
 	Why       string        `json:"why,omitempty"`  // why Control is not full
-	Idle      bool          `json:"idle,omitempty"` // has moved next to nothing for 2 s, and is not stopped
+	Idle      bool          `json:"idle,omitempty"` // has moved next to nothing for 5 s (12 s with data to send), and is not stopped
 	Stopped   bool          `json:"stopped"`        // some process of it is in state T
 	Foreign   bool          `json:"foreign"`        // in another network namespace than the daemon
 }

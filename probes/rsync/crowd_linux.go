@@ -2,9 +2,30 @@ package rsync
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// onThread says how much of a processor f took: on a busy host it may take long without
+// costing anything, and what is new must be known soon just then.
+func onThread(f func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
+	f()
+	return threadTime() - before
+}
+
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
 
 // restAfter is how long to rest after a pass that began at now. A few may come close
 // together, so that what is new is known soon; in the long run no more than one part in

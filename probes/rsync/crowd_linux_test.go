@@ -188,3 +188,37 @@ func TestPassesRest(t *testing.T) {
 		}
 	}
 }
+
+// A sender that is held at the lowest pacing rate sends 64 KB at once and is silent for
+// 8 s: it is not idle, and its part of the budget is not given away. A stopped one, and one
+// that moves, is not either.
+func TestIdleIsWhoMovesNothingOfItself(t *testing.T) {
+	const step = 100 * time.Millisecond
+	for name, c := range map[string]struct {
+		step func(x *transfer, now time.Duration)
+		want bool
+	}{
+		"nothing to send":           {want: true, step: func(*transfer, time.Duration) {}},
+		"a peer that does not read": {want: true, step: func(x *transfer, _ time.Duration) { x.unsent = true }},
+		"a few bytes to keep it up": {want: true, step: func(x *transfer, _ time.Duration) { x.TCP.BytesReceived += 4 }},
+		"stopped":                   {step: func(x *transfer, _ time.Duration) { x.Stopped = true }},
+		"held at 8000 bytes/s": {step: func(x *transfer, now time.Duration) {
+			if x.unsent = true; now%(8*time.Second) < step {
+				x.TCP.BytesAcked += 64 << 10
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, x, idle := &Probe{}, &transfer{visible: true, sure: true}, false
+			for now := step; now < time.Minute; now += step {
+				x.Age = now
+				c.step(x, now)
+				p.noteIdle(x, now)
+				idle = idle || x.Idle
+			}
+			if idle != c.want {
+				t.Errorf("idle: %v, want %v", idle, c.want)
+			}
+		})
+	}
+}

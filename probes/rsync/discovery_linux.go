@@ -59,7 +59,7 @@ const (
 	fullCostRatio   = 200 // regular looks at all pids
 	missedCostRatio = 20  // those after something was missed
 	passCostRatio   = 10  // passes, beyond
-	passCredit      = 30 * time.Millisecond
+	passCredit      = 50 * time.Millisecond
 )
 
 // listen takes the connector's events until the context ends or the connector
@@ -220,6 +220,11 @@ func (d *discovery) nextFull() time.Time {
 
 // pass reads what has expired, groups it anew and publishes the result.
 func (d *discovery) pass(now time.Time) {
+	cost := onThread(func() { d.look(now) })
+	d.rest = now.Add(d.restAfter(now, cost))
+}
+
+func (d *discovery) look(now time.Time) {
 	if now.Sub(d.settled) >= d.every() {
 		d.settled = now
 		d.scan.sweep()
@@ -253,7 +258,6 @@ func (d *discovery) pass(now time.Time) {
 	if wake {
 		d.probe.wake()
 	}
-	d.rest = now.Add(d.restAfter(now, time.Since(now)))
 }
 
 // group groups all rsyncs. On the way up and down the process tree it may meet

@@ -5,13 +5,14 @@ import "time"
 // Those that move nothing are measured in portions, so that their number delays
 // nobody; who begins to move is one of the others as soon as that was measured.
 const (
-	idleAfter     = 2 * time.Second
-	idleBytes     = 4 << 10 // either way, within idleAfter
+	idleAfter     = 5 * time.Second  // where nothing waits to be sent
+	idleQueued    = 12 * time.Second // else: a burst of 64 KB takes 8 s at the lowest pacing rate
+	idleBytes     = 4 << 10          // either way, within idleAfter
 	idlePerSample = 64
 	idleState     = 10 * time.Second // their states and files
 )
 
-// noteIdle notes whether a transfer moves nothing. One that stands still by a signal, as
+// noteIdle notes whether a transfer moves nothing, and not because of its limits. One that stands still by a signal, as
 // when it is paused, is none of these.
 func (p *Probe) noteIdle(t *transfer, now time.Duration) {
 	total := t.TCP.BytesReceived + t.TCP.BytesAcked
@@ -19,7 +20,11 @@ func (p *Probe) noteIdle(t *transfer, now time.Duration) {
 		t.movedAt, t.marked = now, total
 	}
 	was := t.Idle
-	t.Idle = t.Age > measuredYoung && now-t.movedAt >= idleAfter
+	after := idleAfter
+	if t.unsent || t.TCP.Unacked > 0 {
+		after = idleQueued
+	}
+	t.Idle = t.Age > measuredYoung && now-t.movedAt >= after
 	if was && !t.Idle && !(t.visible && t.sure) {
 		p.lookAgain(t) // it may have chosen a module
 	}

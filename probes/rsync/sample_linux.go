@@ -298,6 +298,7 @@ func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
 		LastSend:      time.Duration(info.Last_data_sent) * time.Millisecond,
 		Unacked:       info.Unacked,
 	}
+	t.unsent = info.Notsent_bytes > 0
 	if info.Min_rtt == ^uint32(0) { // no sample yet
 		t.TCP.MinRTT = 0
 	}

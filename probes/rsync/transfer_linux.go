@@ -21,6 +21,7 @@ type transfer struct {
 	untold  uint64                // inode of the socket of which sock_diag tells nothing
 	movedAt time.Duration         // monotonic, when enough bytes to count had passed last
 	marked  uint64                // bytes both ways by then
+	unsent  bool                  // something waits in its socket to be sent
 	itsTurn bool                  // to be measured by this sample, although it is idle
 	moves   bool                  // between the last two measurements
 	turn    int                   // whose state is read next
