@@ -15,6 +15,7 @@ const (
 	LinkSaturated         ConditionName = "LinkSaturated"
 	ManagementUnreachable ConditionName = "ManagementUnreachable"
 	ManagementPeerSilent  ConditionName = "ManagementPeerSilent"
+	TargetContradicted    ConditionName = "TargetContradicted"
 	LinkErrors            ConditionName = "LinkErrors"
 	LinkDown              ConditionName = "LinkDown"
 	ProbeBlind            ConditionName = "ProbeBlind"
@@ -89,6 +90,7 @@ var holds = map[ConditionName]hold{
 	LinkSaturated:         {500 * time.Millisecond, 10 * time.Second},
 	ManagementUnreachable: {3 * time.Second, 5 * time.Second},
 	ManagementPeerSilent:  {10 * time.Second, 10 * time.Second}, // a laptop that changes its Wi-Fi is back by then
+	TargetContradicted:    {0, 0},                               // the probe has its own time for that
 	LinkErrors:            {0, 60 * time.Second},                // the rule looks at a minute already
 	LinkDown:              {0, 5 * time.Second},
 	ProbeBlind:            {3 * time.Second, 3 * time.Second},

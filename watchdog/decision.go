@@ -8,20 +8,21 @@ import (
 
 // LinkState is what the controller of one link and direction decided.
 type LinkState struct {
-	Link      int           `json:"link"`
-	Name      string        `json:"name"`
-	Direction Direction     `json:"direction"`
-	Phase     control.Phase `json:"phase"`
-	Rate      float64       `json:"rate"`       // bytes/s, all traffic
-	RateKnown bool          `json:"rate_known"` // false: Rate means nothing
-	Capacity  float64       `json:"capacity"`   // bytes/s, best estimate; 0 when unknown
-	Delay     control.Delay `json:"delay"`
-	Shaper    float64       `json:"shaper"` // bytes/s wanted of the shaper; 0 for none
-	Moving    bool          `json:"moving"` // the limits are on their way to what the link bears
-	Drained   bool          `json:"-"`      // a queue went in this step because the limits were lowered
-	Transfers int           `json:"transfers"`
-	Limited   int           `json:"limited"`
-	Paused    int           `json:"paused"`
+	Link         int           `json:"link"`
+	Name         string        `json:"name"`
+	Direction    Direction     `json:"direction"`
+	Phase        control.Phase `json:"phase"`
+	Rate         float64       `json:"rate"`       // bytes/s, all traffic
+	RateKnown    bool          `json:"rate_known"` // false: Rate means nothing
+	Capacity     float64       `json:"capacity"`   // bytes/s, best estimate; 0 when unknown
+	Delay        control.Delay `json:"delay"`
+	Shaper       float64       `json:"shaper"` // bytes/s wanted of the shaper; 0 for none
+	Moving       bool          `json:"moving"` // the limits are on their way to what the link bears
+	Drained      bool          `json:"-"`      // a queue went in this step because the limits were lowered
+	Contradicted bool          `json:"-"`      // the target that told Delay claims a queue that no transfer meets
+	Transfers    int           `json:"transfers"`
+	Limited      int           `json:"limited"`
+	Paused       int           `json:"paused"`
 	// What a dry run would do. Limited, Paused and Shaper are 0 then.
 	WouldLimit int           `json:"would_limit,omitempty"`
 	WouldPause int           `json:"would_pause,omitempty"`

@@ -15,6 +15,7 @@ func (e *Engine) findings(s *Snapshot, outs []judged, stands Outcome) []finding 
 		fs = e.findControl(fs, s, &outs[i])
 	}
 	fs = e.findManagement(fs, s, outs)
+	fs = append(fs, findContradicted(s)...)
 	fs = append(fs, findReboot(s)...)
 	fs = e.findLinks(fs, s)
 	fs = append(fs, findBlind(s)...)
@@ -106,6 +107,20 @@ func findReboot(s *Snapshot) []finding {
 		{RebootUnsafe, "host", truth(s.Reboot.Verdict == "unsafe"), Critical, s.Reboot.Reason},
 		{RebootUnknown, "host", truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), Info, s.Reboot.Reason},
 	}
+}
+
+// findContradicted names the targets whose delay is not believed.
+func findContradicted(s *Snapshot) (fs []finding) {
+	for i := range s.Paths {
+		p := &s.Paths[i]
+		if !p.Contradicted {
+			continue
+		}
+		ev := fmt.Sprintf("%s answers late when rsync is fast, and in time when it gives way, but no transfer meets a queue", p.Why)
+		fs = append(fs, finding{TargetContradicted, p.Target.String(), True, Warning,
+			ev + ": its delay does not count for an hour; look at what is on its way, or at the host itself"})
+	}
+	return fs
 }
 
 // findBlind reports every probe that could not look.

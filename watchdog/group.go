@@ -145,6 +145,9 @@ func (e *Engine) judge(s *Snapshot, j *judged, links linkIndex, stands Outcome) 
 		Flows:    e.flowsOf(g, s.Mono, stands),
 	}
 	j.out, j.needless = e.justify(g, ls, j.in, c.Step(j.in))
+	if j.out.Contradicted {
+		delete(e.learnt, lk) // by what it claimed, for all that is known
+	}
 	if j.out.Capacity > 0 && g.link.Name != "" && !j.dryRun { // it cannot tell whose a queue is
 		e.learnt[lk] = j.out.Capacity
 	}
@@ -249,7 +252,7 @@ func (j *judged) state() LinkState {
 		Link: j.key.Link, Name: j.link.Name, Direction: j.key.Direction,
 		Phase: j.out.Phase, Rate: j.in.Rate, RateKnown: j.in.RateKnown,
 		Capacity: cmp.Or(j.out.Capacity, j.in.Capacity, j.in.Learnt),
-		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper, Drained: j.out.Drained,
+		Delay:    j.in.Delay, Moving: j.out.Moving, Shaper: j.out.Shaper, Drained: j.out.Drained, Contradicted: j.out.Contradicted,
 		Transfers: len(j.transfers), Why: j.out.Why, Needless: j.needless,
 	}
 	if j.cut != nil {

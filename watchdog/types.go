@@ -187,14 +187,17 @@ type Path struct {
 	Lag       time.Duration `json:"lag"`        // how old RTT is: half the span of its answers
 	Base      time.Duration `json:"base"`       // learnt while idle; 0 when unknown
 	Known     bool          `json:"known"`
-	Delay     bool          `json:"delay"`              // may be used for queueing delay
-	Unproven  bool          `json:"unproven"`           // a gateway that was not yet seen to queue: its delay yields to any other's
-	Doubt     bool          `json:"doubt"`              // Base was first measured under load and may hold a queue: no delay is computed
-	Overdue   bool          `json:"overdue"`            // requests wait for longer than answers usually take: RTT may be their age
-	Learning  bool          `json:"learning,omitempty"` // Base will be known after a few answers more while idle
-	Answered  bool          `json:"answered"`           // ever, in this run
-	Silent    time.Duration `json:"silent"`             // since the last answer, while probes went unanswered; 0 when answering
-	Loss      float64       `json:"loss"`               // ratio 0..1 of the last half minute; NaN when nothing is known, as of a target that never answered
+	Delay     bool          `json:"delay"`           // may be used for queueing delay
+	Unproven  bool          `json:"unproven"`        // a gateway that was not yet seen to queue: its delay yields to any other's
+	Apart     bool          `json:"apart,omitempty"` // its queue was found to be beyond that of the link's other targets: it counts by itself
+	// Contradicted says that it was late with our rate while no transfer met a queue: its delay does not count now.
+	Contradicted bool          `json:"contradicted,omitempty"`
+	Doubt        bool          `json:"doubt"`              // Base was first measured under load and may hold a queue: no delay is computed
+	Overdue      bool          `json:"overdue"`            // requests wait for longer than answers usually take: RTT may be their age
+	Learning     bool          `json:"learning,omitempty"` // Base will be known after a few answers more while idle
+	Answered     bool          `json:"answered"`           // ever, in this run
+	Silent       time.Duration `json:"silent"`             // since the last answer, while probes went unanswered; 0 when answering
+	Loss         float64       `json:"loss"`               // ratio 0..1 of the last half minute; NaN when nothing is known, as of a target that never answered
 }
 
 // MarshalJSON writes an unknown loss as null: JSON has no NaN.

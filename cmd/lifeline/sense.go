@@ -59,7 +59,7 @@ func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decisi
 	snap.Reboot = s.reboot.Latest()
 	physical := watchdog.Physical(snap.Links)
 	s.watchClosely(&snap, moving)
-	s.aim(mono, &snap, stirring(snap.Transfers, physical), quiet(last, physical))
+	s.aim(mono, &snap, stirring(snap.Transfers, physical), quiet(last, physical), physical)
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
 	snap.Management = watchdog.Reach(snap.Paths)
@@ -116,10 +116,17 @@ func inUse(snap *watchdog.Snapshot, physical func(int) int) map[int]bool {
 
 // doubt takes a gateway's word no longer for a queue that was found not to be
 // ours, as many answer when they please, and all the more for one that went when
-// the limits were lowered.
+// the limits were lowered. Nor is a target judged by itself for such a queue, or
+// believed that claims one which no transfer meets.
 func (s *senses) doubt(snap *watchdog.Snapshot, last watchdog.Decision, physical func(int) int) {
 	now, drained := map[int]bool{}, map[int]bool{}
 	for _, l := range last.Links {
+		if l.Contradicted {
+			s.path.Contradict(l.Delay.From)
+		}
+		if l.Phase == control.Backoff && !s.doubted[l.Link] {
+			s.path.Refuse(l.Delay.From)
+		}
 		now[l.Link] = now[l.Link] || l.Phase == control.Backoff
 		drained[l.Link] = drained[l.Link] || l.Drained
 	}
@@ -177,7 +184,7 @@ func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
 }
 
 // aim tells the path probe whom to ask, and which links are idle.
-func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet func(link int) bool) {
+func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet func(link int) bool, physical func(int) int) {
 	var idle []int
 	for _, l := range snap.Links {
 		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]
@@ -186,6 +193,7 @@ func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet f
 		}
 	}
 	s.path.SetIdle(idle...)
+	s.path.SetCarriers(physical)
 	if s.sessionsAt != 0 && mono-s.sessionsAt < sessionsEvery {
 		return
 	}

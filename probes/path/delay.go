@@ -12,12 +12,20 @@ import (
 type Over func(link int) bool
 
 // LinkDelay is the queueing delay of a link: the least that its targets show,
-// because what only one of them sees is on that one's way and not on ours.
+// because what only one of them sees is on that one's way and not on ours. Whose
+// queue was found to be beyond that of the others counts by himself: the longest
+// of these is the link's.
 // A gateway that was not yet seen to queue serves where there is no other: it may
 // be on this side of the queue, so that the passive evidence counts where that
 // shows more. Without a target it is the passive evidence, and without that unknown.
 func LinkDelay(over Over, paths []watchdog.Path, passive Passive) control.Delay {
-	d := leastDelay(over, paths, func(p watchdog.Path) bool { return !p.Unproven })
+	d := leastDelay(over, paths, func(p watchdog.Path) bool { return !p.Unproven && !p.Apart })
+	for i := range paths {
+		far := leastDelay(over, paths[i:i+1], func(p watchdog.Path) bool { return p.Apart })
+		if far.Known && (!d.Known || far.Queue > d.Queue) {
+			d = far
+		}
+	}
 	if !d.Known {
 		d = leastDelay(over, paths, func(p watchdog.Path) bool { return p.Unproven })
 		if passive.Known && (!d.Known || passive.Queue > d.Queue+passiveMore) {
@@ -41,7 +49,7 @@ func leastDelay(over Over, paths []watchdog.Path, kind func(watchdog.Path) bool)
 		}
 		if !d.Known || p.Queue() < d.Queue {
 			d = control.Delay{
-				Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag, Overdue: p.Overdue,
+				From: p.Target, Queue: p.Queue(), Base: p.Base, Known: true, Lag: p.Lag, Overdue: p.Overdue,
 				Recent: max(0, p.Recent-p.Base), RecentKnown: p.Recent > 0, RecentLag: p.RecentLag,
 			}
 		}

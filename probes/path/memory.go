@@ -18,7 +18,8 @@ type BaseMemory struct {
 	Target netip.Addr    `json:"target"`
 	Way    Way           `json:"way"`
 	Base   time.Duration `json:"base"`
-	Queues bool          `json:"queues"` // a gateway that was seen to show queueing
+	Queues bool          `json:"queues"`         // a gateway that was seen to show queueing
+	Apart  bool          `json:"apart,omitzero"` // its queue was beyond that of the link's other targets
 	Learnt time.Time     `json:"learnt"`
 }
 

@@ -62,6 +62,7 @@ type Probe struct {
 	memory     Memory
 	last       requestID
 	gateways   []netip.Addr
+	carriers   func(link int) int
 	routeErr   error
 }
 
@@ -121,8 +122,8 @@ func (p *Probe) SetIdle(links ...int) {
 
 // Doubt says that the queue which target showed is not ours: its delay does
 // not count for a while.
-func (p *Probe) Doubt(target netip.Addr) {
-	p.about(target, func(w *worth) { w.doubt(p.Clock()) })
+func (p *Probe) Doubt(addr netip.Addr) {
+	p.about(addr, func(t *target) { t.worth.doubt(p.Clock()) })
 }
 
 // Sample reads what came back, gives the paths as they are known at now, in order
@@ -151,24 +152,25 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeErro
 
 // Confirm says that the queue which target showed went when the transfers' limits
 // were lowered.
-func (p *Probe) Confirm(target netip.Addr) {
-	p.about(target, (*worth).confirm)
+func (p *Probe) Confirm(addr netip.Addr) {
+	p.about(addr, func(t *target) { t.worth.confirm() })
 }
 
 // about changes what is thought of a target, if it is still one.
-func (p *Probe) about(target netip.Addr, change func(*worth)) {
+func (p *Probe) about(addr netip.Addr, change func(*target)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.targets {
-		if t.addr == target {
-			change(&t.worth)
+		if t.addr == addr {
+			change(t)
 		}
 	}
 }
 
 // primaries picks for each link the target that is followed most closely: the
-// first that answers and whose delay counts without yielding to another's, else
-// the first whose delay counts, else the first that answers.
+// first that answers and is judged by itself, best with a queue, else the first
+// whose delay counts without yielding to another's, else the first whose delay
+// counts, else the first that answers.
 func (p *Probe) primaries(now time.Duration) map[int]*target {
 	best := make(map[int]*target, mostFast)
 	for _, t := range p.targets {

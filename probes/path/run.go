@@ -107,6 +107,9 @@ func (p *Probe) answered(t *target, id requestID) {
 // took notes the answer to a request, which came at at.
 func (p *Probe) took(t *target, id requestID, at time.Duration) {
 	rtt, ok := t.answered(id, p.idle[t.link], at)
+	if ok {
+		p.compare(t, rtt, at)
+	}
 	if ok && p.Answered != nil {
 		p.Answered(t.link, rtt)
 	}
@@ -206,7 +209,7 @@ func (p *Probe) save() {
 	now := p.Wall()
 	for _, t := range p.targets {
 		if t.base.trusted() && t.way != (Way{}) {
-			p.memory.put(BaseMemory{Target: t.addr, Way: t.way, Base: t.base.rtt, Queues: t.worth.proven, Learnt: now})
+			p.memory.put(BaseMemory{Target: t.addr, Way: t.way, Base: t.base.rtt, Queues: t.gateway() && t.worth.proven, Apart: t.apart.proven, Learnt: now})
 		}
 		if t.why == watchdog.TargetSession && t.history.heard {
 			p.memory.Peers = remember(p.memory.Peers, t.addr, now)

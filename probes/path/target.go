@@ -23,6 +23,7 @@ type target struct {
 	history history
 	base    base
 	worth   worth
+	apart   apart
 	tries   int
 	err     error // of the last request; nil when it went out
 
@@ -35,6 +36,9 @@ type target struct {
 	sprintAt  time.Duration
 	sprinted  bool
 	singles   int // requests of the Pinger under way
+
+	contradicted   bool // no transfer met the queue that it told of
+	contradictedAt time.Duration
 }
 
 // run is one call of the Pinger.
@@ -101,7 +105,7 @@ func (t *target) answered(id requestID, idle bool, now time.Duration) (time.Dura
 		return 0, false
 	}
 	t.base.learn(rtt, idle, now)
-	if t.gateway() && t.base.trusted() {
+	if t.base.trusted() {
 		t.worth.see(rtt-t.base.rtt, idle)
 	}
 	return rtt, true
@@ -118,14 +122,14 @@ func (t *target) reroute(r Route) {
 		t.way = r.Way
 		return
 	}
-	t.way, t.history, t.base, t.worth, t.tries = r.Way, history{}, base{}, worth{}, 0
+	t.way, t.history, t.base, t.worth, t.apart, t.tries = r.Way, history{}, base{}, worth{}, apart{}, 0
 }
 
 // recall takes what is remembered of this way. Should the neighbour turn out
 // to be another one, reroute forgets it again.
 func (t *target) recall(m BaseMemory) {
 	t.base = base{rtt: m.Base}
-	t.worth.proven = m.Queues
+	t.worth.proven, t.apart.proven = m.Queues, m.Apart && !t.gateway()
 	if t.way.MAC == "" {
 		t.way.MAC = m.Way.MAC
 	}
@@ -133,7 +137,14 @@ func (t *target) recall(m BaseMemory) {
 
 // counts tells whether the delay of its answers may be a queue of ours.
 func (t *target) counts(now time.Duration) bool {
-	return t.base.trusted() && t.worth.counts(t.gateway(), now)
+	return t.base.trusted() && !t.disbelieved(now) && t.worth.counts(t.gateway(), now)
+}
+
+// contradictedFor is for how long a target is not believed whose queue no transfer met.
+const contradictedFor = time.Hour
+
+func (t *target) disbelieved(now time.Duration) bool {
+	return t.contradicted && now-t.contradictedAt < contradictedFor
 }
 
 func (t *target) gateway() bool { return t.why == watchdog.TargetGateway }
@@ -144,6 +155,10 @@ func (t *target) firm(now time.Duration) bool { return t.counts(now) && !t.worth
 // rank orders targets by what their delay is worth.
 func (t *target) rank(now time.Duration) int {
 	switch {
+	case t.firm(now) && t.apart.proven && t.high:
+		return 4
+	case t.firm(now) && t.apart.proven:
+		return 3
 	case t.firm(now):
 		return 2
 	case t.counts(now):
@@ -161,7 +176,8 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 		Target: t.addr, Why: t.why, Link: t.link,
 		Learning: t.history.heard && !t.base.trusted() && t.tries < learnTries,
 		Base:     t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
-		Overdue: h.overdue(now), Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Doubt: t.base.rtt > 0 && t.base.suspect,
+		Overdue: h.overdue(now), Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Apart: t.apart.proven,
+		Contradicted: t.disbelieved(now), Doubt: t.base.rtt > 0 && t.base.suspect,
 	}
 	rtt, ok := h.rtt(now, from)
 	if !ok {

@@ -24,6 +24,7 @@ var causeRank = map[watchdog.ConditionName]int{
 	watchdog.ProbeBlind:            15,
 	watchdog.ManagementUnreachable: 10,
 	watchdog.ManagementPeerSilent:  5,
+	watchdog.TargetContradicted:    4,
 }
 
 const defaultCauseRank = 50
@@ -64,6 +65,8 @@ func phrase(c ConditionState) string {
 		return "management unreachable"
 	case watchdog.ManagementPeerSilent:
 		return "management host " + c.Subject + " silent"
+	case watchdog.TargetContradicted:
+		return "delay of " + c.Subject + " is not believed"
 	case watchdog.LinkErrors:
 		return "errors on link " + c.Subject
 	case watchdog.LinkDown:

@@ -26,6 +26,8 @@ func scopeOf(name watchdog.ConditionName, subject string) scope {
 		return scope{name: "management", joins: true, attracts: true}
 	case watchdog.ManagementPeerSilent:
 		return scope{name: "management"}
+	case watchdog.TargetContradicted:
+		return scope{name: "target/" + subject}
 	case watchdog.RemedyFailed:
 		return scope{name: "remedy/" + subject, joins: true}
 	case watchdog.ProbeBlind:

@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Direction tells which way the bytes go, as this host sees it.
 type Direction uint8
@@ -60,6 +63,7 @@ const (
 type Delay struct {
 	Queue   time.Duration // queueing delay, median of the last probes
 	Base    time.Duration // RTT of the empty path
+	From    netip.Addr    // the target that it is of; the zero Addr when it is of none
 	Known   bool          // false: the probe is blind and Queue means nothing
 	Passive bool          // from the transfers' own TCP, not from probes
 
@@ -143,20 +147,21 @@ func (p Phase) String() string {
 
 // Output is the decision of one step. In a dry run its limits are what would be set.
 type Output struct {
-	Phase     Phase
-	Flows     []FlowLimit   // in the order of Input.Flows; one for each
-	Birth     FlowLimit     // what a transfer should get that is born before the next step; ID is empty
-	Shaper    float64       // bytes/s of the shaper, for the transfers alone; 0 for none
-	Capacity  float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
-	AtFloor   bool          // every flow is at its floor and the delay still stands
-	Drained   bool          // a queue went now because the limits were lowered: who showed it shares our bottleneck
-	ShutOut   bool          // rsync keeps management from getting through: everything is paused for it, or would be
-	NotOurs   bool          // the causality test said that the queue is not ours
-	Saturated bool          // the link is saturated: by delay or by utilisation
-	Moving    bool          // the limits are on their way to what the link bears: watch the delay closely
-	Rest      bool          // nothing moves: until it does, links may be looked at and limits set by every other step
-	Tick      time.Duration // when the next step is wanted
-	Why       string        // one short clause for logs and status
+	Phase        Phase
+	Flows        []FlowLimit   // in the order of Input.Flows; one for each
+	Birth        FlowLimit     // what a transfer should get that is born before the next step; ID is empty
+	Shaper       float64       // bytes/s of the shaper, for the transfers alone; 0 for none
+	Capacity     float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
+	AtFloor      bool          // every flow is at its floor and the delay still stands
+	Contradicted bool          // a queue is claimed that no transfer meets
+	Drained      bool          // a queue went now because the limits were lowered: who showed it shares our bottleneck
+	ShutOut      bool          // rsync keeps management from getting through: everything is paused for it, or would be
+	NotOurs      bool          // the causality test said that the queue is not ours
+	Saturated    bool          // the link is saturated: by delay or by utilisation
+	Moving       bool          // the limits are on their way to what the link bears: watch the delay closely
+	Rest         bool          // nothing moves: until it does, links may be looked at and limits set by every other step
+	Tick         time.Duration // when the next step is wanted
+	Why          string        // one short clause for logs and status
 }
 
 // Share is how a budget is divided among transfers.

@@ -35,19 +35,21 @@ type Controller struct {
 	flight  flight
 	cap     capacity
 
-	mode   mode
-	budget budget
-	shaper shaper
-	load   load
-	cause  cause
-	unseen unseen
-	crisis crisis
-	roster roster
-	left   []int64 // scratch
-	gone   bool    // a queue has gone in this step because the limits were lowered
-	whole  bool    // all transfers were measured by this step
-	newest float64 // s, when the newest transfer was first seen
-	excuse float64 // s, when new transfers last began to excuse a queue
+	mode    mode
+	budget  budget
+	shaper  shaper
+	load    load
+	cause   cause
+	witness witness
+	unseen  unseen
+	crisis  crisis
+	roster  roster
+	left    []int64 // scratch
+	gone    bool    // a queue has gone in this step because the limits were lowered
+	liar    bool    // the target's claim was contradicted in this step
+	whole   bool    // all transfers were measured by this step
+	newest  float64 // s, when the newest transfer was first seen
+	excuse  float64 // s, when new transfers last began to excuse a queue
 }
 
 // member is one transfer in one step.
@@ -64,6 +66,10 @@ type state struct {
 	born   float64 // s, first step that saw it
 	share  float64 // bytes/s, as last given
 	grown  float64 // s, when the share last changed much
+	wide   float64 // bytes, what may still come of the windows that it was offered
+	used   float64 // bytes, the mean of that over about the second of its rate
+	under  float64 // bytes of it in the network, the mean of about a second
+	late   float64 // s, its longest RTT of the last second
 	demand float64 // bytes/s that it uses of more; 0 when it takes all
 	paused bool
 	since  float64 // s, start of the present run or pause
@@ -112,7 +118,7 @@ func (c *Controller) Step(in Input) Output {
 // advance moves the clock and says whether the time since the last step means nothing.
 func (c *Controller) advance(in *Input) (gap bool) {
 	c.steps++
-	c.gone = false
+	c.gone, c.liar = false, false
 	elapsed := in.Now - c.last
 	gap = in.Gap || c.begun && (elapsed < 0 || elapsed > 30*time.Second)
 	c.dt = clamp(seconds(elapsed), 0, 1)
@@ -142,6 +148,7 @@ func (c *Controller) rewind(by float64) {
 	c.shaper.shift(by)
 	c.load.shift(by)
 	c.cause.shift(by)
+	c.witness.shift(by)
 	c.crisis.shift(by)
 	c.roster.shift(by)
 }
@@ -156,7 +163,7 @@ func (c *Controller) enrol(in *Input) {
 		f := &in.Flows[i]
 		st := c.states[f.ID]
 		if st == nil {
-			st = &state{born: now, since: now, grown: now}
+			st = &state{born: now, since: now, grown: now, wide: birthBytes, used: birthBytes}
 			c.states[f.ID] = st
 			c.newest = now
 			if now-c.excuse > excuseEvery {
@@ -165,6 +172,7 @@ func (c *Controller) enrol(in *Input) {
 		}
 		if st.step > 0 && f.Bytes > st.bytes {
 			c.meter.arrived += float64(f.Bytes - st.bytes)
+			st.wide -= float64(f.Bytes - st.bytes)
 		}
 		st.step, st.bytes = c.steps, f.Bytes
 		if c.set.DryRun { // what would be paused runs all the same
@@ -210,6 +218,9 @@ func (c *Controller) decide(in *Input, s *signal) {
 	if c.mode == unsighted {
 		c.sight(in, s)
 	}
+	if c.witness.weigh(c, in, s) {
+		c.contradict(in, s)
+	}
 	c.cause.judge(c, in, s)
 	c.handover(in, s)
 	c.steer(in, s)
@@ -223,6 +234,7 @@ func (c *Controller) rest(s *signal) {
 	c.budget = budget{}
 	c.shaper = shaper{}
 	c.cause.rest()
+	c.witness = witness{}
 	c.crisis = crisis{allowed: everyone}
 	c.roster = roster{}
 	for _, st := range c.states {

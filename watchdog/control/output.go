@@ -6,14 +6,15 @@ import "time"
 func (c *Controller) output(in *Input, s *signal) Output {
 	c.settle(s)
 	out := Output{
-		Capacity:  c.remember(in),
-		Saturated: c.load.saturated,
-		ShutOut:   c.crisis.all || c.crisis.shut,
-		NotOurs:   c.cause.foreign,
-		Drained:   c.gone,
-		Phase:     c.phase(in, s),
-		Moving:    c.moving(in, s),
-		Tick:      c.tick(in, s),
+		Capacity:     c.remember(in),
+		Saturated:    c.load.saturated,
+		ShutOut:      c.crisis.all || c.crisis.shut,
+		NotOurs:      c.cause.foreign,
+		Drained:      c.gone,
+		Contradicted: c.liar,
+		Phase:        c.phase(in, s),
+		Moving:       c.moving(in, s),
+		Tick:         c.tick(in, s),
 	}
 	out.Rest = c.rests(in, &out, s)
 	limiting := c.mode != idle

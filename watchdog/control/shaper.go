@@ -61,6 +61,9 @@ func (c *Controller) suitsShaper(in *Input, s *signal) bool {
 // shaper. Its own queue shows in the transfers' own RTT, so only probes can
 // steer it.
 func (c *Controller) permitsShaper(in *Input, s *signal) bool {
+	if c.witness.lacks(c, s) {
+		return false
+	}
 	slack := c.shaper.slack()
 	noise := c.delay.restless()
 	if c.set.Direction == Rx && !c.set.ShaperOnly && (s.rtt > shaperRTT*slack || noise > shaperNoise) {

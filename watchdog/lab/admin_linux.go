@@ -15,7 +15,7 @@ import (
 )
 
 // AdminSession is an administrator at work: an interactive ssh session from
-// mgmt to srv, with a terminal at both ends and a shell on srv.
+// mgmt, or another host, to srv, with a terminal at both ends and a shell on srv.
 type AdminSession struct {
 	cmd      *Cmd
 	terminal *os.File      // master of the terminal that ssh runs on
@@ -30,6 +30,11 @@ type AdminSession struct {
 // AdminSession logs in and returns when the shell has answered. The session
 // stays open until Close, the end of ctx, or the end of the lab.
 func (l *Lab) AdminSession(ctx context.Context) (*AdminSession, error) {
+	return l.AdminSessionFrom(ctx, l.Mgmt)
+}
+
+// AdminSessionFrom is the same from another host.
+func (l *Lab) AdminSessionFrom(ctx context.Context, from *Host) (*AdminSession, error) {
 	terminal, tty, err := openTerminal()
 	if err != nil {
 		return nil, fmt.Errorf("lab: terminal: %w", err)
@@ -37,7 +42,7 @@ func (l *Lab) AdminSession(ctx context.Context) (*AdminSession, error) {
 	defer tty.Close()
 	args := append(l.sshCommand(), "-tt", "root@"+l.Srv.IPv4.String())
 	s := &AdminSession{
-		cmd:      l.Mgmt.Command(ctx, args[0], args[1:]...),
+		cmd:      from.Command(ctx, args[0], args[1:]...),
 		terminal: terminal,
 		done:     make(chan struct{}),
 		closed:   make(chan struct{}),

@@ -31,33 +31,35 @@ func (l *Lab) startGateway(context.Context) error {
 
 // answerLate answers echo requests to the gateway in place of its kernel.
 func (l *Lab) answerLate() error {
-	listen := func(network, local string, request, reply byte) error {
-		var conn *net.IPConn
-		err := l.Gw.Do(func() (err error) {
-			conn, err = net.ListenIP(network, &net.IPAddr{IP: net.ParseIP(local)})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("lab: answer pings: %w", err)
-		}
-		r := &lateResponder{conn: conn, request: request, reply: reply, delay: l.opts.GatewayDelay}
-		l.spawn(r.run)
-		return nil
-	}
-	if err := listen("ip4:icmp", "0.0.0.0", echoRequest4, echoReply4); err != nil || !l.opts.IPv6 {
+	late := func() time.Duration { return l.opts.GatewayDelay }
+	err := l.respond(l.Gw, "ip4:icmp", "0.0.0.0", lateResponder{request: echoRequest4, reply: echoReply4, delay: late})
+	if err != nil || !l.opts.IPv6 {
 		return err
 	}
-	return listen("ip6:ipv6-icmp", "::", echoRequest6, echoReply6)
+	return l.respond(l.Gw, "ip6:ipv6-icmp", "::", lateResponder{request: echoRequest6, reply: echoReply6, delay: late})
+}
+
+// respond lets r answer what comes to a host.
+func (l *Lab) respond(h *Host, network, local string, r lateResponder) error {
+	err := h.Do(func() (err error) {
+		r.conn, err = net.ListenIP(network, &net.IPAddr{IP: net.ParseIP(local)})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lab: %s: answer pings: %w", h.Name, err)
+	}
+	l.spawn(r.run)
+	return nil
 }
 
 // lateResponder answers each echo request after a delay.
 type lateResponder struct {
 	conn           *net.IPConn
 	request, reply byte
-	delay          time.Duration
+	delay          func() time.Duration
 }
 
-func (r *lateResponder) run(ctx context.Context) {
+func (r lateResponder) run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { r.conn.Close() })()
 	buf := make([]byte, 1<<16)
 	for {
@@ -69,7 +71,7 @@ func (r *lateResponder) run(ctx context.Context) {
 			continue
 		}
 		answer := echoAnswer(buf[:n], r.reply)
-		time.AfterFunc(r.delay, func() {
+		time.AfterFunc(r.delay(), func() {
 			// The socket may be closed by now; then nobody waits any more.
 			_, _ = r.conn.WriteToIP(answer, from)
 		})

@@ -93,7 +93,7 @@ func (st Status) paths(p printer) {
 			p("%s\t%s\tunknown\t%s\t%s\n", t.Target, t.Why, ms(t.Base), loss(t))
 			continue
 		}
-		p("%s\t%s\t%s\t%s\t%s\n", t.Target, t.Why, ms(t.RTT), ms(t.Base), loss(t))
+		p("%s\t%s\t%s\t%s\t%s%s\n", t.Target, t.Why, ms(t.RTT), ms(t.Base), loss(t), standing(t))
 	}
 	if len(st.Paths) == 0 {
 		p("none: delay is judged by the transfers' own TCP alone\n")
@@ -195,6 +195,17 @@ func ms(d time.Duration) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+}
+
+// standing says how a target's delay is taken, where that is not as usual.
+func standing(p watchdog.Path) string {
+	switch {
+	case p.Contradicted:
+		return ", not believed: no transfer meets the queue that it tells of"
+	case p.Apart:
+		return ", judged by itself: its queue is beyond that of the others"
+	}
+	return ""
 }
 
 // loss is of the last half minute. Of a target that does not answer now it
