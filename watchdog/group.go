@@ -139,7 +139,7 @@ func (e *Engine) judge(s *Snapshot, j *judged, links linkIndex, stands Outcome) 
 		Learnt:     e.learnt[lk],
 		Drops:      g.link.Rates[dir].Dropped + g.link.Rates[dir].Missed,
 		Delay:      g.link.Delay[dir],
-		Management: heard.management(), Passes: heard.passes,
+		Management: heard.management(), Alone: heard.alone(), Passes: heard.passes,
 		Shaper:   g.oneRoute && g.shaperOK,
 		ShaperOn: shaperOn,
 		Flows:    e.flowsOf(g, s.Mono, stands),

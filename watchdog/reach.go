@@ -70,6 +70,10 @@ func gone(p *Path) bool { return p.Why == TargetSession && p.Silent > peerGone }
 // silent counts the targets at which somebody should be.
 func (h *heard) silent() int { return h.configured + h.sessions }
 
+// alone tells whether the silence may be one person's doing: the peer of one session,
+// or those of earlier ones.
+func (h *heard) alone() bool { return h.configured == 0 && h.sessions <= 1 && !h.noGateway }
+
 // management is what those targets say that stand for it, without asking why.
 // Who is not logged in may have gone home, so there must be two of these.
 func (h *heard) management() control.Reach {

@@ -60,6 +60,29 @@ func TestReach(t *testing.T) {
 	}
 }
 
+// One who is silent alone may be so by intention.
+func TestAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		paths []Path
+		want  bool
+	}{
+		"one session":             {[]Path{silent(sess)}, true},
+		"and one who went home":   {[]Path{silent(sess), silent(rem), answers(gate)}, true},
+		"two sessions":            {[]Path{silent(sess), silent(sess)}, false},
+		"a configured one":        {[]Path{silent(conf)}, false},
+		"and the gateway as well": {[]Path{silent(sess), silent(gate)}, false},
+		"two who may be at home":  {[]Path{silent(rem), silent(rem)}, true},
+	} {
+		var h heard
+		for i := range c.paths {
+			h.take(&c.paths[i], 10*time.Millisecond)
+		}
+		if got := h.alone(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // Who answers as over an empty path shows that the link lets packets through.
 func TestPasses(t *testing.T) {
 	with := func(change func(*Path)) Path {

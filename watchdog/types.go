@@ -161,8 +161,8 @@ type Link struct {
 	ShaperOK       [2]bool      `json:"shaper_ok"`       // by Direction: a shaper of ours can be had or stands
 }
 
-// LinkDelay is the queueing delay of a link: the minimum over its answering
-// targets, else what the transfers' own TCP shows.
+// LinkDelay is the queueing delay of a link: the minimum over its answering targets,
+// or more by one that is judged by itself; else what the transfers' own TCP shows.
 type LinkDelay = control.Delay
 
 // TargetWhy is how a probe target was found.

@@ -132,3 +132,21 @@ func TestShutOutIsToldWithoutPausing(t *testing.T) {
 		t.Errorf("told: %v, %d paused", b.out.ShutOut, b.paused())
 	}
 }
+
+// TestAloneAndSilent: a full link and one silent peer, who may be silent by intention:
+// all that his silence takes of an hour is a pause in which any queue has drained.
+func TestAloneAndSilent(t *testing.T) {
+	b := vanish(Rx, func(in *Input) { in.Delay.Queue = 100 * time.Millisecond }, func(in *Input) { in.Alone = true })
+	if b.paused() != 4 {
+		t.Fatalf("%d paused", b.paused())
+	}
+	held := 0
+	b.run(55*time.Minute, func() {
+		b.in.Drops = 200 // distress that is seen, all the time
+		held += b.paused()
+		b.load(100 * mbit * float64(4-b.paused()) / 4)
+	})
+	if lost := time.Duration(held) * 100 * time.Millisecond / 4; lost > 10*time.Second {
+		t.Errorf("all paused for %v more", lost)
+	}
+}

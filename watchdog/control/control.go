@@ -104,6 +104,7 @@ type Input struct {
 	Drops      float64       // packets/s dropped by this host in this direction
 	Delay      Delay
 	Management Reach // by what management hosts answer over this link
+	Alone      bool  // who is silent is one session's peer at the most: nobody configured, nor the gateway
 	Passes     bool  // a target over the link, the gateway included, answers about as fast as over an empty path
 	Shaper     bool  // a shaper of ours can be had on this link and direction
 	ShaperOn   bool  // it is in place now

@@ -34,6 +34,8 @@ const (
 	patienceMin  = 5.0  // s
 	patienceMost = 300. // s
 	allMost      = 45.0 // s of everything paused without any use
+	aloneMost    = 8.0  // s, the same for one silent peer: any queue has drained by then
+	aloneWait    = 3600 // s, until his silence can pause again
 )
 
 // judge escalates by one step at a time and comes back by one at a time.
@@ -118,8 +120,11 @@ func (k *crisis) look(c *Controller, in *Input, s *signal) {
 // reason.
 func (k *crisis) unreachable(in *Input, s *signal) bool {
 	switch {
-	case k.all && !passable(in) && s.now-k.allSince > allMost:
+	case k.all && !passable(in) && s.now-k.allSince > useful(in):
 		k.wait = clamp(2*k.wait, 60, 1800)
+		if in.Alone {
+			k.wait = aloneWait
+		}
 		k.all, k.allowed, k.useless = false, everyone, s.now+k.wait
 		k.blame.suspect = false
 	case k.all && k.back > k.patience:
@@ -132,6 +137,15 @@ func (k *crisis) unreachable(in *Input, s *signal) bool {
 		k.all, k.allowed, k.allSince, k.changed = true, 0, s.now, s.now
 	}
 	return k.all
+}
+
+// useful is for how many seconds a pause of all may last before it was of no use. Who
+// is silent alone may be so by intention.
+func useful(in *Input) float64 {
+	if in.Alone {
+		return aloneMost
+	}
+	return allMost
 }
 
 // acquit lets everyone run, for a queue that was found to be another's.

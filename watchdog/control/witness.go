@@ -44,12 +44,13 @@ const (
 
 func (w *witness) shift(by float64) { w.last += by }
 
-// weigh takes one step and says whether the target is contradicted now.
+// weigh takes one step and says whether the target is contradicted now. While nobody
+// gets in it is believed.
 func (w *witness) weigh(c *Controller, in *Input, s *signal) bool {
 	met, tells := c.metQueue(s, max(w.claim, s.queue))
 	w.met = met
 	w.listen(c, s)
-	if !s.sees || s.passive || in.Delay.Overdue || !tells {
+	if !s.sees || s.passive || in.Delay.Overdue || !tells || in.Management == Unreachable {
 		return false
 	}
 	if s.queue < claimLeast*c.target {
