@@ -54,12 +54,11 @@ func (s *stage) moves(bits float64) {
 }
 
 // A management host answers late while more than 5 Mbit/s pass, although nothing
-// queues. It is found out, and told by its address.
+// queues. It is found out, and told by its address. The test runs alone: where the
+// processors are busy with others, transfers wait as well, which backs what it claims.
 func TestLiar(t *testing.T) {
-	t.Parallel() // it mostly waits
 	for _, dir := range []lab.Direction{lab.Pull, lab.Push} {
 		t.Run(dir.String(), func(t *testing.T) {
-			t.Parallel() // it mostly waits
 			s := buildStage(t, lab.Options{})
 			if err := s.lab.Lie(s.lab.Mgmt, 5e6, 80*time.Millisecond); err != nil {
 				t.Fatal(err)
