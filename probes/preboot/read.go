@@ -45,6 +45,9 @@ func readBounded(f *os.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if st.Mode().IsRegular() && st.Size() > maxFileBytes {
+		return nil, errTooLarge
+	}
 	pipe := st.Mode()&fs.ModeNamedPipe != 0
 	if pipe {
 		if err := f.SetReadDeadline(time.Now().Add(pipeDeadline)); err != nil {
