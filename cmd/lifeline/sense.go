@@ -155,17 +155,12 @@ func quiet(last watchdog.Decision, physical func(int) int) func(link int) bool {
 // stirsFor is for how long a new transfer may fill a link before its counters show it.
 const stirsFor = 3 * time.Second
 
-// stirBytes is what a new transfer has moved both ways that may fill a link; less is a
-// greeting, of which a peer can make any number.
-const stirBytes = 16 << 10
-
 // stirring tells which links new transfers go over: what is answered late there is not
 // late while idle.
 func stirring(ts []watchdog.Transfer, physical func(int) int) func(link int) bool {
 	return func(link int) bool {
 		return slices.ContainsFunc(ts, func(t watchdog.Transfer) bool {
-			moves := !t.TCP.Known || t.TCP.BytesReceived+t.TCP.BytesAcked >= stirBytes
-			return moves && t.Age < stirsFor && physical(t.Link) == physical(link)
+			return t.Age < stirsFor && physical(t.Link) == physical(link)
 		})
 	}
 }

@@ -18,12 +18,13 @@ func (s *scanner) children(pid int) []*process {
 	return out
 }
 
-// childPIDs lists them once for each time that the process is read: a fork in between is
-// told by an event, or else found after polledEvery.
+// childPIDs lists those of a young process with each pass. Those of an older one once for
+// each time that it is read: a fork in between is told by an event, or else found after
+// polledEvery.
 func (s *scanner) childPIDs(pid int) []int {
 	if c := s.procs[pid]; c != nil {
-		fresh := s.events || s.now.Sub(c.kidsAt) < polledEvery
-		if c.kidsAt.IsZero() || !fresh {
+		told := s.age(c.process) > crowdAge && (s.events || s.now.Sub(c.kidsAt) < polledEvery)
+		if c.kidsAt.IsZero() || !told && !c.kidsAt.Equal(s.now) {
 			c.kids, c.kidsAt = s.listChildren(pid), s.now
 		}
 		return c.kids

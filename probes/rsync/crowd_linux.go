@@ -44,6 +44,7 @@ func (d *discovery) restAfter(now time.Time, cost time.Duration) time.Duration {
 
 const (
 	crowd     = 16                     // that many not understood make no crowd
+	crowdAge  = 5 * time.Second        // below which one is looked at as soon as any
 	crowdGrid = 250 * time.Millisecond // those of a crowd have their turn together
 )
 
@@ -55,7 +56,10 @@ func (d *discovery) lookSoon(now time.Time, young []*process) {
 		slices.SortFunc(young, func(a, b *process) int { return cmp.Compare(b.ID.Start, a.ID.Start) })
 	}
 	for i, p := range young {
-		every := min(youngFor(d.scan.age(p))*time.Duration(1+i/crowd), settledFor)
+		every := youngFor(d.scan.age(p))
+		if d.scan.age(p) > crowdAge {
+			every = min(every*time.Duration(1+i/crowd), settledFor)
+		}
 		t := now.Add(every)
 		if every >= time.Second && i >= crowd {
 			t = t.Truncate(crowdGrid).Add(crowdGrid)

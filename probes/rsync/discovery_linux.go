@@ -56,10 +56,10 @@ const (
 	fullAtMost    = 100 * time.Millisecond // at most that often when something was missed
 
 	// No more than one part in so many of the time goes to:
-	fullCostRatio   = 200 // regular looks at all pids
-	missedCostRatio = 20  // those after something was missed
-	passCostRatio   = 10  // passes, beyond
-	passCredit      = 50 * time.Millisecond
+	fullCostRatio   = 200         // regular looks at all pids
+	missedCostRatio = 20          // those after something was missed
+	passCostRatio   = 10          // passes, beyond
+	passCredit      = time.Second // of work: the births of a night's backups come together
 )
 
 // listen takes the connector's events until the context ends or the connector

@@ -80,7 +80,7 @@ type scanner struct {
 // some microseconds each. Any user can have thousands of processes and descriptors: what
 // is above that has its turn in the next passes, and what is new comes first.
 const (
-	passWork     = 2048
+	passWork     = 32768
 	processWork  = 8   // to read a process
 	socketWork   = 6   // to look at a socket
 	childrenWork = 2   // to list children
@@ -141,9 +141,6 @@ func (s *scanner) running() []*process {
 		if p == nil || !p.rsync() && !s.executing(p) {
 			delete(s.rsyncs, pid)
 			continue
-		}
-		if c := s.procs[pid]; c != nil && c.read.Equal(s.now) {
-			s.holds(p) // which counts for this pass
 		}
 		out = append(out, p)
 	}

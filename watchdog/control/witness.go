@@ -134,7 +134,7 @@ func (c *Controller) meets(m *member, claim float64) (queue float64, tells bool)
 	f := m.flow
 	if c.set.Direction == Tx {
 		late, segment := m.state.late-seconds(f.MinRTT), float64(f.Floor)/2
-		tells := f.RTT > 0 && f.MinRTT > 0 && f.Inflight > 0 && !f.Shaped && !c.shaper.stands
+		tells := f.RTT > 0 && f.MinRTT > 0 && m.state.under > 0 && !f.Shaped && !c.shaper.stands
 		if late < backedBy*claim {
 			return late, tells
 		}
