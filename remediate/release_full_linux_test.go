@@ -61,6 +61,19 @@ func fillUp(dir string) error {
 	return err
 }
 
+// stop stops the trial's process, and waits until it stands: the signal is only sent.
+func (tr *trial) stop() error {
+	if err := unix.Kill(tr.proc.PID, unix.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if st, err := statOf(tr.proc); err != nil || st.stopped() {
+			return err
+		}
+	}
+	return errors.New("it does not stop")
+}
+
 // leaveStopped is a daemon that died: its ledger lists a stopped process and a
 // clamp on each trial.
 func leaveStopped(t *testing.T, dir string, trials []*trial) error {
@@ -80,7 +93,7 @@ func leaveStopped(t *testing.T, dir string, trials []*trial) error {
 			err = tr.visit(func(fd int) error { return setWindow(fd, 4096) })
 		}
 		if err == nil {
-			err = unix.Kill(tr.proc.PID, unix.SIGSTOP)
+			err = tr.stop()
 		}
 		if err != nil {
 			return err
@@ -176,7 +189,7 @@ func TestStartWithoutALockLeavesALivingDaemonAlone(t *testing.T) {
 			err = l.Append(ledger.Entry{Kind: ledger.Pause, Proc: tr.proc})
 			l.Close()
 		}
-		if err = errors.Join(err, unix.Kill(tr.proc.PID, unix.SIGSTOP), whereNothingIsWritten["read-only, and its lock lost"](dir)); err != nil {
+		if err = errors.Join(err, tr.stop(), whereNothingIsWritten["read-only, and its lock lost"](dir)); err != nil {
 			t.Error(err)
 			return
 		}
