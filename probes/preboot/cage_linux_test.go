@@ -1,13 +1,11 @@
 package preboot
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,18 +89,7 @@ func TestCageOfTheDeadIsSwept(t *testing.T) {
 	}
 	defer os.Remove(foreign)
 
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", hangArg)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill() }()
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(line, "parent ") {
-		t.Skipf("no rehearsal to kill: %q, %v", line, err)
-	}
+	cmd := startHanging(t)
 	if got := cagesOf(t, dir, cmd.Process.Pid); len(got) != 1 {
 		t.Fatalf("its cage: %q", got)
 	}

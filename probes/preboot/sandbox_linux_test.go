@@ -233,8 +233,9 @@ func hang() {
 	select {}
 }
 
-func TestDiesWithItsParent(t *testing.T) {
-	needTool(t, "sleep")
+// startHanging starts a process with a rehearsal that hangs, and waits until it does.
+func startHanging(t *testing.T) *exec.Cmd {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", hangArg)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -243,11 +244,17 @@ func TestDiesWithItsParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "parent ") {
 		t.Skipf("no rehearsal to kill: %q, %v", line, err)
 	}
+	return cmd
+}
+
+func TestDiesWithItsParent(t *testing.T) {
+	needTool(t, "sleep")
+	cmd := startHanging(t)
 	var family []int
 	await(t, "the tool to run", func() bool {
 		family = descendants(t, cmd.Process.Pid)

@@ -59,18 +59,7 @@ func damageRunning(t *testing.T, whole, bad []byte) {
 	if err := s.flush(); err != nil {
 		t.Errorf("a sound file: %v", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(bad, 0); err != nil {
-		t.Error(err)
-	}
-	if err := f.Truncate(int64(len(bad))); err != nil {
-		t.Error(err)
-	}
+	storetest.Overwrite(t, path, bad)
 	work(t, s)
 }
 

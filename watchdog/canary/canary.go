@@ -103,3 +103,13 @@ func Escaped(text string) string {
 	}
 	return ""
 }
+
+// Count is how many of the names that Fill gave stand in a text.
+func Count(text string, names []string) (n int) {
+	for _, name := range names {
+		if strings.Contains(text, name) {
+			n++
+		}
+	}
+	return n
+}

@@ -116,7 +116,7 @@ func TestRandomDamage(t *testing.T) {
 				return
 			}
 			if running {
-				overwrite(t, path, bad)
+				storetest.Overwrite(t, path, bad)
 			}
 			use(t, j, what)
 		})
@@ -127,23 +127,6 @@ func TestRandomDamage(t *testing.T) {
 			t.Fatal("and more")
 		}
 		os.RemoveAll(dir)
-	}
-}
-
-// overwrite changes a file in its place.
-func overwrite(t *testing.T, path string, b []byte) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(b, 0); err != nil {
-		t.Error(err)
-	}
-	if err := f.Truncate(int64(len(b))); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -17,13 +17,7 @@ func printed(t *testing.T, what, text string, names []string, least int) {
 	if evil := canary.Escaped(text); evil != "" {
 		t.Errorf("%s: %s", what, evil)
 	}
-	n := 0
-	for _, name := range names {
-		if strings.Contains(text, name) {
-			n++
-		}
-	}
-	if n < least {
+	if n := canary.Count(text, names); n < least {
 		t.Errorf("%s: of %d names only %d are printed\n%s", what, len(names), n, text)
 	}
 }

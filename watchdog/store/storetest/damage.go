@@ -67,6 +67,23 @@ func Damage(r *rand.Rand, whole []byte) (damaged []byte, what string) {
 	}
 }
 
+// Overwrite changes a file in its place, as a hand does under a running daemon.
+func Overwrite(t *testing.T, path string, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(b, 0); err != nil {
+		t.Error(err)
+	}
+	if err := f.Truncate(int64(len(b))); err != nil {
+		t.Error(err)
+	}
+}
+
 // Rounds is how many damages a test tries: few, or as many as the environment
 // says (make soak-attack).
 func Rounds(t *testing.T, few int) int {
