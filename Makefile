@@ -59,7 +59,7 @@ demo: build ## re-enact the incident in network namespaces, without and with Lif
 
 .PHONY: bench-lab
 bench-lab: build ## measure the incident in every combination, and write its section of docs/benchmarks.md (as root)
-	@$(GO) run ./cmd/benchlab $(ARGS)
+	@$(GO) run ./cmd/dev/benchlab $(ARGS)
 
 # Each of these writes one section of docs/benchmarks.md and leaves the others.
 .PHONY: bench bench-rules bench-alerts bench-preboot bench-idle
@@ -67,19 +67,19 @@ bench: bench-rules bench-alerts bench-preboot ## measure the code, and write the
 
 bench-idle: ## measure what the daemon takes while nothing is transferred (as root; two minutes)
 	@$(GO) test -run '^$$' -bench Idle -benchtime 1x -count 1 ./cmd/lifeline | \
-		$(GO) run ./cmd/benchpage -section idle -command 'make bench-idle'
+		$(GO) run ./cmd/dev/benchpage -section idle -command 'make bench-idle'
 
 bench-rules: ## measure reading and analysing rule files of 1,000 to 100,000 rules
 	@$(GO) test -run '^$$' -bench . -benchtime 3x -count 5 ./probes/iptables | \
-		$(GO) run ./cmd/benchpage -section rules -command 'make bench-rules'
+		$(GO) run ./cmd/dev/benchpage -section rules -command 'make bench-rules'
 
 bench-alerts: ## measure a spool of 100,000 alerts: its size, a start with it, and the way to a receiver
 	@$(GO) test -run '^$$' -bench . -benchtime 1x -count 3 ./watchdog/alert | \
-		$(GO) run ./cmd/benchpage -section alerts -command 'make bench-alerts'
+		$(GO) run ./cmd/dev/benchpage -section alerts -command 'make bench-alerts'
 
 bench-preboot: ## measure the whole answer before a reboot, with the rehearsal (as root)
 	@$(GO) test -run '^$$' -bench Check -benchtime 5x -count 5 ./probes/preboot | \
-		$(GO) run ./cmd/benchpage -section preboot -command 'make bench-preboot'
+		$(GO) run ./cmd/dev/benchpage -section preboot -command 'make bench-preboot'
 
 # The controller's simulation is one long run of pure code: it skips under the
 # race detector and is run once more without it.
@@ -87,7 +87,7 @@ bench-preboot: ## measure the whole answer before a reboot, with the rehearsal (
 test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
 	@configs/packaging/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@{ $(GO) test -race -p 1 -timeout 14m -json ./...; $(GO) test -json ./watchdog/control; } | $(GO) run ./cmd/testreport
+	@{ $(GO) test -race -p 1 -timeout 14m -json ./...; $(GO) test -json ./watchdog/control; } | $(GO) run ./cmd/dev/testreport
 
 .PHONY: soak-alerts
 soak-alerts: ## alerts with every default timing: a real Alertmanager, a dead path of 60 s (as root; 15 minutes)
@@ -113,4 +113,4 @@ lint: ## gofmt, go vet, staticcheck, the layers
 	@$(GO) mod tidy -diff
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
-	@$(GO) list -json=ImportPath,Imports ./... | $(GO) run ./cmd/layers
+	@$(GO) list -json=ImportPath,Imports ./... | $(GO) run ./cmd/dev/layers

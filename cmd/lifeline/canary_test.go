@@ -36,16 +36,11 @@ func TestCommandsKeepOffTheTerminal(t *testing.T) {
 	if err := showIncidents(&b, incidents); err != nil {
 		t.Fatal(err)
 	}
-	var r watchdog.Report
-	canary.Fill(&r, 1)
 	complain(&b, unread)
 	complain(&b, fmt.Errorf("%s: %w", canary.Text, errors.Join(errors.New("ours"), errors.New(canary.Text))))
 	b.WriteString(configs.AbsentLink("eth0", []string{canary.Text}) + "\n")
 	if evil := canary.Escaped(strings.ReplaceAll(b.String(), "[2J\n", "[2J ")); evil != "" { // an error has lines of its own
 		t.Errorf("%s", evil)
-	}
-	if line := headline(r); canary.Escaped(line) != "" || strings.Contains(line, "\n") {
-		t.Errorf("the service manager gets %q", line)
 	}
 }
 

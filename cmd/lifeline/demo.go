@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog/lab"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog"
 	"lifeline/watchdog/lab"
 	"lifeline/watchdog/web"

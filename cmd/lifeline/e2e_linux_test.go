@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog"
 	"lifeline/watchdog/lab"
 	"lifeline/watchdog/web"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
 	"lifeline/watchdog/lab"

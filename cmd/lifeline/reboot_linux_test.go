@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog"
 	"lifeline/watchdog/lab"
 )

@@ -9,15 +9,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"lifeline/cmd/lifeline/daemon"
 	"lifeline/configs"
 	"lifeline/remediate"
 	"lifeline/watchdog"
-)
-
-// Hidden commands: the daemon runs itself under these names.
-const (
-	guardCommand = "guard"
-	trialCommand = "trial-child"
 )
 
 func newReleaseCommand() *cobra.Command {
@@ -43,7 +38,7 @@ func newReleaseCommand() *cobra.Command {
 				}
 			}
 			outlive(unix.SIGHUP, unix.SIGPIPE) // half of an undo is worse than none to watch
-			r, err := remediate.Release(cmd.Context(), dir, undoer())
+			r, err := remediate.Release(cmd.Context(), dir, remediate.Undoer{})
 			if errors.Is(err, fs.ErrPermission) {
 				err = fmt.Errorf("%w: run as root", err)
 			}
@@ -86,9 +81,9 @@ func newGuardCommand() *cobra.Command {
 	var dir string
 	var lease time.Duration
 	cmd := &cobra.Command{
-		Use: guardCommand, Short: "Undo everything when the daemon is gone", Hidden: true, Args: exactly(),
+		Use: daemon.GuardCommand, Short: "Undo everything when the daemon is gone", Hidden: true, Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return remediate.RunGuard(dir, lease, undoer(), newLogger(configs.Default().Log, cmd.ErrOrStderr()))
+			return remediate.RunGuard(dir, lease, remediate.Undoer{}, newLogger(configs.Default().Log, cmd.ErrOrStderr()))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "run directory")
@@ -98,7 +93,7 @@ func newGuardCommand() *cobra.Command {
 
 func newTrialCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: trialCommand, Short: "Be the process on which mechanisms are tried", Hidden: true, Args: exactly(),
+		Use: daemon.TrialCommand, Short: "Be the process on which mechanisms are tried", Hidden: true, Args: exactly(),
 		RunE: func(*cobra.Command, []string) error { return remediate.RunTrialChild() },
 	}
 }

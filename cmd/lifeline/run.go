@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeline/cmd/lifeline/daemon"
 	"lifeline/configs"
 )
 
@@ -63,16 +65,13 @@ func (o runOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, os.Stderr)
-	sigs := catchSignals(log)
-	log.Info("starting", "version", version(), "config", from, "dry_run", o.dryRun)
-	d, err := newDaemon(ctx, cfg, log, o.dryRun)
-	if err != nil {
-		return err
+	err = daemon.Run(ctx, daemon.Options{
+		Config: cfg, ConfigFrom: from, DryRun: o.dryRun, Version: version(), Log: newLogger(cfg.Log, os.Stderr), Greeting: out,
+	})
+	var bad *daemon.ConfigError
+	if errors.As(err, &bad) {
+		return usage(err)
 	}
-	d.greet, d.tasks = out, append(d.tasks, sigs)
-	err = d.run(ctx)
-	log.Info("ended", "error", err)
 	return err
 }
 

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/cmd/lifeline/daemon"
 )
 
 // boot starts a systemd as the first process of namespaces of its own, with the
@@ -218,7 +220,7 @@ func TestServiceUnderSystemd(t *testing.T) {
 	})
 	m.until("all threads come before others", func() bool {
 		lines := m.run("sh", "-c", "cat /proc/"+m.show("MainPID")+"/task/*/stat")
-		return slices.Equal(niceValues(t, lines), []int{urgency})
+		return slices.Equal(niceValues(t, lines), []int{daemon.Nice})
 	})
 	m.until("the guard has a scope of its own", func() bool { return strings.Contains(m.guards(), "running") })
 

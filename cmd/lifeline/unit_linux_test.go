@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"lifeline/cmd/lifeline/daemon"
 	"lifeline/watchdog"
 	"lifeline/watchdog/lab"
 	"lifeline/watchdog/web"
@@ -68,7 +69,7 @@ func niceValues(t *testing.T, lines string) (values []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v != rebootNice {
+		if v != daemon.CheckNice {
 			values = append(values, v)
 		}
 	}
@@ -109,7 +110,7 @@ func TestUnitsCapabilitiesSuffice(t *testing.T) {
 	if len(want) < 5 {
 		t.Fatalf("with all capabilities only %v", want)
 	}
-	free.hurried(urgency)
+	free.hurried(daemon.Nice)
 	free.daemon.Stop()
 	s := buildStage(t, lab.Options{})
 	s.launch(webConfig, "setpriv", "--bounding-set", boundingSet(t), "--inh-caps", "-all", "--no-new-privs")

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -18,18 +18,19 @@ import (
 	"lifeline/watchdog/web"
 )
 
-// board takes each turn of the loop and passes it on: to the status, the log
+// publisher takes each turn of the loop and passes it on: to the status, the log
 // and the journal. It never waits.
-type board struct {
-	log     *slog.Logger
-	journal *journal.Journal
-	alerts  *alert.Alerts // may be nil
-	acts    *acting
-	senses  *senses
-	page    *web.Page // nil when switched off
-	absence absence
-	started time.Time
-	first   chan struct{} // closed by the first turn
+type publisher struct {
+	log         *slog.Logger
+	journal     *journal.Journal
+	alerts      *alert.Alerts // may be nil
+	actuator    *actuator
+	sampler     *sampler
+	page        *web.Page // nil when switched off
+	absentLinks absentLinks
+	version     string
+	started     time.Time
+	first       chan struct{} // closed by the first turn
 
 	mu     sync.Mutex
 	last   watchdog.Report
@@ -37,7 +38,7 @@ type board struct {
 	flaw   string     // of the guard
 	absent []string   // settings for links that are not there
 	would  *web.Would // nil unless in a dry run
-	phases map[watchdog.ShaperKey]stance
+	phases map[watchdog.ShaperKey]loggedPhase
 	small  bool          // the kernel's bursts
 	turned chan struct{} // closed by the next turn
 	saved  time.Time
@@ -46,13 +47,13 @@ type board struct {
 // saveEvery is how often learnt capacities go to the journal.
 const saveEvery = 30 * time.Second
 
-func newBoard(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *acting, s *senses) *board {
-	return &board{log: log, journal: j, alerts: al, acts: a, senses: s, started: time.Now(),
-		first: make(chan struct{}), turned: make(chan struct{}), phases: map[watchdog.ShaperKey]stance{}}
+func newPublisher(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *actuator, s *sampler) *publisher {
+	return &publisher{log: log, journal: j, alerts: al, actuator: a, sampler: s, started: time.Now(),
+		first: make(chan struct{}), turned: make(chan struct{}), phases: map[watchdog.ShaperKey]loggedPhase{}}
 }
 
 // tell takes one turn.
-func (b *board) tell(r watchdog.Report) {
+func (b *publisher) tell(r watchdog.Report) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.last.Snapshot.Wall.IsZero() {
@@ -60,9 +61,9 @@ func (b *board) tell(r watchdog.Report) {
 	}
 	close(b.turned)
 	b.turned = make(chan struct{})
-	b.last, b.guard, b.flaw = r, b.acts.guardPID(), b.acts.guardFlaw()
-	b.absent = b.absence.look(r.Snapshot)
-	if d := b.acts.dry; d != nil {
+	b.last, b.guard, b.flaw = r, b.actuator.guardPID(), b.actuator.guardFlaw()
+	b.absent = b.absentLinks.look(r.Snapshot)
+	if d := b.actuator.dry; d != nil {
 		b.would = &web.Would{Limits: d.Limits, Pauses: d.Pauses, Shapers: d.Shapers}
 	}
 	for _, c := range r.Decision.Changes {
@@ -87,7 +88,7 @@ func (b *board) tell(r watchdog.Report) {
 }
 
 // change tells of a condition that was raised or cleared, or has another severity.
-func (b *board) change(at time.Time, c watchdog.Change) {
+func (b *publisher) change(at time.Time, c watchdog.Change) {
 	word, level := "cleared", slog.LevelInfo
 	switch {
 	case c.Was != "":
@@ -104,16 +105,16 @@ func (b *board) change(at time.Time, c watchdog.Change) {
 		"severity": c.Condition.Severity, "evidence": c.Condition.Evidence, "since": c.Condition.Since})
 }
 
-// stance is what is told of a link's controller when it changes.
-type stance struct {
+// loggedPhase is what is told of a link's controller when it changes.
+type loggedPhase struct {
 	phase    control.Phase
 	sounding bool
 }
 
 // phase tells when a link's controller moves on.
-func (b *board) phase(at time.Time, l watchdog.LinkState) {
+func (b *publisher) phase(at time.Time, l watchdog.LinkState) {
 	k := watchdog.ShaperKey{Link: l.Link, Direction: l.Direction}
-	now := stance{l.Phase, l.Sounding}
+	now := loggedPhase{l.Phase, l.Sounding}
 	if b.phases[k] == now {
 		return
 	}
@@ -135,29 +136,29 @@ func capacity(bytesPerSecond float64) string {
 	return watchdog.Mbit(bytesPerSecond)
 }
 
-func (b *board) note(at time.Time, kind, text string, data map[string]any) {
+func (b *publisher) note(at time.Time, kind, text string, data map[string]any) {
 	b.journal.Add(journal.Event{At: at, Kind: kind, Text: text, Data: data})
 }
 
 // capabilities are what was found out about this host.
-func (b *board) capabilities() []watchdog.Capability {
-	return append(b.senses.capabilities(), b.acts.able()...)
+func (b *publisher) capabilities() []watchdog.Capability {
+	return append(b.sampler.capabilities(), b.actuator.able()...)
 }
 
 // status is the latest turn in full.
-func (b *board) status() web.Status {
+func (b *publisher) status() web.Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := web.Status{
-		Schema: web.Schema, Version: version(), PID: os.Getpid(), Started: b.started, DryRun: b.acts.dry != nil, Would: b.would,
-		Ping: b.senses.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
+		Schema: web.Schema, Version: b.version, PID: os.Getpid(), Started: b.started, DryRun: b.actuator.dry != nil, Would: b.would,
+		Ping: b.sampler.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
 		Capabilities: b.capabilities(), Absent: b.absent, Journal: b.journal.Health(),
 	}
 	if b.page != nil {
 		st.Page = b.page.Status()
 	}
 	switch {
-	case b.acts.dry != nil:
+	case b.actuator.dry != nil:
 		st.Guard = "not needed in a dry run"
 	case b.guard != 0:
 		st.Guard = fmt.Sprintf("pid %d", b.guard)
@@ -171,7 +172,7 @@ func (b *board) status() web.Status {
 
 // pinner passes an operator's wish to the loop, for a transfer that exists, and
 // tells what became of a rate that was asked for.
-func (b *board) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) (web.Transfer, error) {
+func (b *publisher) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) (web.Transfer, error) {
 	return func(id watchdog.TransferID, p control.Pin) (web.Transfer, error) {
 		b.mu.Lock()
 		err := pinnable(b.last.Snapshot.Transfers, id, p)
@@ -197,7 +198,7 @@ func (b *board) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(wa
 const grantTime = 3 * time.Second
 
 // granted waits for the turn that acts on a wish for a rate (bytes/s).
-func (b *board) granted(id watchdog.TransferID, rate float64) (web.Transfer, error) {
+func (b *publisher) granted(id watchdog.TransferID, rate float64) (web.Transfer, error) {
 	end := time.After(grantTime)
 	for {
 		b.mu.Lock()
@@ -216,8 +217,8 @@ func (b *board) granted(id watchdog.TransferID, rate float64) (web.Transfer, err
 }
 
 // transfer is one as the status shows it.
-func (b *board) transfer(r watchdog.Report, id watchdog.TransferID) (web.Transfer, error) {
-	st := web.Status{DryRun: b.acts.dry != nil}
+func (b *publisher) transfer(r watchdog.Report, id watchdog.TransferID) (web.Transfer, error) {
+	st := web.Status{DryRun: b.actuator.dry != nil}
 	st.Fill(r)
 	for _, t := range st.Transfers {
 		if t.ID == id {
@@ -251,7 +252,7 @@ func pinnable(ts []watchdog.Transfer, id watchdog.TransferID, p control.Pin) err
 const greetTime = 2 * time.Second
 
 // greet shows what was found, once, after the first turns.
-func (b *board) greet(ctx context.Context, w io.Writer) error {
+func (b *publisher) greet(ctx context.Context, w io.Writer) error {
 	select {
 	case <-ctx.Done():
 		return nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"lifeline/cmd/benchpage/section"
+	"lifeline/cmd/dev/benchpage/section"
 )
 
 const output = `goos: linux

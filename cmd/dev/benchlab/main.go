@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lifeline/cmd/benchpage/section"
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/dev/benchpage/section"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog/lab"
 )
 

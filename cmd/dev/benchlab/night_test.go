@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog/lab"
 )
 

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -32,33 +32,67 @@ type task interface {
 	String() string
 }
 
+// Options say what one run of the daemon is to do.
+type Options struct {
+	Config     configs.Config
+	ConfigFrom string // where the configuration came from, for the log
+	DryRun     bool   // decide and log, and change nothing
+	Version    string // of this build
+	Log        *slog.Logger
+	Greeting   io.Writer // gets the first status, once
+}
+
+// ConfigError says that the configuration asks for what cannot be had.
+type ConfigError struct{ Err error }
+
+// Error is the cause's text.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Run watches over this host until ctx ends, and undoes everything before it
+// returns. A *ConfigError is the configuration's fault; others are this host's.
+func Run(ctx context.Context, o Options) error {
+	sigs := catchSignals(o.Log)
+	o.Log.Info("starting", "version", o.Version, "config", o.ConfigFrom, "dry_run", o.DryRun)
+	d, err := newDaemon(ctx, o)
+	if err != nil {
+		return err
+	}
+	d.tasks = append(d.tasks, sigs)
+	err = d.run(ctx)
+	o.Log.Info("ended", "error", err)
+	return err
+}
+
 // daemon is all parts, wired.
 type daemon struct {
-	cfg     configs.Config
-	log     *slog.Logger
-	acts    *acting
-	journal *journal.Journal
-	alerts  *alert.Alerts
-	metrics *metrics.Metrics
-	health  *web.Health
-	manager *notifier // nil where no service manager listens
-	loop    *watchdog.Loop
-	board   *board
-	tasks   []task
-	greet   io.Writer // shown the first status
-	wake    chan struct{}
+	Options
+	cfg       configs.Config
+	log       *slog.Logger
+	actuator  *actuator
+	journal   *journal.Journal
+	alerts    *alert.Alerts
+	metrics   *metrics.Metrics
+	health    *web.Health
+	manager   *serviceManager // nil where no service manager listens
+	loop      *watchdog.Loop
+	publisher *publisher
+	tasks     []task
+	wake      chan struct{}
 }
 
 // newDaemon wires the parts. What it opened is closed again when it fails.
-func newDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*daemon, error) {
-	beFrugal(log)
-	acts, err := newActing(ctx, cfg, log, dryRun)
+func newDaemon(ctx context.Context, o Options) (*daemon, error) {
+	beFrugal(o.Log)
+	actuator, err := newActuator(ctx, o.Config, o.Log, o.DryRun)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{cfg: cfg, log: log, acts: acts, wake: make(chan struct{}, 1)}
+	d := &daemon{Options: o, cfg: o.Config, log: o.Log, actuator: actuator, wake: make(chan struct{}, 1)}
 	if err := d.wire(); err != nil {
-		return nil, errors.Join(err, acts.release())
+		return nil, errors.Join(err, actuator.release())
 	}
 	return d, nil
 }
@@ -68,26 +102,27 @@ func (d *daemon) wire() error {
 	d.openJournal()
 	var err error
 	if d.alerts, err = alert.Open(d.cfg.StateDir, d.cfg.AlertConfig(), d.log); err != nil {
-		return usage(err)
+		return &ConfigError{err}
 	}
 	d.tasks = append(d.tasks, d.alerts)
 	d.newMetrics()
-	s, err := d.newSenses()
+	s, err := d.newSampler()
 	if err != nil {
 		return err
 	}
-	d.board = newBoard(d.log, d.journal, d.alerts, d.acts, s)
-	d.board.absence = absence{cfg: d.cfg, log: d.log}
+	d.publisher = newPublisher(d.log, d.journal, d.alerts, d.actuator, s)
+	d.publisher.version = d.Version
+	d.publisher.absentLinks = absentLinks{cfg: d.cfg, log: d.log}
 	pins := make(chan watchdog.Pinning, 16)
 	settings := d.cfg.Engine()
-	settings.DryRun = d.acts.dry != nil
+	settings.DryRun = d.actuator.dry != nil
 	d.loop = &watchdog.Loop{
 		Engine: watchdog.NewEngine(settings, d.learnt()),
-		Sensor: s, Actor: d.acts, Tell: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
+		Sensor: s, Actor: d.actuator, Tell: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
 	d.openPage()
-	if d.manager = newNotifier(d.log); d.manager != nil {
+	if d.manager = newServiceManager(d.log); d.manager != nil {
 		d.tasks = append(d.tasks, d.manager)
 	}
 	return d.listen(pins)
@@ -116,8 +151,8 @@ func (d *daemon) tellPutAside() {
 	}
 }
 
-// newSenses makes the probes and their tasks.
-func (d *daemon) newSenses() (*senses, error) {
+// newSampler makes the probes and their tasks.
+func (d *daemon) newSampler() (*sampler, error) {
 	links, err := nic.New(d.log)
 	if err != nil {
 		return nil, fmt.Errorf("links: %w", err)
@@ -126,7 +161,7 @@ func (d *daemon) newSenses() (*senses, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.acts.ports = transfers.SSHPorts
+	d.actuator.ports = transfers.SSHPorts
 	softnet, err := host.NewSoftnet("/proc")
 	if err != nil {
 		return nil, err
@@ -140,12 +175,12 @@ func (d *daemon) newSenses() (*senses, error) {
 	})
 	d.tasks = append(d.tasks, links, transfers, paths,
 		relay{"transfers", transfers.Appeared(), d.wake}, relay{"link events", links.Wake(), d.wake})
-	reboot := &rebootWatch{stateDir: d.cfg.StateDir, every: d.cfg.Preboot.Every.Duration, log: d.log}
+	reboot := &rebootCheck{stateDir: d.cfg.StateDir, every: d.cfg.Preboot.Every.Duration, log: d.log}
 	d.tasks = append(d.tasks, reboot)
-	return &senses{
+	return &sampler{
 		reboot: reboot,
 		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet, files: host.NewDescriptors(),
-		shapeable: d.acts.shapeable, configured: d.cfg.Path.Targets, origin: origin,
+		shapeable: d.actuator.shapeable, configured: d.cfg.Path.Targets, origin: origin,
 	}, nil
 }
 
@@ -165,7 +200,7 @@ func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
 	if err != nil {
 		return err
 	}
-	api := web.API{DryRun: d.acts.dry != nil, Status: d.board.status, Pin: d.board.pinner(pins, d.wake), Alerts: d.alerts}
+	api := web.API{DryRun: d.actuator.dry != nil, Status: d.publisher.status, Pin: d.publisher.pinner(pins, d.wake), Alerts: d.alerts}
 	d.tasks = append(d.tasks, &web.Server{Path: d.cfg.SocketPath(), Listener: l, Handler: api.Handler()})
 	return nil
 }
@@ -190,9 +225,9 @@ func (d *daemon) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	g.Go(func() error { return d.board.greet(ctx, d.greet) })
+	g.Go(func() error { return d.publisher.greet(ctx, d.Greeting) })
 	<-looped
-	undone := d.acts.undo()
+	undone := d.actuator.undo()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()
 	var err error
@@ -201,7 +236,7 @@ func (d *daemon) run(ctx context.Context) error {
 	case <-time.After(laggards):
 		err = fmt.Errorf("a task did not end within %s, perhaps for a file on a dead mount; what was limited is free all the same", laggards)
 	}
-	return errors.Join(err, undone, d.acts.release())
+	return errors.Join(err, undone, d.actuator.release())
 }
 
 // relay wakes the loop.

@@ -44,7 +44,10 @@ var rules = []rule{
 	{"probes/", core},
 	{"remediate", append([]string{"watchdog/files", "watchdog/ledger"}, core...)},
 	{"configs", append([]string{"probes/", "remediate", "watchdog/alert", "watchdog/files"}, core...)},
-	{"cmd/", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs", "cmd/"}},
+	{"cmd/lifeline/scenario", []string{"watchdog/lab", "watchdog/web"}},
+	{"cmd/lifeline/", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs"}},
+	{"cmd/lifeline", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs", "cmd/lifeline/"}},
+	{"cmd/dev/", []string{"watchdog", "watchdog/", "probes/", "remediate", "configs", "cmd/dev/", "cmd/lifeline/scenario"}},
 }
 
 type pkg struct {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"net/netip"
@@ -20,8 +20,8 @@ const idleRate = 125e3 // bytes/s, 1 Mbit/s
 // sessionsEvery is how often the ssh sessions are looked through for targets.
 const sessionsEvery = time.Second
 
-// senses joins the probes into one sample.
-type senses struct {
+// sampler joins the probes into one sample.
+type sampler struct {
 	nic        *nic.Probe
 	path       *path.Probe
 	icmp       *path.ICMP
@@ -29,7 +29,7 @@ type senses struct {
 	rsync      *rsync.Probe
 	softnet    *host.Softnet
 	files      *host.Descriptors
-	reboot     *rebootWatch
+	reboot     *rebootCheck
 	shapeable  func(watchdog.ShaperKey) bool
 	configured []netip.Addr
 	sessionsAt time.Duration
@@ -40,7 +40,7 @@ type senses struct {
 }
 
 // Sample takes one sample of everything.
-func (s *senses) Sample(mono time.Duration, wall time.Time, last watchdog.Decision) watchdog.Snapshot {
+func (s *sampler) Sample(mono time.Duration, wall time.Time, last watchdog.Decision) watchdog.Snapshot {
 	snap := watchdog.Snapshot{Mono: mono, Wall: wall}
 	note := func(errs []watchdog.ProbeError) { snap.Errors = append(snap.Errors, errs...) }
 
@@ -88,7 +88,7 @@ type hostSample struct {
 	errs    []watchdog.ProbeError
 }
 
-func (s *senses) lookAtHost(mono time.Duration) (h hostSample) {
+func (s *sampler) lookAtHost(mono time.Duration) (h hostSample) {
 	var errs []watchdog.ProbeError
 	h.links, h.errs = s.nic.Sample(mono)
 	h.softnet, errs = s.softnet.Sample(mono)
@@ -118,7 +118,7 @@ func inUse(snap *watchdog.Snapshot, physical func(int) int) map[int]bool {
 // ours, as many answer when they please, and all the more for one that went when
 // the limits were lowered. Nor is a target judged by itself for such a queue, or
 // believed that claims one which no transfer meets.
-func (s *senses) doubt(snap *watchdog.Snapshot, last watchdog.Decision, physical func(int) int) {
+func (s *sampler) doubt(snap *watchdog.Snapshot, last watchdog.Decision, physical func(int) int) {
 	now, drained := map[int]bool{}, map[int]bool{}
 	for _, l := range last.Links {
 		if l.Contradicted {
@@ -167,7 +167,7 @@ func stirring(ts []watchdog.Transfer, physical func(int) int) func(link int) boo
 
 // watchClosely tells the path probe how often to ask, where moving says that
 // limits are on their way.
-func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
+func (s *sampler) watchClosely(snap *watchdog.Snapshot, moving bool) {
 	switch {
 	case len(snap.Transfers) == 0:
 		s.path.SetMode(path.Idle)
@@ -179,7 +179,7 @@ func (s *senses) watchClosely(snap *watchdog.Snapshot, moving bool) {
 }
 
 // aim tells the path probe whom to ask, and which links are idle.
-func (s *senses) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet func(link int) bool, physical func(int) int) {
+func (s *sampler) aim(mono time.Duration, snap *watchdog.Snapshot, stirs, quiet func(link int) bool, physical func(int) int) {
 	var idle []int
 	for _, l := range snap.Links {
 		rx, tx := l.Rates[watchdog.Rx], l.Rates[watchdog.Tx]
@@ -221,9 +221,9 @@ func tellers(ts []watchdog.Transfer, d watchdog.Decision) []watchdog.Transfer {
 }
 
 // capabilities are what the probes found out about this host.
-func (s *senses) capabilities() []watchdog.Capability {
+func (s *sampler) capabilities() []watchdog.Capability {
 	return []watchdog.Capability{s.rsync.Capability(), s.icmp.Capability()}
 }
 
 // pingWay tells how echo requests are sent, by family.
-func (s *senses) pingWay() string { return strings.TrimSpace(s.icmp.Capability().Left) }
+func (s *sampler) pingWay() string { return strings.TrimSpace(s.icmp.Capability().Left) }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ const rebootOOM = "500"
 func askReboot(ctx context.Context, stateDir string) (preboot.Report, error) {
 	var r preboot.Report
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, self, "preboot", "--json", "--state-dir", stateDir)
+	cmd := exec.CommandContext(ctx, self, PrebootCommand, "--json", "--state-dir", stateDir)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.WaitDelay = time.Second

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"lifeline/watchdog"
 )
 
-// rebootWatch asks what `lifeline preboot` asks, so that an unplanned reboot is
+// rebootCheck asks what `lifeline preboot` asks, so that an unplanned reboot is
 // covered too: at start, when a saved file changes, and every few minutes.
-type rebootWatch struct {
+type rebootCheck struct {
 	stateDir string
 	every    time.Duration // 0: never
 	log      *slog.Logger
@@ -25,17 +25,20 @@ type rebootWatch struct {
 	last watchdog.Reboot
 }
 
+// CheckNice is the nice value of the check's process, also beside a daemon that has a
+// negative one.
+const CheckNice = 10
+
 const (
 	rebootFirst = 5 * time.Second  // sessions and links are known by then
 	rebootMost  = 60 * time.Second // for one check
-	rebootNice  = 10
 )
 
 // String names the task.
-func (w *rebootWatch) String() string { return "pre-reboot check" }
+func (w *rebootCheck) String() string { return "pre-reboot check" }
 
 // Latest is the latest answer; not Known before the first.
-func (w *rebootWatch) Latest() watchdog.Reboot {
+func (w *rebootCheck) Latest() watchdog.Reboot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
@@ -46,7 +49,7 @@ const rebootEnd = 2 * time.Second
 
 // Run checks until ctx ends. It leaves behind a check that hangs on a file, and
 // cannot even be killed.
-func (w *rebootWatch) Run(ctx context.Context) error {
+func (w *rebootCheck) Run(ctx context.Context) error {
 	if w.every == 0 {
 		return nil
 	}
@@ -66,11 +69,11 @@ func (w *rebootWatch) Run(ctx context.Context) error {
 
 // follow checks until ctx ends. Where files cannot be watched the interval has to
 // do.
-func (w *rebootWatch) follow(ctx context.Context) {
+func (w *rebootCheck) follow(ctx context.Context) {
 	// The check's process takes its priority from this thread and dies with
 	// it; the thread itself ends with the task.
 	runtime.LockOSThread()
-	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), rebootNice); err != nil {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), CheckNice); err != nil {
 		w.log.Warn("pre-reboot checks run at full priority", "error", err)
 	}
 	files := newSavedFiles(w.log)
@@ -103,7 +106,7 @@ func (w *rebootWatch) follow(ctx context.Context) {
 
 // check asks once, and returns the files that the answer rests on. A check that
 // fails is unknown, never the answer before it.
-func (w *rebootWatch) check(ctx context.Context) []preboot.FileStatus {
+func (w *rebootCheck) check(ctx context.Context) []preboot.FileStatus {
 	ctx, cancel := context.WithTimeout(ctx, rebootMost)
 	defer cancel()
 	now := watchdog.Reboot{Known: true, At: time.Now()}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -22,10 +22,10 @@ const (
 	newsEvery = time.Second
 )
 
-// notifier tells the service manager how the daemon does (sd_notify(3)), as a
+// serviceManager tells the service manager how the daemon does (sd_notify(3)), as a
 // task. What it says follows the turns of the control loop and no clock of its
 // own, so that a loop that hangs is noticed.
-type notifier struct {
+type serviceManager struct {
 	send     func(state string) error
 	watchdog time.Duration // WatchdogSec=; 0 without one
 	log      *slog.Logger
@@ -40,12 +40,12 @@ type notifier struct {
 	toldAt time.Time
 }
 
-// newNotifier is nil where no service manager listens.
-func newNotifier(log *slog.Logger) *notifier {
+// newServiceManager is nil where no service manager listens.
+func newServiceManager(log *slog.Logger) *serviceManager {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return nil
 	}
-	n := &notifier{log: log, turns: make(chan struct{}, 1), send: func(state string) error {
+	n := &serviceManager{log: log, turns: make(chan struct{}, 1), send: func(state string) error {
 		_, err := sd.SdNotify(false, state)
 		return err
 	}}
@@ -57,10 +57,10 @@ func newNotifier(log *slog.Logger) *notifier {
 }
 
 // String names the task.
-func (n *notifier) String() string { return "service manager" }
+func (n *serviceManager) String() string { return "service manager" }
 
 // turn notes that a turn has ended now.
-func (n *notifier) turn(r watchdog.Report, now time.Time) {
+func (n *serviceManager) turn(r watchdog.Report, now time.Time) {
 	every := newsEvery
 	if n.watchdog > 0 {
 		every = min(every, n.watchdog/4)
@@ -74,7 +74,7 @@ func (n *notifier) turn(r watchdog.Report, now time.Time) {
 }
 
 // Run tells what is to be told after each turn, until ctx ends.
-func (n *notifier) Run(ctx context.Context) error {
+func (n *serviceManager) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,14 +88,14 @@ func (n *notifier) Run(ctx context.Context) error {
 	}
 }
 
-func (n *notifier) tell(state string) {
+func (n *serviceManager) tell(state string) {
 	if err := n.send(state); err != nil {
 		n.log.Warn("the service manager does not listen", "error", err)
 	}
 }
 
 // news is what a turn that ended now gives to tell; empty for nothing.
-func (n *notifier) news(r watchdog.Report, now time.Time) string {
+func (n *serviceManager) news(r watchdog.Report, now time.Time) string {
 	var lines []string
 	if !n.ready {
 		n.ready = true

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/canary"
 	"lifeline/watchdog/control"
 )
 
 func TestNews(t *testing.T) {
-	n := &notifier{watchdog: 20 * time.Second}
+	n := &serviceManager{watchdog: 20 * time.Second}
 	calm := watchdog.Report{Snapshot: watchdog.Snapshot{Management: control.Reachable}}
 	busy := calm
 	busy.Decision = watchdog.Decision{
@@ -38,9 +39,18 @@ func TestNews(t *testing.T) {
 			t.Errorf("at %d: %q, want %q", c.at, got, c.want)
 		}
 	}
-	without := &notifier{}
+	without := &serviceManager{}
 	if got := without.news(calm, time.Unix(100, 0)); strings.Contains(got, "WATCHDOG") {
 		t.Errorf("without a watchdog: %q", got)
+	}
+}
+
+// The service manager's status line is one line, and does nothing to a terminal.
+func TestHeadlineKeepsOffTheTerminal(t *testing.T) {
+	var r watchdog.Report
+	canary.Fill(&r, 1)
+	if line := headline(r); canary.Escaped(line) != "" || strings.Contains(line, "\n") {
+		t.Errorf("the service manager gets %q", line)
 	}
 }
 
@@ -68,13 +78,13 @@ func manager(t *testing.T) (socket string, heard <-chan string) {
 }
 
 func TestNotifier(t *testing.T) {
-	if t.Setenv("NOTIFY_SOCKET", ""); newNotifier(slog.Default()) != nil {
+	if t.Setenv("NOTIFY_SOCKET", ""); newServiceManager(slog.Default()) != nil {
 		t.Error("tells nobody")
 	}
 	socket, heard := manager(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
 	t.Setenv("WATCHDOG_USEC", "20000")
-	n := newNotifier(slog.New(slog.DiscardHandler))
+	n := newServiceManager(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- n.Run(ctx) }()
@@ -102,7 +112,7 @@ func TestNotifier(t *testing.T) {
 
 // A manager that went away does not end the daemon.
 func TestNotifierWithoutListener(t *testing.T) {
-	n := &notifier{turns: make(chan struct{}, 1), send: func(string) error { return errors.New("gone") }, log: slog.New(slog.DiscardHandler)}
+	n := &serviceManager{turns: make(chan struct{}, 1), send: func(string) error { return errors.New("gone") }, log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := n.Run(ctx); err != nil {

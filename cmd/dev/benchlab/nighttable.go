@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog/lab"
 )
 

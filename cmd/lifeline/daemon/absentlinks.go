@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"log/slog"
@@ -8,9 +8,9 @@ import (
 	"lifeline/watchdog"
 )
 
-// absence follows which links have settings and are not there. That is no error,
+// absentLinks follows which links have settings and are not there. That is no error,
 // for a link may come later, but a typing mistake looks just the same.
-type absence struct {
+type absentLinks struct {
 	cfg  configs.Config
 	log  *slog.Logger
 	gone []string
@@ -18,7 +18,7 @@ type absence struct {
 
 // look takes one turn and gives what is to be said in the status. The log gets
 // what changed. Where links could not be seen, nothing is.
-func (a *absence) look(s watchdog.Snapshot) []string {
+func (a *absentLinks) look(s watchdog.Snapshot) []string {
 	if s.Blind("nic") || len(a.cfg.Link) < 2 { // there is always the default's table
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -22,12 +22,19 @@ import (
 // self is this very program, also after a package upgrade has replaced its file.
 const self = "/proc/self/exe"
 
+// The commands under which the daemon starts this very program again.
+const (
+	GuardCommand   = "guard"       // undoes everything when the daemon is gone
+	TrialCommand   = "trial-child" // the process on which mechanisms are tried
+	PrebootCommand = "preboot"     // the check before a reboot
+)
+
 // lockWait is how long another Lifeline's guard may take to clean up.
 const lockWait = 5 * time.Second
 
-// acting is everything that touches the kernel: the enforcer, its ledger and
+// actuator is everything that touches the kernel: the enforcer, its ledger and
 // its guard; in a dry run, what only says so.
-type acting struct {
+type actuator struct {
 	watchdog.Actor
 	dry *remediate.DryRun // instead of an enforcer; nil when it acts
 	log *slog.Logger
@@ -44,18 +51,15 @@ type acting struct {
 	lock     *remediate.Lock
 }
 
-// undoer takes back every kind of change that Lifeline makes.
-func undoer() remediate.Undoer { return remediate.Undoer{} }
-
-// newActing takes the lock, undoes what an earlier daemon left, finds out what
+// newActuator takes the lock, undoes what an earlier daemon left, finds out what
 // this host allows, and starts the guard.
-func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*acting, error) {
-	a := &acting{log: log}
+func newActuator(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*actuator, error) {
+	a := &actuator{log: log}
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
 		a.Actor = a.dry
 		_, alone := remediate.Outlives()
-		a.capabilities = append(remediate.Try(ctx, []string{self, trialCommand}).Capabilities, remediate.BurstCapability(alone))
+		a.capabilities = append(remediate.Try(ctx, []string{self, TrialCommand}).Capabilities, remediate.BurstCapability(alone))
 		var err error
 		a.shaper, _, err = remediate.NewLinkShaper(nil, remediate.ShaperOptions{Untried: true})
 		return a, err
@@ -67,11 +71,11 @@ func newActing(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun
 }
 
 // begin makes the parts of one that acts. After an error some may be there.
-func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
+func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if err := a.takeLedger(ctx, cfg.RunDir); err != nil {
 		return err
 	}
-	trials := remediate.Try(ctx, []string{self, trialCommand})
+	trials := remediate.Try(ctx, []string{self, TrialCommand})
 	place, alone := remediate.Outlives()
 	shaperCaps, err := a.makeShaper(cfg, alone)
 	if err != nil {
@@ -80,7 +84,7 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 	bursts := remediate.BurstCapability(alone)
 	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{bursts, remediate.GuardCapability(alone)})
 	a.guard = &remediate.Guardian{
-		Argv:   []string{self, guardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
+		Argv:   []string{self, GuardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
 	settings := remediate.Settings{
@@ -101,7 +105,7 @@ func (a *acting) begin(ctx context.Context, cfg configs.Config) (err error) {
 
 // makeShaper tries what the kernel can do, which may load modules; where no
 // shaper may be made, for the reason given, nothing is tried.
-func (a *acting) makeShaper(cfg configs.Config, forbidden string) (caps []watchdog.Capability, err error) {
+func (a *actuator) makeShaper(cfg configs.Config, forbidden string) (caps []watchdog.Capability, err error) {
 	if forbidden != "" {
 		return remediate.NoShaperCapabilities(forbidden), nil
 	}
@@ -116,9 +120,9 @@ func (a *acting) makeShaper(cfg configs.Config, forbidden string) (caps []watchd
 }
 
 // takeLedger locks the run directory and undoes what its ledger lists.
-func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
+func (a *actuator) takeLedger(ctx context.Context, dir string) (err error) {
 	var rest remediate.Report
-	a.lock, a.ledger, rest, err = remediate.TakeOver(ctx, dir, lockWait, undoer())
+	a.lock, a.ledger, rest, err = remediate.TakeOver(ctx, dir, lockWait, remediate.Undoer{})
 	a.tellUndone(rest)
 	switch {
 	case errors.Is(err, remediate.ErrLocked):
@@ -140,7 +144,7 @@ func (a *acting) takeLedger(ctx context.Context, dir string) (err error) {
 }
 
 // tellUndone says what an earlier daemon had left.
-func (a *acting) tellUndone(r remediate.Report) {
+func (a *actuator) tellUndone(r remediate.Report) {
 	for _, line := range r.Damage {
 		a.log.Warn("a line of the ledger could not be read, and what it said is not undone", "line", line)
 	}
@@ -151,14 +155,14 @@ func (a *acting) tellUndone(r remediate.Report) {
 
 // Apply makes the kernel match want. The first transfer that there is tells
 // whether the sockets of others can be reached at all.
-func (a *acting) Apply(ctx context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
+func (a *actuator) Apply(ctx context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
 	if !a.reached {
 		a.reach(transfers)
 	}
 	return a.Actor.Apply(ctx, want, transfers)
 }
 
-func (a *acting) reach(transfers []watchdog.Transfer) {
+func (a *actuator) reach(transfers []watchdog.Transfer) {
 	lacking, tried := remediate.Reach(transfers)
 	a.reached = tried
 	a.mu.Lock()
@@ -174,7 +178,7 @@ func (a *acting) reach(transfers []watchdog.Transfer) {
 }
 
 // able lists what was found out about this host.
-func (a *acting) able() []watchdog.Capability {
+func (a *actuator) able() []watchdog.Capability {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.capabilities)
@@ -202,7 +206,7 @@ func onTmpfs(dir string) bool {
 }
 
 // shapeable tells whether a shaper can be had or stands.
-func (a *acting) shapeable(k watchdog.ShaperKey) bool {
+func (a *actuator) shapeable(k watchdog.ShaperKey) bool {
 	if a.shaper == nil {
 		return false
 	}
@@ -211,7 +215,7 @@ func (a *acting) shapeable(k watchdog.ShaperKey) bool {
 }
 
 // guardFlaw is what makes the guard less safe than it should be.
-func (a *acting) guardFlaw() string {
+func (a *actuator) guardFlaw() string {
 	if a.guard == nil {
 		return ""
 	}
@@ -219,7 +223,7 @@ func (a *acting) guardFlaw() string {
 }
 
 // guardPID is the guard's; 0 without one.
-func (a *acting) guardPID() int {
+func (a *actuator) guardPID() int {
 	if a.guard == nil {
 		return 0
 	}
@@ -227,10 +231,10 @@ func (a *acting) guardPID() int {
 }
 
 // undo undoes everything and lets the guard go. It is called when the loop has
-// ended, or never began; also on a half-made acting, and twice.
-func (a *acting) undo() (err error) {
+// ended, or never began; also on a half-made actuator, and twice.
+func (a *actuator) undo() (err error) {
 	if a.enforcer != nil {
-		err = a.enforcer.ReleaseAll(context.Background(), undoer())
+		err = a.enforcer.ReleaseAll(context.Background(), remediate.Undoer{})
 	}
 	if a.guard != nil {
 		a.guard.Close()
@@ -240,7 +244,7 @@ func (a *acting) undo() (err error) {
 }
 
 // release undoes everything and lets go of the ledger and the lock.
-func (a *acting) release() error {
+func (a *actuator) release() error {
 	errs := []error{a.undo()}
 	if a.ledger != nil {
 		errs = append(errs, a.ledger.Close())

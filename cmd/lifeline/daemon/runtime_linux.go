@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -33,10 +33,10 @@ const timerSlack = time.Millisecond
 // monitor takes the processor away from it; but see remediate.StartChild.
 const processors = 1
 
-// urgency is our nice value. New transfers must be limited within a few hundredths
+// Nice is our nice value. New transfers must be limited within a few hundredths
 // of a second beside the logins and rsyncs that start with them, and what we take is
 // a few per cent. The guard inherits it, which it needs as much; no other child does.
-const urgency = -15
+const Nice = -15
 
 // slice is how long one of our threads may run before another's turn, and so how
 // soon it has its own: since Linux 6.12 one that asks for less than who runs at its
@@ -52,7 +52,7 @@ func beFrugal(log *slog.Logger) {
 	if err := slacken(timerSlack); err != nil {
 		log.Debug("timers stay precise, which costs some CPU time", "error", err)
 	}
-	if err := hurry(urgency); err != nil {
+	if err := hurry(Nice); err != nil {
 		log.Info("no priority over other processes: on a busy host new transfers are limited later", "error", err)
 	}
 }

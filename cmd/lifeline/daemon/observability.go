@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 // newMetrics makes what other programs watch the daemon by.
 func (d *daemon) newMetrics() {
 	o := metrics.Options{
-		Version: version(), DryRun: d.acts.dry != nil, Engage: d.cfg.Control.EngageDelay.Duration,
-		Capabilities: func() []watchdog.Capability { return d.board.capabilities() },
+		Version: d.Version, DryRun: d.actuator.dry != nil, Engage: d.cfg.Control.EngageDelay.Duration,
+		Capabilities: func() []watchdog.Capability { return d.publisher.capabilities() },
 		Usage:        usageOf,
 	}
 	if d.alerts != nil {
@@ -31,14 +31,14 @@ func (d *daemon) openPage() {
 		return
 	}
 	p := &web.Page{Listen: d.cfg.Web.Listen, Hosts: d.cfg.Web.HostNames(), Metrics: d.metrics.Handler(), Health: d.health, Log: d.log}
-	d.board.page = p
+	d.publisher.page = p
 	d.tasks = append(d.tasks, p)
 }
 
 // told passes one turn of the loop on; nobody here waits.
 func (d *daemon) told(r watchdog.Report) {
-	d.board.tell(r)
-	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.acts.guardPID()})
+	d.publisher.tell(r)
+	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.actuator.guardPID()})
 	now := time.Now()
 	d.health.Turn(now, r)
 	if d.manager != nil {

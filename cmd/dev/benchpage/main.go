@@ -16,7 +16,7 @@ import (
 	"os"
 	"strings"
 
-	"lifeline/cmd/benchpage/section"
+	"lifeline/cmd/dev/benchpage/section"
 )
 
 func main() {

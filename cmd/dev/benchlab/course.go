@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"lifeline/cmd/scenario"
+	"lifeline/cmd/lifeline/scenario"
 	"lifeline/watchdog/lab"
 	"lifeline/watchdog/web"
 )

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func TestAbsentLinksAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	a := absence{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil))}
+	a := absentLinks{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil))}
 	eth0, eht0 := watchdog.Link{Name: "eth0"}, watchdog.Link{Name: "eht0"}
 	for _, turn := range []struct {
 		links        []watchdog.Link
@@ -43,7 +43,7 @@ func TestAbsentLinksAreTold(t *testing.T) {
 			t.Errorf("with %v: %q, log:\n%s", turn.links, said, &log)
 		}
 	}
-	none := absence{cfg: configs.Default()}
+	none := absentLinks{cfg: configs.Default()}
 	if said := none.look(watchdog.Snapshot{Links: []watchdog.Link{eth0}}); said != nil {
 		t.Errorf("without a table: %q", said)
 	}
