@@ -10,6 +10,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/rtattr"
 )
 
 const (
@@ -168,14 +170,9 @@ func carrier(a *netlink.LinkAttrs) bool {
 
 // carrierChanges finds IFLA_CARRIER_CHANGES; 0 on kernels that have none.
 func carrierChanges(attrs []byte) (uint64, error) {
-	parsed, err := nl.ParseRouteAttr(attrs)
-	if err != nil {
+	v, err := rtattr.Find(attrs, iflaCarrierChgs)
+	if err != nil || len(v) < 4 {
 		return 0, err
 	}
-	for _, a := range parsed {
-		if a.Attr.Type == iflaCarrierChgs && len(a.Value) >= 4 {
-			return uint64(ne.Uint32(a.Value)), nil
-		}
-	}
-	return 0, nil
+	return uint64(ne.Uint32(v)), nil
 }

@@ -7,17 +7,16 @@ import (
 	"syscall"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/rtattr"
 )
 
 // Sizes and numbers of linux/netlink.h and linux/if_link.h.
 const (
-	nlHeader          = 16     // struct nlmsghdr
-	statsHeader       = 12     // struct if_stats_msg
-	attrHeader        = 4      // struct rtattr
-	attrTypeMask      = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-	statsLink64       = 1      // IFLA_STATS_LINK_64
-	rtmNewStats       = 92     // RTM_NEWSTATS
-	rtmGetStats       = 94     // RTM_GETSTATS
+	nlHeader          = 16 // struct nlmsghdr
+	statsHeader       = 12 // struct if_stats_msg
+	statsLink64       = 1  // IFLA_STATS_LINK_64
+	rtmNewStats       = 92 // RTM_NEWSTATS
+	rtmGetStats       = 94 // RTM_GETSTATS
 	nlmsgError        = 2
 	nlmsgDone         = 3
 	flagRequest       = 0x1
@@ -98,22 +97,17 @@ func parseReading(b []byte) (r Reading, ok bool, err error) {
 		return r, false, errShort
 	}
 	r.Index = int(int32(ne.Uint32(b[4:])))
-	b = b[statsHeader:]
-	for len(b) >= attrHeader {
-		size := int(ne.Uint16(b))
-		if size < attrHeader || size > len(b) {
-			return r, false, fmt.Errorf("link %d: %w", r.Index, errShort)
-		}
-		if ne.Uint16(b[2:])&attrTypeMask == statsLink64 {
-			if size < attrHeader+minStats64 {
-				return r, false, fmt.Errorf("link %d: counters: %w", r.Index, errShort)
-			}
-			parseCounters(b[attrHeader:size], &r.Counters)
-			return r, true, nil
-		}
-		b = b[min(align(size), len(b)):]
+	stats, err := rtattr.Find(b[statsHeader:], statsLink64)
+	switch {
+	case err != nil:
+		return r, false, fmt.Errorf("link %d: %w: %w", r.Index, errShort, err)
+	case stats == nil:
+		return r, false, nil
+	case len(stats) < minStats64:
+		return r, false, fmt.Errorf("link %d: counters: %w", r.Index, errShort)
 	}
-	return r, false, nil
+	parseCounters(stats, &r.Counters)
+	return r, true, nil
 }
 
 // parseCounters reads struct rtnl_link_stats64 (linux/if_link.h).
@@ -129,5 +123,5 @@ func parseCounters(b []byte, c *[2]watchdog.Counters) {
 	}
 }
 
-// align rounds up to the four bytes of NLMSG_ALIGN and RTA_ALIGN.
+// align rounds up to the four bytes of NLMSG_ALIGN.
 func align(n int) int { return (n + 3) &^ 3 }

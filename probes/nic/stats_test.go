@@ -23,12 +23,12 @@ func message(typ, flags uint16, seq uint32, payload []byte) []byte {
 
 // stats makes the payload of an RTM_NEWSTATS; counter i is 100+i.
 func stats(index int32) []byte {
-	b := make([]byte, statsHeader+attrHeader+25*8)
+	b := make([]byte, statsHeader+4+25*8)
 	ne.PutUint32(b[4:], uint32(index))
-	ne.PutUint16(b[statsHeader:], attrHeader+25*8)
+	ne.PutUint16(b[statsHeader:], 4+25*8)
 	ne.PutUint16(b[statsHeader+2:], statsLink64)
 	for i := range 25 {
-		ne.PutUint64(b[statsHeader+attrHeader+8*i:], uint64(100+i))
+		ne.PutUint64(b[statsHeader+4+8*i:], uint64(100+i))
 	}
 	return b
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/sockdiag"
 )
 
 // barred is a kernel that gives no duplicates.
@@ -80,8 +81,8 @@ func TestWithoutDuplicates(t *testing.T) {
 	if _, err := far.Write(make([]byte, 4711)); err != nil {
 		t.Fatal(err)
 	}
-	d := newDiag()
-	defer d.close()
+	d := sockdiag.NewClient()
+	defer d.Close()
 	socket := watchdog.Socket{Inode: inode, Local: local, Remote: remote}
 	other, ended := socket, socket
 	other.Inode++
@@ -89,45 +90,16 @@ func TestWithoutDuplicates(t *testing.T) {
 	await(t, "bytes in sock_diag", func() bool {
 		var told []int
 		var bytes uint64
-		err := d.tcpInfo([]watchdog.Socket{other, socket, ended}, func(i int, info *unix.TCPInfo, scales uint8) {
+		err := d.TCPInfo([]watchdog.Socket{other, socket, ended}, func(i int, info *sockdiag.TCPInfo) {
 			told, bytes = append(told, i), info.Bytes_received
-			if scales == 0 {
-				t.Error("no window scales")
+			if info.RcvWscale == 0 {
+				t.Error("no window scale")
 			}
 		})
 		if err != nil || !slices.Equal(told, []int{1}) {
 			t.Fatalf("told of %v, want 1, for 0 is another socket by now and 2 none: %v", told, err)
 		}
 		return bytes == 4711
-	})
-}
-
-// Any number of connections is asked for, and each answer is for its question.
-func TestManyConnectionsAreAsked(t *testing.T) {
-	const n = 3*diagBatch + 5
-	var sockets []watchdog.Socket
-	for i := range n {
-		near, far := loopback(t)
-		if _, err := far.Write(make([]byte, 1000+i)); err != nil {
-			t.Fatal(err)
-		}
-		inode, _ := inodeOf(t, near)
-		sockets = append(sockets, watchdog.Socket{Inode: inode,
-			Local: near.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: near.RemoteAddr().(*net.TCPAddr).AddrPort()})
-	}
-	d := newDiag()
-	defer d.close()
-	await(t, "all bytes", func() bool {
-		got := map[int]uint64{}
-		if err := d.tcpInfo(sockets, func(i int, info *unix.TCPInfo, _ uint8) { got[i] = info.Bytes_received }); err != nil {
-			t.Fatal(err)
-		}
-		for i := range n {
-			if got[i] != uint64(1000+i) {
-				return false
-			}
-		}
-		return len(got) == n
 	})
 }
 
@@ -151,17 +123,4 @@ func TestBarredTransfers(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
-}
-
-func FuzzParseDiag(f *testing.F) {
-	asked := make([]watchdog.Socket, 2)
-	f.Add(make([]byte, unix.SizeofNlMsghdr+diagAnswer+8))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if i, _, _, err := parseAnswer(b, 0, asked); i >= len(asked) || i < 0 && err == nil {
-			t.Errorf("%x: answers %d, %v", b, i, err)
-		}
-		if err := answerError(b); err == nil {
-			t.Errorf("%x: no error", b)
-		}
-	})
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/sockdiag"
 )
 
 // births notes when processes were forked and when they executed something.
@@ -217,7 +218,7 @@ func BenchmarkMeasure(b *testing.B) {
 		defer d.keep(func(watchdog.ProcID) bool { return false })
 		for b.Loop() {
 			for _, s := range sockets {
-				err := d.with(s.Refs[0], s.Inode, func(sock int) error { _, _, err := tcpInfo(sock); return err })
+				err := d.with(s.Refs[0], s.Inode, func(sock int) error { _, err := sockdiag.GetTCPInfo(sock); return err })
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -225,11 +226,11 @@ func BenchmarkMeasure(b *testing.B) {
 		}
 	})
 	b.Run("sock_diag", func(b *testing.B) {
-		g := newDiag()
-		defer g.close()
+		g := sockdiag.NewClient()
+		defer g.Close()
 		for b.Loop() {
 			n := 0
-			if err := g.tcpInfo(sockets, func(int, *unix.TCPInfo, uint8) { n++ }); err != nil || n != len(sockets) {
+			if err := g.TCPInfo(sockets, func(int, *sockdiag.TCPInfo) { n++ }); err != nil || n != len(sockets) {
 				b.Fatal(n, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/sockdiag"
 )
 
 // discovery is one of a host that a test makes up.
@@ -17,7 +18,7 @@ func (h *host) discovery() *discovery {
 	p := &Probe{
 		opts: Options{Log: slog.New(slog.DiscardHandler)}, proc: procFS{root: h.root}, appeared: make(chan struct{}, 1),
 		recheck: make(chan int, 256), files: make(chan []fileRequest, 1), transfers: map[watchdog.TransferID]*transfer{},
-		routes: newRoutes(), diag: newDiag(), netns: 1,
+		routes: newRoutes(), diag: sockdiag.NewClient(), netns: 1,
 	}
 	p.sockets = &duplicator{proc: p.proc}
 	d := newDiscovery(p)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"lifeline/watchdog/sockdiag"
 )
 
 // counter tells what passed through a socket of another process.
@@ -16,7 +18,7 @@ type counter interface {
 func (d *duplicator) counted(p *process, s held) (passed, error) {
 	var c passed
 	err := d.with(s.ref(p), s.Inode, func(sock int) error {
-		info, _, err := tcpInfo(sock)
+		info, err := sockdiag.GetTCPInfo(sock)
 		c = passed{in: info.Bytes_received, out: info.Bytes_acked}
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/sockdiag"
 )
 
 // Options of a Probe. The zero value is right for a host.
@@ -38,7 +39,7 @@ type Probe struct {
 	opts     Options
 	proc     procFS
 	sockets  *duplicator
-	diag     *diag
+	diag     *sockdiag.Client
 	routes   *routes
 	netns    uint64 // ours
 	appeared chan struct{}
@@ -88,7 +89,7 @@ func New(opts Options) (*Probe, error) {
 		files:     make(chan []fileRequest, 1),
 		transfers: map[watchdog.TransferID]*transfer{},
 		routes:    newRoutes(),
-		diag:      newDiag(),
+		diag:      sockdiag.NewClient(),
 		capability: watchdog.Capability{
 			Name: "proc-connector", Why: "not started", Left: "looking for new pids",
 		},
@@ -129,7 +130,7 @@ func (p *Probe) Capability() watchdog.Capability {
 // fails, at the start or later, it goes on by looking for new pids.
 func (p *Probe) Run(ctx context.Context) error {
 	defer p.sockets.keep(func(watchdog.ProcID) bool { return false })
-	defer p.diag.close()
+	defer p.diag.Close()
 	d := newDiscovery(p)
 	tasks, ctx := errgroup.WithContext(ctx)
 	conn, err := p.connect()

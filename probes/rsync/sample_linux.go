@@ -5,9 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lifeline/watchdog"
+	"lifeline/watchdog/sockdiag"
 )
 
 // Bounds on what one Sample does beside measuring, so that it always takes
@@ -102,8 +101,8 @@ func (p *Probe) ask(now, up time.Duration) {
 		return
 	}
 	// Those of which it tells nothing are measured one by one.
-	_ = p.diag.tcpInfo(p.asked, func(i int, info *unix.TCPInfo, scales uint8) {
-		p.askedOf[i].take(info, scales)
+	_ = p.diag.TCPInfo(p.asked, func(i int, info *sockdiag.TCPInfo) {
+		p.askedOf[i].take(info)
 		p.askedOf[i].told = true
 	})
 }
@@ -259,9 +258,9 @@ func (p *Probe) measure(t *transfer) bool {
 	barred := false
 	for _, ref := range t.Socket.Refs {
 		err := p.sockets.with(ref, t.Socket.Inode, func(sock int) error {
-			info, scales, err := tcpInfo(sock)
+			info, err := sockdiag.GetTCPInfo(sock)
 			if err == nil {
-				t.take(&info, scales)
+				t.take(&info)
 			}
 			return err
 		})
@@ -272,14 +271,14 @@ func (p *Probe) measure(t *transfer) bool {
 	}
 	t.TCP = watchdog.TCP{}
 	if barred && !t.Foreign {
-		_ = p.diag.tcpInfo([]watchdog.Socket{t.Socket}, func(_ int, info *unix.TCPInfo, scales uint8) { t.take(info, scales) })
+		_ = p.diag.TCPInfo([]watchdog.Socket{t.Socket}, func(_ int, info *sockdiag.TCPInfo) { t.take(info) })
 	}
 	return t.TCP.Known
 }
 
 // take converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and
 // segments.
-func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
+func (t *transfer) take(info *sockdiag.TCPInfo) {
 	mss := info.Advmss
 	if t.Direction == watchdog.Tx {
 		mss = info.Snd_mss
@@ -289,7 +288,7 @@ func (t *transfer) take(info *unix.TCPInfo, scales uint8) {
 		RTT:           time.Duration(info.Rtt) * time.Microsecond,
 		MinRTT:        time.Duration(info.Min_rtt) * time.Microsecond,
 		MSS:           int(mss),
-		RcvWscale:     scales >> 4,
+		RcvWscale:     info.RcvWscale,
 		BytesReceived: info.Bytes_received,
 		BytesAcked:    info.Bytes_acked,
 		Retrans:       uint64(info.Total_retrans),

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -276,23 +275,4 @@ func socketNetns(sock int) uint64 {
 		return 0
 	}
 	return st.Ino
-}
-
-// wscales is the offset of the byte in struct tcp_info that holds both window
-// scales; the binding of x/sys leaves it out (linux/tcp.h: snd_wscale in the
-// low four bits, rcv_wscale in the high ones).
-const wscales = unsafe.Offsetof(unix.TCPInfo{}.Options) + 1
-
-// tcpInfo asks for struct tcp_info. An old kernel fills in less of it: what
-// it leaves out stays 0.
-func tcpInfo(sock int) (unix.TCPInfo, uint8, error) {
-	var info unix.TCPInfo
-	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(sock), unix.IPPROTO_TCP, unix.TCP_INFO,
-		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return info, 0, fmt.Errorf("TCP_INFO: %w", errno)
-	}
-	scales := *(*uint8)(unsafe.Add(unsafe.Pointer(&info), wscales))
-	return info, scales, nil
 }
