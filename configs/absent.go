@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
+	"lifeline/watchdog/spelling"
 )
 
 // mostNamed is how many links a warning names.
@@ -29,14 +30,14 @@ func AbsentLink(name string, there []string) string {
 	var links []string
 	for _, l := range there {
 		if l != "lo" {
-			links = append(links, watchdog.Printable(l)) // the kernel takes any bytes for a name
+			links = append(links, printable.String(l)) // the kernel takes any bytes for a name
 		}
 	}
 	slices.Sort(links)
 	near := slices.Clone(links)
-	slices.SortStableFunc(near, func(a, b string) int { return watchdog.Distance(name, a) - watchdog.Distance(name, b) })
+	slices.SortStableFunc(near, func(a, b string) int { return spelling.Distance(name, a) - spelling.Distance(name, b) })
 	mend := ""
-	if len(near) > 0 && watchdog.Distance(name, near[0]) <= 2 {
+	if len(near) > 0 && spelling.Distance(name, near[0]) <= 2 {
 		mend = fmt.Sprintf(": did you mean \"%s\"?", near[0])
 	}
 	has := "none"

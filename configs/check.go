@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"lifeline/watchdog"
 	"lifeline/watchdog/control"
+	"lifeline/watchdog/engine"
 )
 
 // check finds the values that have the right type and no sense.
@@ -158,8 +158,8 @@ func checkLink(name string, l Link, bad report) {
 	if len(name) > 15 || strings.ContainsAny(name, "/ \t\n") || name == "" { // dev_valid_name in net/core/dev.c
 		bad("link."+name, "%q cannot be the name of a link: at most 15 bytes, no space, no slash", name)
 	}
-	modes := []watchdog.Mode{watchdog.ModeAuto, watchdog.ModeSocket, watchdog.ModeShaper, watchdog.ModeOff}
-	for key, m := range map[string]watchdog.Mode{"ingress": l.Ingress, "egress": l.Egress} {
+	modes := []engine.Mode{engine.ModeAuto, engine.ModeSocket, engine.ModeShaper, engine.ModeOff}
+	for key, m := range map[string]engine.Mode{"ingress": l.Ingress, "egress": l.Egress} {
 		if !slices.Contains(modes, m) {
 			bad("link."+name+"."+key, `%q is not known: "auto", "socket", "shaper" or "off"`, m)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
+	"lifeline/watchdog/engine"
 )
 
 // Example is the documented configuration file; it holds every key with its
@@ -88,10 +89,10 @@ type Web struct {
 
 // Link is one table [link.NAME].
 type Link struct {
-	CapacityRx Rate          `toml:"capacity_rx"`
-	CapacityTx Rate          `toml:"capacity_tx"`
-	Ingress    watchdog.Mode `toml:"ingress"`
-	Egress     watchdog.Mode `toml:"egress"`
+	CapacityRx Rate        `toml:"capacity_rx"`
+	CapacityTx Rate        `toml:"capacity_tx"`
+	Ingress    engine.Mode `toml:"ingress"`
+	Egress     engine.Mode `toml:"egress"`
 }
 
 // Default is the configuration without a file.
@@ -120,7 +121,7 @@ func Default() Config {
 	}
 }
 
-var defaultLink = Link{Ingress: watchdog.ModeAuto, Egress: watchdog.ModeAuto}
+var defaultLink = Link{Ingress: engine.ModeAuto, Egress: engine.ModeAuto}
 
 // SocketPath is where the control socket stands.
 func (c Config) SocketPath() string {
@@ -131,8 +132,8 @@ func (c Config) SocketPath() string {
 }
 
 // Engine gives the settings of the decision engine.
-func (c Config) Engine() watchdog.Settings {
-	return watchdog.Settings{
+func (c Config) Engine() engine.Settings {
+	return engine.Settings{
 		Link:         c.linkSettings,
 		MaxRunning:   c.Control.MaxRunning,
 		Share:        c.Control.Share,
@@ -146,7 +147,7 @@ func (c Config) Engine() watchdog.Settings {
 }
 
 // linkSettings are those of the first named link that has a table of its own.
-func (c Config) linkSettings(names ...string) watchdog.LinkSettings {
+func (c Config) linkSettings(names ...string) engine.LinkSettings {
 	l := c.Link["default"]
 	for _, name := range names {
 		if own, ok := c.Link[name]; ok {
@@ -154,8 +155,8 @@ func (c Config) linkSettings(names ...string) watchdog.LinkSettings {
 			break
 		}
 	}
-	return watchdog.LinkSettings{
+	return engine.LinkSettings{
 		Capacity: [2]float64{watchdog.Rx: l.CapacityRx.BytesPerSecond, watchdog.Tx: l.CapacityTx.BytesPerSecond},
-		Mode:     [2]watchdog.Mode{watchdog.Rx: l.Ingress, watchdog.Tx: l.Egress},
+		Mode:     [2]engine.Mode{watchdog.Rx: l.Ingress, watchdog.Tx: l.Egress},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/engine"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -134,13 +135,13 @@ func TestLinkTablesInheritTheDefault(t *testing.T) {
 	}
 	s := c.Engine()
 	eth0, eth1, eth2 := s.Link("eth0"), s.Link("eth1"), s.Link("eth2")
-	if eth0.Capacity[watchdog.Tx] != 125e6 || eth0.Mode[watchdog.Tx] != watchdog.ModeSocket || eth0.Mode[watchdog.Rx] != watchdog.ModeAuto {
+	if eth0.Capacity[watchdog.Tx] != 125e6 || eth0.Mode[watchdog.Tx] != engine.ModeSocket || eth0.Mode[watchdog.Rx] != engine.ModeAuto {
 		t.Errorf("eth0: %+v", eth0)
 	}
-	if br0 := s.Link("eth2", "eth1"); br0.Mode[watchdog.Tx] != watchdog.ModeOff {
+	if br0 := s.Link("eth2", "eth1"); br0.Mode[watchdog.Tx] != engine.ModeOff {
 		t.Errorf("eth1 over eth2: %+v", br0)
 	}
-	if eth1.Mode[watchdog.Tx] != watchdog.ModeOff || eth2.Mode[watchdog.Tx] != watchdog.ModeSocket {
+	if eth1.Mode[watchdog.Tx] != engine.ModeOff || eth2.Mode[watchdog.Tx] != engine.ModeSocket {
 		t.Errorf("eth1: %+v, eth2: %+v", eth1, eth2)
 	}
 }

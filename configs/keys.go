@@ -10,7 +10,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/spelling"
 )
 
 // suggest names the known key that is nearest to a wrong one.
@@ -36,7 +36,7 @@ func nearestKey(key string) string {
 		if inLink && k.value == "" { // a table holds no tables
 			continue
 		}
-		d := watchdog.Distance(wildcard(key), k.name)
+		d := spelling.Distance(wildcard(key), k.name)
 		if strings.HasPrefix(k.name, wildcard(key)+"_") { // "bearer" for "bearer_file"
 			d = 1
 		}

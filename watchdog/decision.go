@@ -49,3 +49,9 @@ type Decision struct {
 func (d Decision) Active() bool {
 	return len(d.Desired.Limits) > 0 || len(d.Desired.Shapers) > 0
 }
+
+// Wish is a rate that an operator asked for by hand, for one transfer.
+type Wish struct {
+	Rate float64 // bytes/s
+	Why  string  // why it cannot be had; empty: it can, as far as the engine knows
+}

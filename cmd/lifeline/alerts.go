@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
 )
 
@@ -79,7 +79,7 @@ func testAlert(ctx context.Context, w io.Writer, c *web.Client, receiver string,
 			return err
 		}
 	}
-	if _, err := watchdog.Fprintf(w, "incident %s: `lifeline explain %s` shows who took it, also later\n", id, id); err != nil {
+	if _, err := printable.Fprintf(w, "incident %s: `lifeline explain %s` shows who took it, also later\n", id, id); err != nil {
 		return err
 	}
 	if failed > 0 {
@@ -114,7 +114,7 @@ func newResendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = watchdog.Fprintf(cmd.OutOrStdout(), "events put back into the queue: %d; `lifeline alerts` shows what becomes of them\n", n)
+			_, err = printable.Fprintf(cmd.OutOrStdout(), "events put back into the queue: %d; `lifeline alerts` shows what becomes of them\n", n)
 			return err
 		}),
 	}
@@ -155,7 +155,7 @@ func newSilenceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err = watchdog.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row()); err != nil {
+			if _, err = printable.Fprintf(cmd.OutOrStdout(), "%s\n", made.Row()); err != nil {
 				return err
 			}
 			return warnUnfit(cmd, c, made)
@@ -180,7 +180,7 @@ func warnUnfit(cmd *cobra.Command, c *web.Client, s alert.Silence) error {
 	if slices.ContainsFunc(subjects(st), s.FitsSubject) {
 		return nil
 	}
-	_, err = watchdog.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)
+	_, err = printable.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)
 	return err
 }
 
@@ -231,7 +231,7 @@ func newSilenceEndCommand() *cobra.Command {
 			if err := c.Unsilence(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			_, err := watchdog.Fprintf(cmd.OutOrStdout(), "silence %s is over\n", args[0])
+			_, err := printable.Fprintf(cmd.OutOrStdout(), "silence %s is over\n", args[0])
 			return err
 		}),
 	}

@@ -14,8 +14,8 @@ import (
 	"lifeline/remediate"
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
-	"lifeline/watchdog/canary"
 	"lifeline/watchdog/ledger"
+	"lifeline/watchdog/printable/printabletest"
 	"lifeline/watchdog/web"
 )
 
@@ -25,28 +25,28 @@ func TestCommandsKeepOffTheTerminal(t *testing.T) {
 	cmd := &cobra.Command{}
 	cmd.SetOut(&b)
 	var e ledger.Entry
-	canary.Fill(&e, 1)
-	report := remediate.Report{Damage: []string{canary.Text}, Results: []remediate.Undone{{Entry: e}, {Entry: e, Err: errors.New(canary.Text)}}}
-	unread := tellRelease(cmd, "/x"+canary.Text, report)
+	printabletest.Fill(&e, 1)
+	report := remediate.Report{Damage: []string{printabletest.Text}, Results: []remediate.Undone{{Entry: e}, {Entry: e, Err: errors.New(printabletest.Text)}}}
+	unread := tellRelease(cmd, "/x"+printabletest.Text, report)
 	if unread == nil {
 		t.Error("an unreadable line is no failure")
 	}
 	var incidents []alert.Incident
-	canary.Fill(&incidents, 1)
+	printabletest.Fill(&incidents, 1)
 	if err := showIncidents(&b, incidents); err != nil {
 		t.Fatal(err)
 	}
 	complain(&b, unread)
-	complain(&b, fmt.Errorf("%s: %w", canary.Text, errors.Join(errors.New("ours"), errors.New(canary.Text))))
-	b.WriteString(configs.AbsentLink("eth0", []string{canary.Text}) + "\n")
-	if evil := canary.Escaped(strings.ReplaceAll(b.String(), "[2J\n", "[2J ")); evil != "" { // an error has lines of its own
+	complain(&b, fmt.Errorf("%s: %w", printabletest.Text, errors.Join(errors.New("ours"), errors.New(printabletest.Text))))
+	b.WriteString(configs.AbsentLink("eth0", []string{printabletest.Text}) + "\n")
+	if evil := printabletest.Escaped(strings.ReplaceAll(b.String(), "[2J\n", "[2J ")); evil != "" { // an error has lines of its own
 		t.Errorf("%s", evil)
 	}
 }
 
 // A line of the log is one line, and does nothing to who reads it.
 func TestLogKeepsOffTheTerminal(t *testing.T) {
-	const evil = canary.Text
+	const evil = printabletest.Text
 	for _, format := range []string{"text", "json"} {
 		var b strings.Builder
 		log := newLogger(configs.Log{Format: format}, &b)
@@ -58,8 +58,8 @@ func TestLogKeepsOffTheTerminal(t *testing.T) {
 			t.Errorf("%s: two messages are %d lines: %q", format, len(lines), b.String())
 		}
 		for _, line := range lines {
-			if format == "text" && canary.Escaped(line) != "" {
-				t.Errorf("%s", canary.Escaped(line))
+			if format == "text" && printabletest.Escaped(line) != "" {
+				t.Errorf("%s", printabletest.Escaped(line))
 			}
 			if format == "json" && !json.Valid([]byte(line)) {
 				t.Errorf("no JSON: %q", line)

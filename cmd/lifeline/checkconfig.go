@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeline/configs"
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 func newCheckConfigCommand() *cobra.Command {
@@ -42,14 +42,14 @@ func checkConfig(out io.Writer, file string) error {
 		return usage(err)
 	}
 	for _, u := range untried {
-		if _, err := watchdog.Fprintf(out, "%s: not tried: %s\n", file, u); err != nil {
+		if _, err := printable.Fprintf(out, "%s: not tried: %s\n", file, u); err != nil {
 			return err
 		}
 	}
 	if err := warnAbsent(out, file); err != nil {
 		return err
 	}
-	_, err = watchdog.Fprintf(out, "%s: good\n", file)
+	_, err = printable.Fprintf(out, "%s: good\n", file)
 	return err
 }
 
@@ -58,7 +58,7 @@ func checkConfig(out io.Writer, file string) error {
 func warnAbsent(out io.Writer, file string) error {
 	links, err := net.Interfaces()
 	if err != nil {
-		_, err = watchdog.Fprintf(out, "%s: not tried: whether its links are there: %v\n", file, err)
+		_, err = printable.Fprintf(out, "%s: not tried: whether its links are there: %v\n", file, err)
 		return err
 	}
 	there := make([]string, len(links))
@@ -70,7 +70,7 @@ func warnAbsent(out io.Writer, file string) error {
 		return usage(err)
 	}
 	for _, w := range warnings {
-		if _, err := watchdog.Fprintf(out, "%s\n", w); err != nil {
+		if _, err := printable.Fprintf(out, "%s\n", w); err != nil {
 			return err
 		}
 	}

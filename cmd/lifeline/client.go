@@ -10,6 +10,7 @@ import (
 
 	"lifeline/configs"
 	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
 )
 
@@ -88,7 +89,7 @@ func (f *clientFlags) pin(cmd *cobra.Command, id string, pin web.PinRequest, sai
 	case a.Rate > 0:
 		said.done = a.Words
 	}
-	_, err = watchdog.Fprintf(cmd.OutOrStdout(), "%s\n", said.of(id, a))
+	_, err = printable.Fprintf(cmd.OutOrStdout(), "%s\n", said.of(id, a))
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
 )
 
@@ -87,7 +87,7 @@ func run(args []string) int {
 // programs of others.
 func complain(w io.Writer, err error) {
 	if msg := err.Error(); msg != "" {
-		fmt.Fprintf(w, "lifeline: %s\n", watchdog.PrintableLines(msg))
+		fmt.Fprintf(w, "lifeline: %s\n", printable.Lines(msg))
 	}
 }
 

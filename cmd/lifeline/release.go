@@ -12,7 +12,7 @@ import (
 	"lifeline/cmd/lifeline/daemon"
 	"lifeline/configs"
 	"lifeline/remediate"
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 func newReleaseCommand() *cobra.Command {
@@ -58,19 +58,19 @@ func newReleaseCommand() *cobra.Command {
 func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
 	w := cmd.OutOrStdout()
 	if r.Killed.PID != 0 {
-		watchdog.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
+		printable.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
 	}
 	for _, line := range r.Damage {
-		watchdog.Fprintf(w, "unreadable line of the ledger: %s\n", line)
+		printable.Fprintf(w, "unreadable line of the ledger: %s\n", line)
 	}
 	for _, u := range r.Results {
 		if u.Err != nil {
-			watchdog.Fprintf(w, "NOT undone: %s: %v\n", u.Entry, u.Err)
+			printable.Fprintf(w, "NOT undone: %s: %v\n", u.Entry, u.Err)
 		} else {
-			watchdog.Fprintf(w, "undone: %s\n", u.Entry)
+			printable.Fprintf(w, "undone: %s\n", u.Entry)
 		}
 	}
-	_, err := watchdog.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
+	_, err := printable.Fprintf(w, "%d changes in %s\n", len(r.Results), dir)
 	if n := len(r.Damage); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d lines of the ledger in %s could not be read, so what they said may still stand: look for stopped rsyncs (ps) and for shapers (tc qdisc), or reboot", n, dir))
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
 )
 
@@ -66,7 +66,7 @@ func watchStatus(ctx context.Context, c *web.Client, w io.Writer, show func(io.W
 		}
 		switch {
 		case errors.Is(err, web.ErrNoDaemon):
-			_, err = watchdog.Fprintf(w, "%s\n", err)
+			_, err = printable.Fprintf(w, "%s\n", err)
 		case err == nil:
 			err = show(w, st)
 		}

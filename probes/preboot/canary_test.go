@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"lifeline/watchdog/canary"
+	"lifeline/watchdog/printable/printabletest"
 )
 
 // Whatever stands in an answer, and in which field.
@@ -13,7 +13,7 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 	for number := range 2 {
 		for _, status := range []Status{"", OK, Fail, Unclear} {
 			var r Report
-			names := canary.Fill(&r, number)
+			names := printabletest.Fill(&r, number)
 			if status != "" {
 				r.Checks[0].Status = status
 			}
@@ -26,10 +26,10 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 				for _, ours := range []string{red, green, yellow, plain} {
 					out = strings.ReplaceAll(out, ours, "")
 				}
-				if evil := canary.Escaped(out); evil != "" {
+				if evil := printabletest.Escaped(out); evil != "" {
 					t.Errorf("%s: %s", status, evil)
 				}
-				if n := canary.Count(out, names); n < len(names)/4 {
+				if n := printabletest.Count(out, names); n < len(names)/4 {
 					t.Errorf("%s: of %d names only %d are printed:\n%s", status, len(names), n, out)
 				}
 			}

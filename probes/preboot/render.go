@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"lifeline/probes/iptables"
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 // Colours of the human output (ECMA-48).
@@ -94,15 +94,15 @@ func (t *printer) whole(format string, args ...any) {
 // clean formats without what a terminal would act on in the arguments, which
 // come out of rule files.
 func (t *printer) clean(format string, args ...any) string {
-	return strings.TrimRight(watchdog.Sprintf(format, args...), " ")
+	return strings.TrimRight(printable.Sprintf(format, args...), " ")
 }
 
-func (t *printer) paint(colour, s string) watchdog.Ours {
-	s = watchdog.Printable(s)
+func (t *printer) paint(colour, s string) printable.Trusted {
+	s = printable.String(s)
 	if !t.colour {
-		return watchdog.Ours(s)
+		return printable.Trusted(s)
 	}
-	return watchdog.Ours(colour + s + plain)
+	return printable.Trusted(colour + s + plain)
 }
 
 func verdictColour(v Verdict) string {

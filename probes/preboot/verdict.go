@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"lifeline/probes/iptables"
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 // settled are the assumptions that a rehearsal settles: the scratch namespace
@@ -61,7 +61,7 @@ func conclude(r *Report) {
 	for _, a := range r.Assumptions {
 		worse(Unknown, a.Why)
 	}
-	r.Reason = watchdog.Printable(r.Reason) // it goes into logs, alerts and terminals
+	r.Reason = printable.String(r.Reason) // it goes into logs, alerts and terminals
 }
 
 // judge gives the verdict of one question.

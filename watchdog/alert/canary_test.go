@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"lifeline/watchdog/canary"
+	"lifeline/watchdog/printable/printabletest"
 )
 
 // Whatever stands in an incident, a silence or an answer, and in which field.
 func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 	for number := range 2 {
 		var i Incident
-		names := canary.Fill(&i, number)
+		names := printabletest.Fill(&i, number)
 		all := i.Text() + i.Row() + "\n"
 		for _, name := range names {
 			if !strings.Contains(all, name) && strings.Contains(i.Summary+i.ID+i.Host+string(i.Severity)+i.Cause.Subject+i.Cause.Evidence+i.Timeline[0].Text+i.Told[0].Receiver, name) {
@@ -20,14 +20,14 @@ func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 			}
 		}
 		var s Silence
-		canary.Fill(&s, number)
+		printabletest.Fill(&s, number)
 		all += s.Row() + "\n"
 		var a Answer
-		canary.Fill(&a, number)
+		printabletest.Fill(&a, number)
 		all += a.Row() + "\n"
 		a.Untested = ""
 		all += a.Row() + "\n"
-		if evil := canary.Escaped(all); evil != "" {
+		if evil := printabletest.Escaped(all); evil != "" {
 			t.Errorf("%s", evil)
 		}
 		out, err := json.Marshal(i)
@@ -39,9 +39,9 @@ func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 
 // An error that lists incidents prints them as the list does.
 func TestAmbiguousIncidentsKeepOffTheTerminal(t *testing.T) {
-	f := found{id: canary.Text, count: 2, youngest: []Incident{{Summary: canary.Text}, {Summary: canary.Text}}}
+	f := found{id: printabletest.Text, count: 2, youngest: []Incident{{Summary: printabletest.Text}, {Summary: printabletest.Text}}}
 	_, err := f.one()
-	if err == nil || canary.Escaped(err.Error()) != "" {
+	if err == nil || printabletest.Escaped(err.Error()) != "" {
 		t.Errorf("%v", err)
 	}
 }

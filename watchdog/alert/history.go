@@ -13,7 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 	"lifeline/watchdog/store"
 )
 
@@ -222,26 +222,26 @@ func readOnly(dir string, f func(*tables) error) error {
 // Text is the incident for people: what was seen, what was done, who was told.
 func (i Incident) Text() string {
 	var b strings.Builder
-	watchdog.Fprintf(&b, "%s\n", i.Summary)
-	watchdog.Fprintf(&b, "  incident  %s%s\n", i.ID, ifSet(i.Test, " (a test: nothing happened)"))
-	watchdog.Fprintf(&b, "  host      %s\n  severity  %s\n", i.Host, i.Severity)
-	watchdog.Fprintf(&b, "  began     %s\n  ended     %s\n", shown(i.Started), ended(i))
-	watchdog.Fprintf(&b, "  cause     %s on %s\n", i.Cause.Condition, i.Cause.Subject)
+	printable.Fprintf(&b, "%s\n", i.Summary)
+	printable.Fprintf(&b, "  incident  %s%s\n", i.ID, ifSet(i.Test, " (a test: nothing happened)"))
+	printable.Fprintf(&b, "  host      %s\n  severity  %s\n", i.Host, i.Severity)
+	printable.Fprintf(&b, "  began     %s\n  ended     %s\n", shown(i.Started), ended(i))
+	printable.Fprintf(&b, "  cause     %s on %s\n", i.Cause.Condition, i.Cause.Subject)
 	if i.Cause.Evidence != "" {
-		watchdog.Fprintf(&b, "            %s\n", i.Cause.Evidence)
+		printable.Fprintf(&b, "            %s\n", i.Cause.Evidence)
 	}
 	b.WriteString("\nWhat was seen and done\n")
 	for n, l := range i.Timeline {
-		watchdog.Fprintf(&b, "  %s  %s\n", shown(l.At), l.Text)
+		printable.Fprintf(&b, "  %s  %s\n", shown(l.At), l.Text)
 		if n == keepFirst-1 && i.Omitted > 0 {
-			watchdog.Fprintf(&b, "  (%d lines left out)\n", i.Omitted)
+			printable.Fprintf(&b, "  (%d lines left out)\n", i.Omitted)
 		}
 	}
 	if len(i.Told) > 0 {
 		b.WriteString("\nWho was told\n")
 	}
 	for _, d := range i.Told {
-		watchdog.Fprintf(&b, "  %s  %s: %s%s\n", shown(d.Taken), d.Receiver, d.Kind, late(d))
+		printable.Fprintf(&b, "  %s  %s: %s%s\n", shown(d.Taken), d.Receiver, d.Kind, late(d))
 	}
 	return b.String()
 }
@@ -252,7 +252,7 @@ func (i Incident) Row() string {
 	if !i.Ended.IsZero() {
 		lasted = brief(i.Ended.Sub(i.Started))
 	}
-	return watchdog.Sprintf("%s  %s  %-8s  %8s  %s", i.ID, shown(i.Started), i.Severity, lasted, i.Summary)
+	return printable.Sprintf("%s  %s  %-8s  %8s  %s", i.ID, shown(i.Started), i.Severity, lasted, i.Summary)
 }
 
 func ended(i Incident) string {

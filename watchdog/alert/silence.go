@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
+	"lifeline/watchdog/spelling"
 )
 
 // Silence keeps conditions from being told for a time. Its patterns may hold
@@ -77,7 +79,7 @@ func nearestName(word string, names []string) (string, bool) {
 	if len(longer) == 1 {
 		return longer[0], true
 	}
-	return watchdog.Nearest(word, names)
+	return spelling.Nearest(word, names)
 }
 
 // Row is the silence as one line of a list.
@@ -92,9 +94,9 @@ func (s Silence) Row() string {
 	if len(words) > 0 {
 		what = strings.Join(words, ", ")
 	}
-	row := watchdog.Sprintf("%s  until %s  %s", s.ID, shown(s.Until), what)
+	row := printable.Sprintf("%s  until %s  %s", s.ID, shown(s.Until), what)
 	if s.Comment != "" {
-		row += watchdog.Sprintf("  (%s)", s.Comment)
+		row += printable.Sprintf("  (%s)", s.Comment)
 	}
 	return row
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 // mostTrials bounds the test alerts whose answers are remembered.
@@ -37,7 +37,7 @@ func (a Answer) Well() bool {
 }
 
 // Row is the answer as one line, once it is there or nobody waits any longer.
-func (a Answer) Row() string { return watchdog.Printable(a.row()) }
+func (a Answer) Row() string { return printable.String(a.row()) }
 
 func (a Answer) row() string {
 	row := fmt.Sprintf("%s (%s, %s): ", a.Receiver, a.Type, a.Target)

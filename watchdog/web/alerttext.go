@@ -5,15 +5,15 @@ import (
 	"strings"
 	"time"
 
-	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/printable"
 )
 
 // Text writes how alerting does, for people.
 func (a Alerts) Text(w io.Writer) error {
 	var b strings.Builder
 	st := a.Status
-	watchdog.Fprintf(&b, "%d incidents stand; spool: %s of %s, %d incidents remembered\n",
+	printable.Fprintf(&b, "%d incidents stand; spool: %s of %s, %d incidents remembered\n",
 		st.Open, size(float64(st.Spool.Bytes)), size(float64(st.Spool.Max)), st.Spool.History)
 	spoolTrouble(&b, st)
 	if len(st.Receivers) == 0 {
@@ -23,10 +23,10 @@ func (a Alerts) Text(w io.Writer) error {
 		receiverText(&b, r)
 	}
 	for _, s := range a.Silences {
-		watchdog.Fprintf(&b, "silence %s\n", s.Row())
+		printable.Fprintf(&b, "silence %s\n", s.Row())
 	}
 	for _, d := range a.DeadLetters {
-		watchdog.Fprintf(&b, "refused by %s at %s: event %s (%s), %s: %s\n", d.Receiver, clock(d.Refused), d.Event, d.Kind, d.Summary, d.Error)
+		printable.Fprintf(&b, "refused by %s at %s: event %s (%s), %s: %s\n", d.Receiver, clock(d.Refused), d.Event, d.Kind, d.Summary, d.Error)
 	}
 	if len(a.DeadLetters) > 0 {
 		b.WriteString("`lifeline alerts resend [RECEIVER]` sends them again\n")
@@ -38,40 +38,40 @@ func (a Alerts) Text(w io.Writer) error {
 // spoolTrouble says what is wrong with the spool.
 func spoolTrouble(b *strings.Builder, st alert.Status) {
 	if s := st.Spool; s.Err != "" {
-		watchdog.Fprintf(b, "  the disk does not take alerts: %s; %d wait in memory\n", s.Err, s.Unwrit)
+		printable.Fprintf(b, "  the disk does not take alerts: %s; %d wait in memory\n", s.Err, s.Unwrit)
 	}
 	if s := st.Spool; s.PutAside != "" {
-		watchdog.Fprintf(b, "  a damaged spool was put aside as %s\n", s.PutAside)
+		printable.Fprintf(b, "  a damaged spool was put aside as %s\n", s.PutAside)
 	}
 	if s := st.Spool; !s.Restored.IsZero() {
-		watchdog.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
+		printable.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
 	}
 	if st.Overrun > 0 {
-		watchdog.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
+		printable.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
 	}
 }
 
 // receiverText is a receiver, and below it what is wrong with it.
 func receiverText(b *strings.Builder, r alert.ReceiverStatus) {
 	if r.Type == "" {
-		watchdog.Fprintf(b, "receiver %s is no longer configured: %d wait, %d refused\n", r.Name, r.Pending, r.Dead)
+		printable.Fprintf(b, "receiver %s is no longer configured: %d wait, %d refused\n", r.Name, r.Pending, r.Dead)
 		return
 	}
-	watchdog.Fprintf(b, "receiver %s (%s, %s): %d sent, %d wait, %d refused", r.Name, r.Type, r.Target, r.Sent, r.Pending, r.Dead)
+	printable.Fprintf(b, "receiver %s (%s, %s): %d sent, %d wait, %d refused", r.Name, r.Type, r.Target, r.Sent, r.Pending, r.Dead)
 	if r.Held > 0 {
-		watchdog.Fprintf(b, ", %d ends held", r.Held)
+		printable.Fprintf(b, ", %d ends held", r.Held)
 	}
 	if r.Dropped > 0 {
-		watchdog.Fprintf(b, ", %d dropped because the spool was full", r.Dropped)
+		printable.Fprintf(b, ", %d dropped because the spool was full", r.Dropped)
 	}
 	b.WriteByte('\n')
 	if r.LastErr != "" {
-		watchdog.Fprintf(b, "  at %s: %s\n", clock(r.LastErrAt), r.LastErr)
+		printable.Fprintf(b, "  at %s: %s\n", clock(r.LastErrAt), r.LastErr)
 	}
 	if r.Pending > 0 && !r.Oldest.IsZero() {
-		watchdog.Fprintf(b, "  the one in hand came in at %s", clock(r.Oldest))
+		printable.Fprintf(b, "  the one in hand came in at %s", clock(r.Oldest))
 		if !r.NextTry.IsZero() {
-			watchdog.Fprintf(b, ", next try at %s", clock(r.NextTry))
+			printable.Fprintf(b, ", next try at %s", clock(r.NextTry))
 		}
 		b.WriteByte('\n')
 	}

@@ -7,17 +7,17 @@ import (
 	"time"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/canary"
+	"lifeline/watchdog/printable/printabletest"
 )
 
 // printed counts which of the names of a value stand in its text, and finds what a
 // terminal would act on.
 func printed(t *testing.T, what, text string, names []string, least int) {
 	t.Helper()
-	if evil := canary.Escaped(text); evil != "" {
+	if evil := printabletest.Escaped(text); evil != "" {
 		t.Errorf("%s: %s", what, evil)
 	}
-	if n := canary.Count(text, names); n < least {
+	if n := printabletest.Count(text, names); n < least {
 		t.Errorf("%s: of %d names only %d are printed\n%s", what, len(names), n, text)
 	}
 }
@@ -26,16 +26,16 @@ func printed(t *testing.T, what, text string, names []string, least int) {
 func TestStatusKeepsOffTheTerminal(t *testing.T) {
 	for number, least := range map[int]int{0: 10, 1: 25} {
 		var st Status
-		names := canary.Fill(&st, number)
+		names := printabletest.Fill(&st, number)
 		var b strings.Builder
 		if err := st.Text(&b); err != nil {
 			t.Fatal(err)
 		}
 		printed(t, "status", b.String(), names, least)
-		again := Status{Page: PageStatus{Err: "x" + canary.Text}, Capabilities: []watchdog.Capability{{Name: canary.Text, Why: canary.Text}}}
+		again := Status{Page: PageStatus{Err: "x" + printabletest.Text}, Capabilities: []watchdog.Capability{{Name: printabletest.Text, Why: printabletest.Text}}}
 		b.Reset()
-		if err := again.Text(&b); err != nil || canary.Escaped(b.String()) != "" {
-			t.Errorf("%v, %s", err, canary.Escaped(b.String()))
+		if err := again.Text(&b); err != nil || printabletest.Escaped(b.String()) != "" {
+			t.Errorf("%v, %s", err, printabletest.Escaped(b.String()))
 		}
 		if out, err := json.Marshal(st); err != nil || !json.Valid(out) || !strings.Contains(string(out), `canary0.\u001b[2J\n\r\t`) {
 			t.Errorf("as JSON: %v: %.300s", err, out)
@@ -46,11 +46,11 @@ func TestStatusKeepsOffTheTerminal(t *testing.T) {
 // What the loop reports goes the same way, from the snapshot on.
 func TestReportKeepsOffTheTerminal(t *testing.T) {
 	var r watchdog.Report
-	names := canary.Fill(&r, 1)
-	id := watchdog.TransferID("t" + canary.Text)
+	names := printabletest.Fill(&r, 1)
+	id := watchdog.TransferID("t" + printabletest.Text)
 	r.Snapshot.Transfers[0].ID = id
-	r.Decision.Wishes = map[watchdog.TransferID]watchdog.Wish{id: {Rate: 7, Why: "why." + canary.Text}}
-	r.Outcome.Unheld = map[watchdog.TransferID]string{id: "unheld." + canary.Text}
+	r.Decision.Wishes = map[watchdog.TransferID]watchdog.Wish{id: {Rate: 7, Why: "why." + printabletest.Text}}
+	r.Outcome.Unheld = map[watchdog.TransferID]string{id: "unheld." + printabletest.Text}
 	for _, dry := range []bool{false, true} {
 		st := Status{DryRun: dry}
 		st.Fill(r)
@@ -62,11 +62,11 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 	}
 	h := NewHealth(time.Now())
 	for _, rep := range []watchdog.Report{
-		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: "rsync" + canary.Text, Err: canary.Text}}}},
-		{Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: canary.Text}}}},
+		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: "rsync" + printabletest.Text, Err: printabletest.Text}}}},
+		{Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: printabletest.Text}}}},
 	} {
 		h.Turn(time.Now(), rep)
-		if err := h.Ready(time.Now()); err == nil || canary.Escaped(err.Error()) != "" {
+		if err := h.Ready(time.Now()); err == nil || printabletest.Escaped(err.Error()) != "" {
 			t.Errorf("%v", err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 func TestAlertsKeepOffTheTerminal(t *testing.T) {
 	for number, least := range map[int]int{0: 4, 1: 10} {
 		var a Alerts
-		names := canary.Fill(&a, number)
+		names := printabletest.Fill(&a, number)
 		var b strings.Builder
 		if err := a.Text(&b); err != nil {
 			t.Fatal(err)
@@ -83,8 +83,8 @@ func TestAlertsKeepOffTheTerminal(t *testing.T) {
 		printed(t, "alerts", b.String(), names, least)
 		a.Status.Receivers[0].Type = ""
 		b.Reset()
-		if err := a.Text(&b); err != nil || canary.Escaped(b.String()) != "" {
-			t.Errorf("%v, %s", err, canary.Escaped(b.String()))
+		if err := a.Text(&b); err != nil || printabletest.Escaped(b.String()) != "" {
+			t.Errorf("%v, %s", err, printabletest.Escaped(b.String()))
 		}
 	}
 }

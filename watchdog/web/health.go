@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 // turnLate is how long the control loop may be silent before it counts as
@@ -40,12 +41,12 @@ func (h *Health) Turn(now time.Time, r watchdog.Report) {
 func unready(r watchdog.Report) string {
 	for _, e := range r.Snapshot.Errors {
 		if e.Probe == "nic" || e.Probe == watchdog.ProbeDescriptors || strings.HasPrefix(e.Probe, "rsync") {
-			return watchdog.Sprintf("probe %s: %s", e.Probe, e.Err)
+			return printable.Sprintf("probe %s: %s", e.Probe, e.Err)
 		}
 	}
 	for _, f := range r.Outcome.Failed {
 		if f.Remedy == "guard" || f.Remedy == "ledger" {
-			return watchdog.Sprintf("%s: %s", f.Remedy, f.Err)
+			return printable.Sprintf("%s: %s", f.Remedy, f.Err)
 		}
 	}
 	return ""

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/journal"
+	"lifeline/watchdog/facts"
 )
 
 // Schema is the version of Status. Fields may be added under one version;
@@ -39,7 +39,7 @@ type Status struct {
 	Failures     []watchdog.Failure    `json:"failures"`
 	Spent        []watchdog.Spent      `json:"spent"` // of the budgets of remedies, within the last hour
 	ProbeErrors  []watchdog.ProbeError `json:"probe_errors"`
-	Journal      journal.Health        `json:"journal"`
+	Journal      facts.Health          `json:"journal"`
 	Page         PageStatus            `json:"page"`
 	Turn         time.Duration         `json:"turn"` // how long the latest turn took
 }

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/printable"
 )
 
 // Text writes the status for people: what is wrong first, then the links, the
 // targets, the transfers, and what this host allows.
 func (st Status) Text(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := func(format string, args ...any) { _, _ = watchdog.Fprintf(tw, format, args...) }
+	p := func(format string, args ...any) { _, _ = printable.Fprintf(tw, format, args...) }
 	mode := ""
 	if st.DryRun {
 		mode = ", dry run: nothing is touched"

@@ -16,7 +16,7 @@ import (
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
-	"lifeline/watchdog/journal"
+	"lifeline/watchdog/facts"
 )
 
 // serve runs the API on a socket for the length of a test.
@@ -145,7 +145,7 @@ func TestText(t *testing.T) {
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("a file name writes on the terminal")
 	}
-	st.Journal = journal.Health{Back: time.Date(2026, 1, 2, 12, 3, 4, 0, time.UTC)}
+	st.Journal = facts.Health{Back: time.Date(2026, 1, 2, 12, 3, 4, 0, time.UTC)}
 	if err := st.Text(&b); err != nil || !strings.Contains(b.String(), "\nthe journal could not be opened at the start, and is written since 12:03:04\n") {
 		t.Errorf("a journal that is back: %v\n%s", err, b.String())
 	}

@@ -15,6 +15,7 @@ import (
 	"lifeline/configs"
 	"lifeline/remediate"
 	"lifeline/watchdog"
+	"lifeline/watchdog/engine"
 	"lifeline/watchdog/files"
 	"lifeline/watchdog/ledger"
 )
@@ -35,7 +36,7 @@ const lockWait = 5 * time.Second
 // actuator is everything that touches the kernel: the enforcer, its ledger and
 // its guard; in a dry run, what only says so.
 type actuator struct {
-	watchdog.Actor
+	engine.Actuator
 	dry *remediate.DryRun // instead of an enforcer; nil when it acts
 	log *slog.Logger
 
@@ -57,7 +58,7 @@ func newActuator(ctx context.Context, cfg configs.Config, log *slog.Logger, dryR
 	a := &actuator{log: log}
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
-		a.Actor = a.dry
+		a.Actuator = a.dry
 		_, alone := remediate.Outlives()
 		a.capabilities = append(remediate.Try(ctx, []string{self, TrialCommand}).Capabilities, remediate.BurstCapability(alone))
 		var err error
@@ -99,7 +100,7 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 		shaper = a.shaper
 	}
 	a.enforcer = remediate.New(a.ledger, a.guard, shaper, settings)
-	a.Actor = a.enforcer
+	a.Actuator = a.enforcer
 	return nil
 }
 
@@ -159,7 +160,7 @@ func (a *actuator) Apply(ctx context.Context, want watchdog.Desired, transfers [
 	if !a.reached {
 		a.reach(transfers)
 	}
-	return a.Actor.Apply(ctx, want, transfers)
+	return a.Actuator.Apply(ctx, want, transfers)
 }
 
 func (a *actuator) reach(transfers []watchdog.Transfer) {

@@ -19,9 +19,9 @@ import (
 	"lifeline/probes/nic"
 	"lifeline/probes/path"
 	"lifeline/probes/rsync"
-	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
-	"lifeline/watchdog/journal"
+	"lifeline/watchdog/engine"
+	"lifeline/watchdog/facts"
 	"lifeline/watchdog/metrics"
 	"lifeline/watchdog/web"
 )
@@ -72,12 +72,12 @@ type daemon struct {
 	cfg       configs.Config
 	log       *slog.Logger
 	actuator  *actuator
-	journal   *journal.Journal
+	journal   *facts.Store
 	alerts    *alert.Alerts
 	metrics   *metrics.Metrics
 	health    *web.Health
 	manager   *serviceManager // nil where no service manager listens
-	loop      *watchdog.Loop
+	loop      *engine.Loop
 	publisher *publisher
 	tasks     []task
 	wake      chan struct{}
@@ -113,12 +113,12 @@ func (d *daemon) wire() error {
 	d.publisher = newPublisher(d.log, d.journal, d.alerts, d.actuator, s)
 	d.publisher.version = d.Version
 	d.publisher.absentLinks = absentLinks{cfg: d.cfg, log: d.log}
-	pins := make(chan watchdog.Pinning, 16)
+	pins := make(chan engine.PinRequest, 16)
 	settings := d.cfg.Engine()
 	settings.DryRun = d.actuator.dry != nil
-	d.loop = &watchdog.Loop{
-		Engine: watchdog.NewEngine(settings, d.learnt()),
-		Sensor: s, Actor: d.actuator, Tell: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
+	d.loop = &engine.Loop{
+		Engine:  engine.New(settings, d.learnt()),
+		Sampler: s, Actuator: d.actuator, Publish: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
 	d.openPage()
@@ -131,16 +131,16 @@ func (d *daemon) wire() error {
 // openJournal opens what is kept on disk. Without it control goes on, and it is
 // tried again.
 func (d *daemon) openJournal() {
-	j, err := journal.Open(d.cfg.StateDir)
+	j, err := facts.Open(d.cfg.StateDir)
 	if err != nil {
 		d.log.Warn("nothing is remembered until the journal can be opened, which is tried again", "error", err)
-		j = journal.OpenLater(d.cfg.StateDir, err, journal.Late{Join: joinFacts, Opened: func() {
+		j = facts.OpenLater(d.cfg.StateDir, err, facts.Late{Join: joinFacts, Opened: func() {
 			d.log.Info("the journal is open; what earlier runs learnt is used from the next start on")
 			d.tellPutAside()
 		}})
 	}
 	d.journal = j
-	j.Say(func(text string) { d.log.Error(text, "journal", filepath.Join(d.cfg.StateDir, journal.File)) })
+	j.Say(func(text string) { d.log.Error(text, "journal", filepath.Join(d.cfg.StateDir, facts.File)) })
 	d.tellPutAside()
 	d.tasks = append(d.tasks, j)
 }
@@ -185,7 +185,7 @@ func (d *daemon) newSampler() (*sampler, error) {
 }
 
 // listen opens the control socket.
-func (d *daemon) listen(pins chan<- watchdog.Pinning) error {
+func (d *daemon) listen(pins chan<- engine.PinRequest) error {
 	gid := -1
 	if g := d.cfg.SocketGroup; g != "" {
 		found, err := user.LookupGroup(g)

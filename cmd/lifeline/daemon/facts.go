@@ -10,7 +10,7 @@ import (
 
 	"lifeline/probes/path"
 	"lifeline/watchdog"
-	"lifeline/watchdog/journal"
+	"lifeline/watchdog/facts"
 )
 
 // Names of facts in the journal.
@@ -21,7 +21,7 @@ const (
 
 // memory keeps the path probe's memory in the journal.
 type memory struct {
-	journal  *journal.Journal
+	journal  *facts.Store
 	log      *slog.Logger
 	remember bool // peers of ssh sessions too
 }
@@ -30,7 +30,7 @@ type memory struct {
 func (m memory) Load() (path.Memory, error) {
 	var v path.Memory
 	_, err := m.journal.Get(pathsFact, &v)
-	if errors.Is(err, journal.ErrNotOpen) {
+	if errors.Is(err, facts.ErrNotOpen) {
 		return v, nil // told already, and joined with it later
 	}
 	if !m.remember {
@@ -52,7 +52,7 @@ func (m memory) Save(v path.Memory) {
 // learnt gives the capacities of earlier runs.
 func (d *daemon) learnt() map[watchdog.LearntKey]float64 {
 	var raw map[string]float64
-	if _, err := d.journal.Get(learntFact, &raw); err != nil && !errors.Is(err, journal.ErrNotOpen) {
+	if _, err := d.journal.Get(learntFact, &raw); err != nil && !errors.Is(err, facts.ErrNotOpen) {
 		d.log.Warn("earlier capacities are lost", "error", err)
 	}
 	return readLearnt(raw)

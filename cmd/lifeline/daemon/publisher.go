@@ -14,7 +14,8 @@ import (
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 	"lifeline/watchdog/control"
-	"lifeline/watchdog/journal"
+	"lifeline/watchdog/engine"
+	"lifeline/watchdog/facts"
 	"lifeline/watchdog/web"
 )
 
@@ -22,7 +23,7 @@ import (
 // and the journal. It never waits.
 type publisher struct {
 	log         *slog.Logger
-	journal     *journal.Journal
+	journal     *facts.Store
 	alerts      *alert.Alerts // may be nil
 	actuator    *actuator
 	sampler     *sampler
@@ -47,7 +48,7 @@ type publisher struct {
 // saveEvery is how often learnt capacities go to the journal.
 const saveEvery = 30 * time.Second
 
-func newPublisher(log *slog.Logger, j *journal.Journal, al *alert.Alerts, a *actuator, s *sampler) *publisher {
+func newPublisher(log *slog.Logger, j *facts.Store, al *alert.Alerts, a *actuator, s *sampler) *publisher {
 	return &publisher{log: log, journal: j, alerts: al, actuator: a, sampler: s, started: time.Now(),
 		first: make(chan struct{}), turned: make(chan struct{}), phases: map[watchdog.ShaperKey]loggedPhase{}}
 }
@@ -137,7 +138,7 @@ func capacity(bytesPerSecond float64) string {
 }
 
 func (b *publisher) note(at time.Time, kind, text string, data map[string]any) {
-	b.journal.Add(journal.Event{At: at, Kind: kind, Text: text, Data: data})
+	b.journal.Add(facts.Event{At: at, Kind: kind, Text: text, Data: data})
 }
 
 // capabilities are what was found out about this host.
@@ -172,7 +173,7 @@ func (b *publisher) status() web.Status {
 
 // pinner passes an operator's wish to the loop, for a transfer that exists, and
 // tells what became of a rate that was asked for.
-func (b *publisher) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) (web.Transfer, error) {
+func (b *publisher) pinner(to chan<- engine.PinRequest, wake chan<- struct{}) func(watchdog.TransferID, control.Pin) (web.Transfer, error) {
 	return func(id watchdog.TransferID, p control.Pin) (web.Transfer, error) {
 		b.mu.Lock()
 		err := pinnable(b.last.Snapshot.Transfers, id, p)
@@ -181,7 +182,7 @@ func (b *publisher) pinner(to chan<- watchdog.Pinning, wake chan<- struct{}) fun
 			return web.Transfer{}, err
 		}
 		select {
-		case to <- watchdog.Pinning{ID: id, Pin: p}:
+		case to <- engine.PinRequest{ID: id, Pin: p}:
 			poke(wake)
 		case <-time.After(time.Second):
 			return web.Transfer{}, fmt.Errorf("the watchdog does not take it: see its log")

@@ -12,6 +12,7 @@ import (
 	"lifeline/probes/rsync"
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
+	"lifeline/watchdog/engine"
 )
 
 // idleRate is the rate of a link below which the paths over it count as empty, so that base RTTs may be learnt.
@@ -57,12 +58,12 @@ func (s *sampler) Sample(mono time.Duration, wall time.Time, last watchdog.Decis
 	note(s.host.errs)
 	note(s.files.Sample(mono))
 	snap.Reboot = s.reboot.Latest()
-	physical := watchdog.Physical(snap.Links)
+	physical := watchdog.NewLinkIndex(snap.Links).Physical
 	s.watchClosely(&snap, moving)
 	s.aim(mono, &snap, stirring(snap.Transfers, physical), quiet(last, physical), physical)
 	snap.Paths, errs = s.path.Sample(mono)
 	note(errs)
-	snap.Management = watchdog.Reach(snap.Paths)
+	snap.Management = engine.ManagementReach(snap.Paths)
 	s.doubt(&snap, last, physical)
 	used, telling := inUse(&snap, physical), tellers(snap.Transfers, last)
 	for i := range snap.Links {

@@ -13,6 +13,7 @@ import (
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
+	"lifeline/watchdog/printable"
 )
 
 const (
@@ -126,5 +127,5 @@ func headline(r watchdog.Report) string {
 	for _, c := range r.Decision.Conditions {
 		parts = append(parts, fmt.Sprintf("%s %s", c.Name, c.Subject))
 	}
-	return watchdog.Printable(strings.Join(parts, "; ")) // a line end would begin another word to the manager
+	return printable.String(strings.Join(parts, "; ")) // a line end would begin another word to the manager
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/canary"
 	"lifeline/watchdog/control"
+	"lifeline/watchdog/printable/printabletest"
 )
 
 func TestNews(t *testing.T) {
@@ -48,8 +48,8 @@ func TestNews(t *testing.T) {
 // The service manager's status line is one line, and does nothing to a terminal.
 func TestHeadlineKeepsOffTheTerminal(t *testing.T) {
 	var r watchdog.Report
-	canary.Fill(&r, 1)
-	if line := headline(r); canary.Escaped(line) != "" || strings.Contains(line, "\n") {
+	printabletest.Fill(&r, 1)
+	if line := headline(r); printabletest.Escaped(line) != "" || strings.Contains(line, "\n") {
 		t.Errorf("the service manager gets %q", line)
 	}
 }
