@@ -81,6 +81,7 @@ type daemon struct {
 	publisher *publisher
 	tasks     []task
 	wake      chan struct{}
+	origin    time.Time // of the monotonic time that loop and probes share
 }
 
 // newDaemon wires the parts. What it opened is closed again when it fails.
@@ -90,7 +91,7 @@ func newDaemon(ctx context.Context, o Options) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{Options: o, cfg: o.Config, log: o.Log, actuator: actuator, wake: make(chan struct{}, 1)}
+	d := &daemon{Options: o, cfg: o.Config, log: o.Log, actuator: actuator, wake: make(chan struct{}, 1), origin: time.Now()}
 	if err := d.wire(); err != nil {
 		return nil, errors.Join(err, actuator.release())
 	}
@@ -118,7 +119,7 @@ func (d *daemon) wire() error {
 	settings.DryRun = d.actuator.dry != nil
 	d.loop = &engine.Loop{
 		Engine:  engine.New(settings, d.learnt()),
-		Sampler: s, Actuator: d.actuator, Publish: d.told, Wake: d.wake, Pins: pins, Origin: s.origin,
+		Sampler: s, Actuator: d.actuator, Publish: d.told, Wake: d.wake, Pins: pins, Origin: d.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
 	d.openPage()
@@ -167,10 +168,9 @@ func (d *daemon) newSampler() (*sampler, error) {
 		return nil, err
 	}
 	icmp := path.NewICMP()
-	origin := time.Now()
 	paths := path.New(path.Config{
 		Pinger: icmp, Echo: path.NewEchoSockets(), Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
-		Clock: func() time.Duration { return time.Since(origin) }, Wall: time.Now, Log: d.log,
+		Clock: func() time.Duration { return time.Since(d.origin) }, Wall: time.Now, Log: d.log,
 		Answered: d.metrics.Answered,
 	})
 	d.tasks = append(d.tasks, links, transfers, paths,
@@ -178,9 +178,8 @@ func (d *daemon) newSampler() (*sampler, error) {
 	reboot := &rebootCheck{stateDir: d.cfg.StateDir, every: d.cfg.Preboot.Every.Duration, log: d.log}
 	d.tasks = append(d.tasks, reboot)
 	return &sampler{
-		reboot: reboot,
-		nic:    links, path: paths, icmp: icmp, rsync: transfers, softnet: softnet, files: host.NewDescriptors(),
-		shapeable: d.actuator.shapeable, configured: d.cfg.Path.Targets, origin: origin,
+		transfers: transfers, links: links, softnet: softnet, descriptors: host.NewDescriptors(), paths: paths,
+		reboot: reboot.Latest, shapeable: d.actuator.shapeable, targets: d.cfg.Path.Targets, discovery: transfers, icmp: icmp,
 	}, nil
 }
 

@@ -152,7 +152,7 @@ func (b *publisher) status() web.Status {
 	defer b.mu.Unlock()
 	st := web.Status{
 		Schema: web.Schema, Version: b.version, PID: os.Getpid(), Started: b.started, DryRun: b.actuator.dry != nil, Would: b.would,
-		Ping: b.sampler.pingWay(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
+		Ping: b.sampler.pingMethod(), GuardPID: b.guard, Guard: "none yet: it is started with the first turn",
 		Capabilities: b.capabilities(), Absent: b.absent, Journal: b.journal.Health(),
 	}
 	if b.page != nil {
