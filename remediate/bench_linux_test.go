@@ -4,6 +4,9 @@ import (
 	"context"
 	"testing"
 
+	"lifeline/remediate/roletest"
+	"lifeline/remediate/trial"
+	"lifeline/remediate/trial/trialtest"
 	"lifeline/watchdog"
 )
 
@@ -14,15 +17,15 @@ func BenchmarkApply(b *testing.B) {
 	want := watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{}}
 	var transfers []watchdog.Transfer
 	for range 16 {
-		tr, err := startTrial(ctx, play("trial"))
+		tr, err := trial.Start(ctx, roletest.Play("trial"))
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer tr.close()
-		transfers = append(transfers, tr.transfer())
-		want.Limits[tr.transfer().ID] = watchdog.Limit{Window: 16384}
+		defer tr.Close()
+		transfers = append(transfers, trialtest.TransferOf(tr))
+		want.Limits[trialtest.TransferOf(tr).ID] = watchdog.Limit{Window: 16384}
 	}
-	e := New(openLedger(b, b.TempDir()), &fakeLease{}, nil, Settings{})
+	e := New(trialtest.OpenLedger(b, b.TempDir()), &fakeLease{}, nil, Settings{})
 	if o := e.Apply(ctx, want, transfers); len(o.Failed) > 0 {
 		b.Skip(o.Failed)
 	}

@@ -22,16 +22,3 @@ func (b Budget) orDefault() Budget {
 
 // rest is how long a transfer runs after the longest pause.
 func (b Budget) rest() time.Duration { return max(10*time.Second, b.MaxHold/10) }
-
-// spending counts the uses of the last hour.
-type spending struct{ at []time.Time }
-
-// count is how many there were.
-func (s *spending) count(now time.Time) int {
-	for len(s.at) > 0 && now.Sub(s.at[0]) >= time.Hour {
-		s.at = s.at[1:]
-	}
-	return len(s.at)
-}
-
-func (s *spending) use(now time.Time) { s.at = append(s.at, now) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeline/remediate/remedy"
 	"lifeline/watchdog"
 )
 
@@ -31,16 +32,16 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 		}
 	}
 	for k := range want.Shapers {
-		next[fmt.Sprintf("link %d %v", k.Link, k.Direction)] = remedyShaper
+		next[fmt.Sprintf("link %d %v", k.Link, k.Direction)] = remedy.Shaper
 	}
 	if want.SmallBursts {
-		next["host"] = remedyBursts
+		next["host"] = remedy.SmallBursts
 	}
 	for _, target := range slices.Sorted(maps.Keys(next)) {
 		if what := next[target]; d.last[target] != what {
 			d.count(d.last[target], what)
 			verb := "would limit"
-			if strings.Contains(what, remedyPause) {
+			if strings.Contains(what, remedy.Pause) {
 				verb = "would pause"
 			}
 			d.Log.Info(verb, "target", target, "remedy", what)
@@ -61,10 +62,10 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 
 func (d *DryRun) count(was, is string) {
 	switch {
-	case is == remedyBursts: // goes with limits, which are counted
-	case is == remedyShaper:
+	case is == remedy.SmallBursts: // goes with limits, which are counted
+	case is == remedy.Shaper:
 		d.Shapers++
-	case strings.Contains(is, remedyPause) && !strings.Contains(was, remedyPause):
+	case strings.Contains(is, remedy.Pause) && !strings.Contains(was, remedy.Pause):
 		d.Pauses++
 	case was == "":
 		d.Limits++
@@ -75,19 +76,19 @@ func (d *DryRun) count(was, is string) {
 func inWords(l watchdog.Limit) string {
 	var out []string
 	if l.Window > 0 {
-		out = append(out, remedyWindow)
+		out = append(out, remedy.Window)
 	}
 	if l.Pacing > 0 {
-		out = append(out, remedyPacing)
+		out = append(out, remedy.Pacing)
 	}
 	if l.Shape {
-		out = append(out, remedyPriority)
+		out = append(out, remedy.Priority)
 	}
 	if l.Rate > 0 {
-		out = append(out, remedyRate)
+		out = append(out, remedy.Rate)
 	}
 	if l.Pause {
-		out = append(out, remedyPause)
+		out = append(out, remedy.Pause)
 	}
 	return strings.Join(out, "+")
 }

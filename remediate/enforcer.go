@@ -9,6 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
+	"lifeline/remediate/shaper"
+	"lifeline/remediate/sockopt"
+	"lifeline/remediate/sysctl"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -16,20 +21,20 @@ import (
 // kernel is what the Enforcer needs of the running system.
 type kernel interface {
 	// tune shows the state of a socket to decide and sets what it answers.
-	tune(s watchdog.Socket, decide func(connection) (tuning, error)) error
+	tune(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error
 	// trace says who holds a socket that its former holders have no more: ErrGone when
 	// it has ended, errSought when that is to be asked again.
 	trace(s watchdog.Socket) ([]watchdog.FDRef, error)
-	// stop stops a process, or says why it must not.
-	stop(p watchdog.ProcID) error
-	// cont lets a process run.
-	cont(p watchdog.ProcID) error
-	// isStopped says whether a process is held by a stop signal.
-	isStopped(p watchdog.ProcID) (bool, error)
-	// children lists the processes that p forked and that run its program.
-	children(p watchdog.ProcID) []watchdog.ProcID
-	// keep forgets the processes for which want is false.
-	keep(want func(watchdog.ProcID) bool)
+	// Stop stops a process, or says why it must not.
+	Stop(p watchdog.ProcID) error
+	// Continue lets a process run.
+	Continue(p watchdog.ProcID) error
+	// IsStopped says whether a process is held by a stop signal.
+	IsStopped(p watchdog.ProcID) (bool, error)
+	// Children lists the processes that p forked and that run its program.
+	Children(p watchdog.ProcID) []watchdog.ProcID
+	// Keep forgets the processes for which want is false.
+	Keep(want func(watchdog.ProcID) bool)
 }
 
 // Lease is held by a guard that undoes everything when it is not renewed.
@@ -56,11 +61,11 @@ type Enforcer struct {
 	kernel   kernel
 	lease    Lease
 	shaper   Shaper
-	bursts   *bursts // nil when they are left as they are
+	bursts   *sysctl.SmallBursts // nil when they are left as they are
 	subjects map[watchdog.TransferID]*subject
 	order    []*subject // by ID; nil when subjects came or went
 	members  map[watchdog.ShaperKey][]watchdog.Transfer
-	own      map[watchdog.ShaperKey][]OwnRate
+	own      map[watchdog.ShaperKey][]shaper.TransferRate
 	limits   map[watchdog.TransferID]watchdog.Limit // in force at the last turn; others read it too, so it is never changed
 	last     time.Time
 	turns    int
@@ -77,7 +82,7 @@ func (e *Enforcer) Apply(ctx context.Context, want watchdog.Desired, transfers [
 	}
 	e.last, e.fails = now, nil
 	if err := e.lease.Renew(); err != nil {
-		e.fail(remedyGuard, "daemon", fmt.Errorf("nobody would undo, so nothing is limited: %w", err))
+		e.fail(remedy.Guard, "daemon", fmt.Errorf("nobody would undo, so nothing is limited: %w", err))
 		want = watchdog.Desired{}
 	}
 	e.see(transfers, want, now)
@@ -101,9 +106,9 @@ func (e *Enforcer) shorten(want bool, now time.Time) bool {
 	if e.bursts == nil {
 		return false
 	}
-	small, err := e.bursts.apply(want, now)
+	small, err := e.bursts.Apply(want, now)
 	if err != nil {
-		e.fail(remedyBursts, "host", err)
+		e.fail(remedy.SmallBursts, "host", err)
 	}
 	return small
 }
@@ -148,16 +153,16 @@ func (e *Enforcer) mayPause(s *subject, now time.Time) bool {
 	b := e.settings.Budget
 	switch {
 	case e.settings.NoPause != "":
-		e.fail(remedyPause, target, errors.New(e.settings.NoPause))
+		e.fail(remedy.Pause, target, errors.New(e.settings.NoPause))
 		return false
 	case now.Before(s.rest):
 		return false
-	case s.pause.phase == running && s.spent.count(now) >= b.PausesPerHour:
-		e.fail(remedyPause, target, fmt.Errorf("budget of %d pauses an hour is spent", b.PausesPerHour))
+	case s.pause.Phase == process.Running && s.spent.Used(now) >= b.PausesPerHour:
+		e.fail(remedy.Pause, target, fmt.Errorf("budget of %d pauses an hour is spent", b.PausesPerHour))
 		return false
-	case s.pause.phase != running && now.Sub(s.pause.began) >= b.MaxHold:
+	case s.pause.Phase != process.Running && now.Sub(s.pause.Began) >= b.MaxHold:
 		s.rest = now.Add(b.rest())
-		e.fail(remedyPause, target, fmt.Errorf("paused for the longest time allowed, %v: runs for %v", b.MaxHold, b.rest()))
+		e.fail(remedy.Pause, target, fmt.Errorf("paused for the longest time allowed, %v: runs for %v", b.MaxHold, b.rest()))
 		return false
 	}
 	return true
@@ -178,7 +183,7 @@ func (e *Enforcer) record(subjects []*subject) {
 		}
 		if s.wantsBuffer() && s.known && s.buffer == 0 && !s.has.buffer {
 			entry := entryOf(ledger.Buffer, s.t)
-			entry.Was = int(s.seen.buffer)
+			entry.Was = int(s.seen.ReceiveBuffer)
 			batch = append(batch, entry)
 		}
 		if window > 0 && !s.known {
@@ -187,7 +192,7 @@ func (e *Enforcer) record(subjects []*subject) {
 		if s.known && !s.has.autotune && s.wantsFixed(s.seen) {
 			batch = append(batch, entryOf(ledger.Autotune, s.t))
 		}
-		if s.want.Pause && s.pause.phase == running {
+		if s.want.Pause && s.pause.Phase == process.Running {
 			batch = append(batch, s.foresee(e.kernel)...)
 		}
 		if len(batch) > before {
@@ -195,7 +200,7 @@ func (e *Enforcer) record(subjects []*subject) {
 		}
 	}
 	if err := e.ledger.Append(batch...); err != nil {
-		e.fail(remedyLedger, "transfers", fmt.Errorf("without a record nothing new is limited: %w", err))
+		e.fail(remedy.Ledger, "transfers", fmt.Errorf("without a record nothing new is limited: %w", err))
 	}
 	for _, s := range fresh {
 		s.has = e.recorded(s)
@@ -203,17 +208,17 @@ func (e *Enforcer) record(subjects []*subject) {
 }
 
 // known takes from c what the kernel tells of a lock that does not do what it should.
-func (e *Enforcer) known(c connection) connection {
-	c.lockTold = c.lockTold && e.settings.HoldBuffer
+func (e *Enforcer) known(c sockopt.State) sockopt.State {
+	c.LockKnown = c.LockKnown && e.settings.HoldBuffer
 	return c
 }
 
 // acquaint sees the socket of a new subject before anything is set on it, so that
 // all of its limits can be recorded at once. An error shows again when they are set.
 func (e *Enforcer) acquaint(s *subject) {
-	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
+	err := e.kernel.tune(s.t.Socket, func(c sockopt.State) (sockopt.Change, error) {
 		s.seen = e.known(c)
-		return tuning{}, nil
+		return sockopt.Change{}, nil
 	})
 	s.known = err == nil
 }
@@ -226,10 +231,10 @@ func (e *Enforcer) recorded(s *subject) recorded {
 // tune brings the socket of s to its limits. What has no record is not set.
 func (e *Enforcer) tune(s *subject, now time.Time) {
 	window, pacing := s.limits()
-	if window == 0 && pacing == 0 && !s.limited() && s.pause.phase == running {
+	if window == 0 && pacing == 0 && !s.limited() && s.pause.Phase == process.Running {
 		return
 	}
-	if s.t.Socket.Inode == 0 || s.pause.phase == held && s.want.Pause {
+	if s.t.Socket.Inode == 0 || s.pause.Phase == process.Held && s.want.Pause {
 		return
 	}
 	if s.asWanted(window, pacing) && now.Sub(s.visited) < s.revisit() {
@@ -237,7 +242,7 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 	}
 	s.visited = now
 	err := e.visit(s, now)
-	if errors.Is(err, ErrGone) && s.limited() {
+	if errors.Is(err, process.ErrGone) && s.limited() {
 		// Whoever was forked by its holder, or was sent it, may have it still.
 		var refs []watchdog.FDRef
 		if refs, err = e.kernel.trace(s.t.Socket); err == nil {
@@ -250,10 +255,10 @@ func (e *Enforcer) tune(s *subject, now time.Time) {
 
 // visit sets on the socket of s what is wanted.
 func (e *Enforcer) visit(s *subject, now time.Time) error {
-	var set tuning
-	var seen connection
+	var set sockopt.Change
+	var seen sockopt.State
 	var odd error
-	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
+	err := e.kernel.tune(s.t.Socket, func(c sockopt.State) (sockopt.Change, error) {
 		seen = e.known(c)
 		set, odd = s.tune(seen, now, e.settings.FullClamp)
 		return set, nil
@@ -269,9 +274,9 @@ func (e *Enforcer) visit(s *subject, now time.Time) error {
 // explain reports why a socket is not as it should be.
 func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 	switch {
-	case err == nil, errors.Is(err, errSought):
+	case err == nil, errors.Is(err, sockopt.ErrSearching):
 		return
-	case errors.Is(err, ErrGone):
+	case errors.Is(err, process.ErrGone):
 		s.window, s.pacing, s.buffer, s.fixed, s.known = 0, 0, 0, false, false
 		if s.goneSince.IsZero() {
 			s.goneSince = now
@@ -280,11 +285,11 @@ func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 			return // it ended between the sample and now
 		}
 	}
-	remedy := remedyWindow
+	name := remedy.Window
 	if _, pacing := s.limits(); pacing > 0 {
-		remedy = remedyPacing
+		name = remedy.Pacing
 	}
-	e.fail(remedy, string(s.t.ID), err)
+	e.fail(name, string(s.t.ID), err)
 }
 
 // settle strikes out what was undone and forgets transfers that are gone.
@@ -304,16 +309,16 @@ func (e *Enforcer) settle(subjects []*subject) {
 		if s.has.autotune && !s.fixed && !s.wantsFixed(s.seen) {
 			done, s.has.autotune = append(done, s.tuneEntry), false
 		}
-		if s.pause.phase == running && !s.listed && !s.limited() && !time.Now().Before(s.care) {
+		if s.pause.Phase == process.Running && !s.listed && !s.limited() && !time.Now().Before(s.care) {
 			delete(e.subjects, s.t.ID)
 			e.order = nil
 		}
 	}
 	if err := e.ledger.Done(done...); err != nil {
-		e.fail(remedyLedger, "transfers", err)
+		e.fail(remedy.Ledger, "transfers", err)
 	}
 	if len(e.subjects) < len(subjects) {
-		e.kernel.keep(e.holds())
+		e.kernel.Keep(e.holds())
 	}
 }
 
@@ -345,14 +350,14 @@ func (e *Enforcer) outcome(subjects []*subject, shapers map[watchdog.ShaperKey]f
 			}
 			o.Unheld[s.t.ID] = s.unheld
 		}
-		if s.pause.phase == held {
+		if s.pause.Phase == process.Held {
 			if o.Stopped == nil {
 				o.Stopped = map[watchdog.TransferID]bool{}
 			}
 			o.Stopped[s.t.ID] = true
 		}
-		if n := s.spent.count(now); n > 0 {
-			o.Spent = append(o.Spent, watchdog.Spent{Remedy: remedyPause, Target: string(s.t.ID), Used: n, PerHour: e.settings.Budget.PausesPerHour})
+		if n := s.spent.Used(now); n > 0 {
+			o.Spent = append(o.Spent, watchdog.Spent{Remedy: remedy.Pause, Target: string(s.t.ID), Used: n, PerHour: e.settings.Budget.PausesPerHour})
 		}
 	}
 	return o

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lifeline/remediate/remedy"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -20,7 +22,7 @@ func simulate(t *testing.T, s Settings, f func(t *testing.T, b *bench)) {
 
 func TestLimitsAreSetKeptAndLifted(t *testing.T) {
 	simulate(t, Settings{}, func(t *testing.T, b *bench) {
-		b.sockOf(b.add(1, watchdog.Rx)).lockTold = false // before Linux 5.14
+		b.sockOf(b.add(1, watchdog.Rx)).LockKnown = false // before Linux 5.14
 		b.add(2, watchdog.Tx)
 		b.limit(1, watchdog.Limit{Window: 65536})
 		b.limit(2, watchdog.Limit{Pacing: 1e6})
@@ -39,9 +41,9 @@ func TestLimitsAreSetKeptAndLifted(t *testing.T) {
 		if b.sock(1).writes != 1 || b.sock(2).writes != 1 {
 			t.Error("applying twice set the options twice")
 		}
-		b.sock(1).windowClamped = 6 << 20 // the kernel's autotuning
+		b.sock(1).WindowClamp = 6 << 20 // the kernel's autotuning
 		b.tick()
-		if got := b.sock(1).windowClamped; got != 65536 {
+		if got := b.sock(1).WindowClamp; got != 65536 {
 			t.Errorf("raised by the kernel: window %d, want it set again", got)
 		}
 		clear(b.want.Limits)
@@ -54,7 +56,7 @@ func TestWindowHasAFloorPerSocket(t *testing.T) {
 	simulate(t, Settings{}, func(t *testing.T, b *bench) {
 		b.add(1, watchdog.Rx)
 		b.add(2, watchdog.Rx)
-		b.sock(2).scale = 14
+		b.sock(2).WindowScale = 14
 		b.limit(1, watchdog.Limit{Window: 1})
 		b.limit(2, watchdog.Limit{Window: 1})
 		o := b.tick()
@@ -66,11 +68,11 @@ func TestWindowHasAFloorPerSocket(t *testing.T) {
 
 func TestWindowIsNeverSetWhereItHarms(t *testing.T) {
 	cases := map[string]func(*fakeSock, *watchdog.Transfer){
-		"listener":              func(s *fakeSock, _ *watchdog.Transfer) { s.listening = true },
+		"listener":              func(s *fakeSock, _ *watchdog.Transfer) { s.Listening = true },
 		"stopped":               func(_ *fakeSock, t *watchdog.Transfer) { t.Stopped = true },
-		"full":                  func(s *fakeSock, _ *watchdog.Transfer) { s.window = 0 },
-		"full, old kernel":      func(s *fakeSock, _ *watchdog.Transfer) { s.window, s.unread = -1, 4<<20 },
-		"not established":       func(s *fakeSock, _ *watchdog.Transfer) { s.established = false },
+		"full":                  func(s *fakeSock, _ *watchdog.Transfer) { s.Window = 0 },
+		"full, old kernel":      func(s *fakeSock, _ *watchdog.Transfer) { s.Window, s.Unread = -1, 4<<20 },
+		"not established":       func(s *fakeSock, _ *watchdog.Transfer) { s.Established = false },
 		"control none":          func(_ *fakeSock, t *watchdog.Transfer) { t.Control = watchdog.ControlNone },
 		"control pause-only":    func(_ *fakeSock, t *watchdog.Transfer) { t.Control = watchdog.ControlPauseOnly },
 		"control not filled in": func(_ *fakeSock, t *watchdog.Transfer) { t.Control = "" },
@@ -99,28 +101,28 @@ func TestStalledReceiverIsLiftedAndReported(t *testing.T) {
 		b.limit(1, watchdog.Limit{Window: 8192})
 		b.tick()
 		s := b.sock(1)
-		s.window = 0 // it has read everything and announces nothing
+		s.Window = 0 // it has read everything and announces nothing
 		lifted := false
 		for range 50 {
 			o := b.tick()
 			lifted = lifted || slices.ContainsFunc(o.Failed, func(f watchdog.Failure) bool {
 				return strings.Contains(f.Err, "lifted")
 			})
-			s.window = min(s.window, 0)
+			s.Window = min(s.Window, 0)
 		}
 		if !lifted {
 			t.Fatal("nothing was reported")
 		}
-		s.window = 1 << 20
+		s.Window = 1 << 20
 		b.tick()
-		if s.windowClamped != liftedWindow {
-			t.Errorf("window %d, want it lifted", s.windowClamped)
+		if s.WindowClamp != sockopt.NoWindowClamp {
+			t.Errorf("window %d, want it lifted", s.WindowClamp)
 		}
-		s.received += 5000
+		s.Received += 5000
 		b.tick()
 		b.tick()
-		if s.windowClamped != 8192 {
-			t.Errorf("moves again: window %d, want 8192", s.windowClamped)
+		if s.WindowClamp != 8192 {
+			t.Errorf("moves again: window %d, want 8192", s.WindowClamp)
 		}
 	})
 }
@@ -132,7 +134,7 @@ func TestIdleReceiverKeepsItsClamp(t *testing.T) {
 		for range 100 {
 			noFails(t, b.tick())
 		}
-		if got := b.sock(1).windowClamped; got != 8192 {
+		if got := b.sock(1).WindowClamp; got != 8192 {
 			t.Errorf("window %d", got)
 		}
 	})
@@ -147,7 +149,7 @@ func TestWithoutLedgerNothingIsDone(t *testing.T) {
 		b.limit(2, watchdog.Limit{Pause: true})
 		for range 40 {
 			o := b.tick()
-			if len(o.Failed) == 0 || o.Failed[0].Remedy != remedyLedger {
+			if len(o.Failed) == 0 || o.Failed[0].Remedy != remedy.Ledger {
 				t.Fatalf("failures %+v", o.Failed)
 			}
 		}
@@ -269,8 +271,8 @@ func TestRandomDesiresLeaveNothing(t *testing.T) {
 			for range 400 {
 				n := 1 + r.IntN(12)
 				s := b.sock(n)
-				s.received += uint64(r.IntN(2)) * 1000
-				s.window = int64(r.IntN(3)) * 3000
+				s.Received += uint64(r.IntN(2)) * 1000
+				s.Window = int64(r.IntN(3)) * 3000
 				switch r.IntN(30) {
 				case 0:
 					s.gone = true
@@ -283,7 +285,7 @@ func TestRandomDesiresLeaveNothing(t *testing.T) {
 				b.tick()
 			}
 			for n := 1; n <= 12; n++ {
-				b.sock(n).window = 1 << 20
+				b.sock(n).Window = 1 << 20
 			}
 			for _, tr := range b.ts {
 				if tr.Control == watchdog.ControlLimitOnly || tr.Control == watchdog.ControlNone {
@@ -311,10 +313,10 @@ func TestEveryActIsInTheLedgerFirst(t *testing.T) {
 		b.limit(1, watchdog.Limit{Window: 8192, Pause: true})
 		for range 40 {
 			b.tick()
-			if b.sock(1).windowClamped != liftedWindow && !b.l.Has(entryOf(ledger.Window, b.ts[0]).Key()) {
+			if b.sock(1).WindowClamp != sockopt.NoWindowClamp && !b.l.Has(entryOf(ledger.Window, b.ts[0]).Key()) {
 				t.Fatal("clamped without a record")
 			}
-			if b.sock(1).bufferFixed && !b.l.Has(entryOf(ledger.Autotune, b.ts[0]).Key()) && !b.l.Has(entryOf(ledger.Buffer, b.ts[0]).Key()) {
+			if b.sock(1).BufferLocked && !b.l.Has(entryOf(ledger.Autotune, b.ts[0]).Key()) && !b.l.Has(entryOf(ledger.Buffer, b.ts[0]).Key()) {
 				t.Fatal("kept from tuning without a record")
 			}
 			for i, p := range b.ts[0].Procs {

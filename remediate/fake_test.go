@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/remediate/process"
+	"lifeline/remediate/shaper"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -19,7 +22,7 @@ const fakeBuffer = 1 << 22
 
 // fakeSock is a connection with a peer that sends at will.
 type fakeSock struct {
-	connection
+	sockopt.State
 	writes int
 	gone   bool
 	stuck  bool // the peer never uses up the old window
@@ -45,47 +48,47 @@ func newFakeKernel() *fakeKernel {
 	return &fakeKernel{socks: map[uint64]*fakeSock{}, procs: map[watchdog.ProcID]*fakeProc{}}
 }
 
-func (k *fakeKernel) tune(s watchdog.Socket, decide func(connection) (tuning, error)) error {
+func (k *fakeKernel) tune(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error {
 	f := k.socks[s.Inode]
 	if f == nil || f.gone {
-		return ErrGone
+		return process.ErrGone
 	}
-	set, err := decide(f.connection)
-	if set != (tuning{}) {
+	set, err := decide(f.State)
+	if set != (sockopt.Change{}) {
 		f.writes++
 	}
-	if set.window != 0 {
-		f.windowClamped = set.window
+	if set.WindowClamp != 0 {
+		f.WindowClamp = set.WindowClamp
 		if !f.stuck {
-			f.window = min(f.window, set.window)
+			f.Window = min(f.Window, set.WindowClamp)
 		}
-		if set.window == liftedWindow {
-			f.window = 1 << 20
+		if set.WindowClamp == sockopt.NoWindowClamp {
+			f.Window = 1 << 20
 		}
 	}
-	if set.pacing != 0 {
-		f.pacing = set.pacing
+	if set.Pacing != 0 {
+		f.Pacing = set.Pacing
 	}
-	if set.buffer != 0 {
-		f.buffer, f.bufferFixed = set.buffer, true // SO_RCVBUF locks
+	if set.ShrinkBuffer != 0 {
+		f.ReceiveBuffer, f.BufferLocked = set.ShrinkBuffer, true // SO_RCVBUF locks
 	}
-	if set.unbuffer != 0 {
-		f.buffer, f.bufferFixed = set.unbuffer, false
+	if set.RestoreBuffer != 0 {
+		f.ReceiveBuffer, f.BufferLocked = set.RestoreBuffer, false
 	}
-	if set.autotune != keepAutotune {
-		f.bufferFixed = set.autotune == holdAutotune
+	if set.Autotuning != sockopt.KeepAutotuning {
+		f.BufferLocked = set.Autotuning == sockopt.LockBuffer
 	}
 	return err
 }
 
 // trace finds nobody: a connection ends here with its only holder.
-func (k *fakeKernel) trace(watchdog.Socket) ([]watchdog.FDRef, error) { return nil, ErrGone }
+func (k *fakeKernel) trace(watchdog.Socket) ([]watchdog.FDRef, error) { return nil, process.ErrGone }
 
-func (k *fakeKernel) stop(p watchdog.ProcID) error {
+func (k *fakeKernel) Stop(p watchdog.ProcID) error {
 	f := k.procs[p]
 	switch {
 	case f == nil || f.gone:
-		return ErrGone
+		return process.ErrGone
 	case f.refuse != "":
 		return errors.New(f.refuse)
 	}
@@ -94,25 +97,25 @@ func (k *fakeKernel) stop(p watchdog.ProcID) error {
 	return nil
 }
 
-func (k *fakeKernel) cont(p watchdog.ProcID) error {
+func (k *fakeKernel) Continue(p watchdog.ProcID) error {
 	f := k.procs[p]
 	if f == nil || f.gone {
-		return ErrGone
+		return process.ErrGone
 	}
 	f.stopped = false
 	return nil
 }
 
-func (k *fakeKernel) isStopped(p watchdog.ProcID) (bool, error) {
+func (k *fakeKernel) IsStopped(p watchdog.ProcID) (bool, error) {
 	f := k.procs[p]
 	if f == nil || f.gone {
-		return false, ErrGone
+		return false, process.ErrGone
 	}
 	return f.stopped, nil
 }
 
-func (k *fakeKernel) children(p watchdog.ProcID) []watchdog.ProcID { return k.procs[p].kids }
-func (k *fakeKernel) keep(func(watchdog.ProcID) bool)              {}
+func (k *fakeKernel) Children(p watchdog.ProcID) []watchdog.ProcID { return k.procs[p].kids }
+func (k *fakeKernel) Keep(func(watchdog.ProcID) bool)              {}
 
 // String lists what is limited or stopped.
 func (k *fakeKernel) String() string {
@@ -121,16 +124,16 @@ func (k *fakeKernel) String() string {
 		if s.gone {
 			continue
 		}
-		if s.windowClamped != liftedWindow {
-			out = append(out, fmt.Sprintf("socket %d window %d", i, s.windowClamped))
+		if s.WindowClamp != sockopt.NoWindowClamp {
+			out = append(out, fmt.Sprintf("socket %d window %d", i, s.WindowClamp))
 		}
-		if s.pacing != liftedPacing {
-			out = append(out, fmt.Sprintf("socket %d pacing %d", i, s.pacing))
+		if s.Pacing != sockopt.NoPacing {
+			out = append(out, fmt.Sprintf("socket %d pacing %d", i, s.Pacing))
 		}
-		if s.buffer != fakeBuffer {
-			out = append(out, fmt.Sprintf("socket %d buffer %d", i, s.buffer))
+		if s.ReceiveBuffer != fakeBuffer {
+			out = append(out, fmt.Sprintf("socket %d buffer %d", i, s.ReceiveBuffer))
 		}
-		if s.bufferFixed && !s.chosen {
+		if s.BufferLocked && !s.chosen {
 			out = append(out, fmt.Sprintf("socket %d not tuned", i))
 		}
 	}
@@ -152,16 +155,16 @@ func (l *fakeLease) Renew() error { return l.err }
 type fakeShaper struct {
 	rates   map[watchdog.ShaperKey]float64
 	members map[watchdog.ShaperKey][]watchdog.Transfer
-	own     map[watchdog.ShaperKey][]OwnRate
+	own     map[watchdog.ShaperKey][]shaper.TransferRate
 	refuse  error // of what has a rate of its own
 }
 
-func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]OwnRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]shaper.TransferRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
 	f.rates, f.members, f.own = rates, members, own
 	for _, list := range own {
 		for i := range list {
 			if list[i].Err = f.refuse; f.refuse == nil {
-				list[i].Held = list[i].Rate
+				list[i].InForce = list[i].Rate
 			}
 		}
 	}
@@ -208,9 +211,9 @@ func (b *bench) add(n int, dir watchdog.Direction) *watchdog.Transfer {
 	for _, p := range t.Procs {
 		b.k.procs[p] = &fakeProc{}
 	}
-	b.k.socks[uint64(n)] = &fakeSock{connection: connection{
-		established: true, mss: 1448, scale: 7, window: 1 << 20, buffer: fakeBuffer, lockTold: true,
-		windowClamped: liftedWindow, pacing: liftedPacing}}
+	b.k.socks[uint64(n)] = &fakeSock{State: sockopt.State{
+		Established: true, MSS: 1448, WindowScale: 7, Window: 1 << 20, ReceiveBuffer: fakeBuffer, LockKnown: true,
+		WindowClamp: sockopt.NoWindowClamp, Pacing: sockopt.NoPacing}}
 	b.ts = append(b.ts, t)
 	return &b.ts[len(b.ts)-1]
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"lifeline/probes/rsync"
+	"lifeline/remediate/roletest"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/lab"
 )
@@ -96,7 +98,7 @@ func ended(b lab.Batch) bool {
 // finish frees everything and waits until the transfers have ended well.
 func (s *site) finish(e *live, b lab.Batch) {
 	s.t.Helper()
-	eventuallyIn(s.t, 2*time.Minute, "the transfers end", func() bool {
+	roletest.EventuallyIn(s.t, 2*time.Minute, "the transfers end", func() bool {
 		e.Apply(s.t.Context(), watchdog.Desired{}, s.sample())
 		time.Sleep(50 * time.Millisecond)
 		return ended(b)
@@ -109,7 +111,7 @@ func (s *site) finish(e *live, b lab.Batch) {
 	if err := s.VerifyChecksums(s.t.Context()); err != nil {
 		s.t.Error(err)
 	}
-	eventually(s.t, "the ledger is empty", func() bool {
+	roletest.Eventually(s.t, "the ledger is empty", func() bool {
 		e.Apply(s.t.Context(), watchdog.Desired{}, s.sample())
 		return len(e.l.Live()) == 0
 	})
@@ -123,7 +125,7 @@ func TestPausedTransfersOutliveTheirTimeouts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, lab.Options{Rate: 400e6, Queue: 8 << 20, Files: 1, FileSize: 96 << 20, RsyncdTimeout: 10 * time.Second})
 	b := s.start(2)
-	eventually(t, "all transfers are seen", func() bool {
+	roletest.Eventually(t, "all transfers are seen", func() bool {
 		n := 0
 		for _, x := range s.sample() {
 			if x.Control == watchdog.ControlFull {
@@ -151,12 +153,12 @@ func TestPausedTransfersOutliveTheirTimeouts(t *testing.T) {
 			case was[x.ID] && !o.Stopped[x.ID]:
 				pulses[x.ID]++
 				if x.Via == watchdog.ViaDaemon && x.Direction == watchdog.Rx && pulses[x.ID] > 1 {
-					into = append(into, e.subjects[x.ID].from.received-stoppedAt[x.ID])
+					into = append(into, e.subjects[x.ID].from.Received-stoppedAt[x.ID])
 				}
 			case !was[x.ID] && o.Stopped[x.ID]:
-				_ = VisitSocket(x.Socket, func(fd int) error { // one that has ended is not counted
-					c, err := inspect(fd)
-					stoppedAt[x.ID] = c.received
+				_ = sockopt.VisitOnce(x.Socket, func(fd int) error { // one that has ended is not counted
+					c, err := sockopt.Inspect(fd)
+					stoppedAt[x.ID] = c.Received
 					return err
 				})
 			}

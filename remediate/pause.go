@@ -6,6 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -16,45 +19,45 @@ const aftercare = 2 * time.Second
 
 // turn takes the pause of s one step further.
 func (e *Enforcer) turn(s *subject, now time.Time, tick time.Duration) {
-	in := pauseSeen{
-		wanted:  s.want.Pause,
-		drained: s.drained(now),
-		known:   s.known,
-		moved:   s.moved(),
-		hold:    holdFor(s.t),
-		tick:    tick,
-		turn:    e.turns,
+	in := process.Observation{
+		Wanted:  s.want.Pause,
+		Drained: s.drained(now),
+		Known:   s.known,
+		Moved:   s.moved(),
+		Hold:    process.HoldFor(s.t),
+		Cycle:   tick,
+		Ordinal: e.turns,
 	}
-	if s.pause.phase == running && in.wanted {
-		s.spent.use(now)
+	if s.pause.Phase == process.Running && in.Wanted {
+		s.spent.Add(now)
 	}
-	m := s.pause.next(now, in)
+	m := s.pause.Next(now, in)
 	if err := e.make(m, s, now); err != nil {
-		e.fail(remedyPause, string(s.t.ID), err)
+		e.fail(remedy.Pause, string(s.t.ID), err)
 		switch m {
-		case resume: // again at the next tick
+		case process.Resume: // again at the next tick
 			return
-		case stop:
+		case process.Stop:
 			e.giveUp(s, now)
 			return
 		}
 	}
-	if m != stay {
-		s.pause.did(m, now, in)
+	if m != process.Stay {
+		s.pause.Done(m, now, in)
 	}
 }
 
 // make carries out one move.
-func (e *Enforcer) make(m move, s *subject, now time.Time) error {
+func (e *Enforcer) make(m process.Action, s *subject, now time.Time) error {
 	switch m {
-	case stop:
+	case process.Stop:
 		e.turns++
 		return e.stopAll(s)
-	case pulse:
+	case process.Pulse:
 		e.look(s)
 		return e.run(s, now)
-	case resume:
-		if s.pause.phase != draining {
+	case process.Resume:
+		if s.pause.Phase != process.Draining {
 			if err := e.run(s, now); err != nil {
 				return err
 			}
@@ -67,9 +70,9 @@ func (e *Enforcer) make(m move, s *subject, now time.Time) error {
 
 // look takes the byte counts from which a pulse is measured.
 func (e *Enforcer) look(s *subject) {
-	err := e.kernel.tune(s.t.Socket, func(c connection) (tuning, error) {
+	err := e.kernel.tune(s.t.Socket, func(c sockopt.State) (sockopt.Change, error) {
 		s.seen, s.from = c, c
-		return tuning{}, nil
+		return sockopt.Change{}, nil
 	})
 	s.known = err == nil
 }
@@ -78,10 +81,10 @@ func (e *Enforcer) look(s *subject) {
 // must not stand still.
 func (e *Enforcer) giveUp(s *subject, now time.Time) {
 	if err := e.run(s, now); err != nil {
-		e.fail(remedyPause, string(s.t.ID), err)
+		e.fail(remedy.Pause, string(s.t.ID), err)
 	}
 	e.strike(s)
-	s.pause.did(resume, now, pauseSeen{})
+	s.pause.Done(process.Resume, now, process.Observation{})
 	s.rest = now.Add(time.Second)
 }
 
@@ -89,7 +92,7 @@ func (e *Enforcer) giveUp(s *subject, now time.Time) {
 // their parent was being stopped, and parents that stopped because of us.
 func (e *Enforcer) tend(s *subject, now time.Time) error {
 	switch {
-	case s.pause.phase == held && slices.ContainsFunc(s.t.Procs, s.unknownTo):
+	case s.pause.Phase == process.Held && slices.ContainsFunc(s.t.Procs, s.unknownTo):
 		return e.stopAll(s)
 	case now.Before(s.care):
 		return e.wakeParents(s)
@@ -115,15 +118,15 @@ func (e *Enforcer) stopAll(s *subject) error {
 			errs = append(errs, err)
 			continue
 		}
-		queue = append(queue, e.kernel.children(p)...)
+		queue = append(queue, e.kernel.Children(p)...)
 	}
 	return errors.Join(errs...)
 }
 
 // stopOne records and stops one process.
 func (e *Enforcer) stopOne(s *subject, p watchdog.ProcID) error {
-	already, err := e.kernel.isStopped(p)
-	if errors.Is(err, ErrGone) || err == nil && already {
+	already, err := e.kernel.IsStopped(p)
+	if errors.Is(err, process.ErrGone) || err == nil && already {
 		return nil
 	}
 	if err != nil {
@@ -138,7 +141,7 @@ func (e *Enforcer) stopOne(s *subject, p watchdog.ProcID) error {
 	if s.unknownTo(p) {
 		s.stopped = append(s.stopped, p)
 	}
-	if err := e.kernel.stop(p); err != nil && !errors.Is(err, ErrGone) {
+	if err := e.kernel.Stop(p); err != nil && !errors.Is(err, process.ErrGone) {
 		return err
 	}
 	return nil
@@ -153,13 +156,13 @@ func pauseEntry(s *subject, p watchdog.ProcID) ledger.Entry {
 func (s *subject) foresee(k kernel) []ledger.Entry {
 	s.parents = s.parents[:0:0]
 	for _, p := range s.t.Parents {
-		if stopped, err := k.isStopped(p); err == nil && !stopped {
+		if stopped, err := k.IsStopped(p); err == nil && !stopped {
 			s.parents = append(s.parents, p)
 		}
 	}
 	var out []ledger.Entry
 	for _, p := range s.t.Procs {
-		if stopped, err := k.isStopped(p); err == nil && !stopped {
+		if stopped, err := k.IsStopped(p); err == nil && !stopped {
 			out = append(out, pauseEntry(s, p))
 			s.stopped = append(s.stopped, p)
 		}
@@ -172,7 +175,7 @@ func (s *subject) foresee(k kernel) []ledger.Entry {
 func (e *Enforcer) run(s *subject, now time.Time) error {
 	var errs []error
 	for _, p := range s.stopped {
-		if err := e.kernel.cont(p); err != nil && !errors.Is(err, ErrGone) {
+		if err := e.kernel.Continue(p); err != nil && !errors.Is(err, process.ErrGone) {
 			errs = append(errs, err)
 		}
 	}
@@ -184,11 +187,11 @@ func (e *Enforcer) run(s *subject, now time.Time) error {
 func (e *Enforcer) wakeParents(s *subject) error {
 	var errs []error
 	for _, p := range s.parents {
-		stopped, err := e.kernel.isStopped(p)
+		stopped, err := e.kernel.IsStopped(p)
 		if err == nil && stopped {
-			err = e.kernel.cont(p)
+			err = e.kernel.Continue(p)
 		}
-		if err != nil && !errors.Is(err, ErrGone) {
+		if err != nil && !errors.Is(err, process.ErrGone) {
 			errs = append(errs, err)
 		}
 	}
@@ -203,6 +206,6 @@ func (e *Enforcer) strike(s *subject) {
 	}
 	s.stopped = nil
 	if err := e.ledger.Done(keys...); err != nil {
-		e.fail(remedyLedger, string(s.t.ID), err)
+		e.fail(remedy.Ledger, string(s.t.ID), err)
 	}
 }

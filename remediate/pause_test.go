@@ -6,55 +6,34 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/remediate/process"
 	"lifeline/watchdog"
 )
-
-func TestHoldIsShortUnlessTheTimeoutIsProven(t *testing.T) {
-	cases := []struct {
-		via     watchdog.Via
-		timeout time.Duration
-		want    time.Duration
-	}{
-		{watchdog.ViaDaemon, 0, 2 * time.Second},
-		{watchdog.ViaDaemon, 600 * time.Second, 2 * time.Second}, // the module's; the client's may be 5 s
-		{watchdog.ViaDaemon, 3 * time.Second, 1350 * time.Millisecond},
-		{watchdog.ViaSSHServer, 0, 2 * time.Second},
-		{watchdog.ViaSSHServer, 10 * time.Second, 4500 * time.Millisecond},
-		{watchdog.ViaSSHServer, time.Second, 450 * time.Millisecond},
-		{watchdog.ViaSSHServer, time.Hour, time.Minute},
-	}
-	for _, c := range cases {
-		got := holdFor(watchdog.Transfer{Via: c.via, Timeout: c.timeout})
-		if got != c.want {
-			t.Errorf("%s, timeout %v: hold %v, want %v", c.via, c.timeout, got, c.want)
-		}
-	}
-}
 
 func TestReceiverIsClampedDrainedThenStopped(t *testing.T) {
 	simulate(t, Settings{}, func(t *testing.T, b *bench) {
 		b.add(1, watchdog.Rx)
 		s := b.sock(1)
-		s.window = 1 << 20
+		s.Window = 1 << 20
 		b.limit(1, watchdog.Limit{Pause: true})
 		b.tick()
-		if s.windowClamped != 2896 || b.proc(1, 1).stopped {
-			t.Fatalf("first tick: window %d, stopped %v", s.windowClamped, b.proc(1, 1).stopped)
+		if s.WindowClamp != 2896 || b.proc(1, 1).stopped {
+			t.Fatalf("first tick: window %d, stopped %v", s.WindowClamp, b.proc(1, 1).stopped)
 		}
-		s.window = 100000
+		s.Window = 100000
 		b.tick()
 		if b.proc(1, 1).stopped {
 			t.Fatal("stopped while the old window was open")
 		}
-		s.window = 2896
+		s.Window = 2896
 		o := b.tick()
 		if !b.proc(1, 1).stopped || !b.proc(1, 2).stopped || !o.Stopped["t1"] || !o.Limits["t1"].Pause {
 			t.Fatalf("not stopped: %+v", o)
 		}
 		clear(b.want.Limits)
 		b.tick()
-		if b.proc(1, 1).stopped || s.windowClamped != 2896 {
-			t.Errorf("resumed: stopped %v, window %d (want the clamp to stand until it runs)", b.proc(1, 1).stopped, s.windowClamped)
+		if b.proc(1, 1).stopped || s.WindowClamp != 2896 {
+			t.Errorf("resumed: stopped %v, window %d (want the clamp to stand until it runs)", b.proc(1, 1).stopped, s.WindowClamp)
 		}
 		b.tick()
 		b.clean("resumed")
@@ -66,7 +45,7 @@ func TestWindowThatNeverDrainsDoesNotPutOffTheStop(t *testing.T) {
 		b.add(1, watchdog.Rx)
 		b.limit(1, watchdog.Limit{Pause: true})
 		for range 22 {
-			b.sock(1).window = 1 << 20
+			b.sock(1).Window = 1 << 20
 			b.tick()
 		}
 		if !b.proc(1, 1).stopped {
@@ -99,12 +78,12 @@ func TestPulses(t *testing.T) {
 							}
 							continue
 						}
-						s.window = 2896
-						s.received += 1000
+						s.Window = 2896
+						s.Received += 1000
 						if heldSince[i].IsZero() {
 							continue
 						}
-						if h := time.Since(heldSince[i]); h > safeHold {
+						if h := time.Since(heldSince[i]); h > process.SafeHold {
 							t.Fatalf("transfer %d held for %v", i, h)
 						}
 						heldSince[i] = time.Time{}
@@ -127,11 +106,11 @@ func TestPulses(t *testing.T) {
 func TestPulseLastsUntilSomethingPassed(t *testing.T) {
 	simulate(t, Settings{}, func(t *testing.T, b *bench) {
 		b.add(1, watchdog.Rx)
-		b.sock(1).window = 2896
+		b.sock(1).Window = 2896
 		b.limit(1, watchdog.Limit{Pause: true})
 		b.tick()
 		for b.proc(1, 1).stopped || b.proc(1, 1).stops == 0 {
-			b.sock(1).received += 10 // what comes before the pulse does not count
+			b.sock(1).Received += 10 // what comes before the pulse does not count
 			b.tick()
 		}
 		for range 100 {
@@ -140,7 +119,7 @@ func TestPulseLastsUntilSomethingPassed(t *testing.T) {
 		if b.proc(1, 1).stopped {
 			t.Fatal("stopped again though nothing passed")
 		}
-		b.sock(1).acked += 4 // a keepalive of ours
+		b.sock(1).Acked += 4 // a keepalive of ours
 		b.tick()
 		if !b.proc(1, 1).stopped {
 			t.Error("a keepalive passed, and it runs on")
@@ -180,7 +159,7 @@ func TestProcessThatSomebodyElseStoppedStaysHis(t *testing.T) {
 		b.proc(1, 2).stopped = true
 		b.limit(1, watchdog.Limit{Pause: true})
 		for range 50 {
-			b.sock(1).acked++
+			b.sock(1).Acked++
 			b.tick()
 		}
 		clear(b.want.Limits)
@@ -266,7 +245,7 @@ func TestLongestPause(t *testing.T) {
 		b.limit(1, watchdog.Limit{Pause: true})
 		var paused, free, longest int
 		for range 3000 { // five minutes
-			b.sock(1).acked++
+			b.sock(1).Acked++
 			if b.tick().Limits["t1"].Pause {
 				paused++
 				longest = max(longest, paused)
@@ -292,7 +271,7 @@ func TestPauseNotAllowed(t *testing.T) {
 		if b.proc(1, 1).stops > 0 || len(o.Failed) != 1 || o.Failed[0].Err != "in a container" {
 			t.Errorf("stops %d, failures %v", b.proc(1, 1).stops, o.Failed)
 		}
-		if b.sock(1).pacing != 1e5 {
+		if b.sock(1).Pacing != 1e5 {
 			t.Error("and it is not limited either")
 		}
 	})
@@ -310,7 +289,7 @@ func TestBufferOfAPausedReceiver(t *testing.T) {
 		{"old window open", func(s *fakeSock, _ *watchdog.Transfer) { s.stuck = true }, false},
 		{"over ssh", func(_ *fakeSock, t *watchdog.Transfer) { t.Via = watchdog.ViaSSHServer }, false},
 		{"sender", func(_ *fakeSock, t *watchdog.Transfer) { t.Direction = watchdog.Tx }, false},
-		{"chosen by the application", func(s *fakeSock, _ *watchdog.Transfer) { s.bufferFixed, s.chosen = true, true }, false},
+		{"chosen by the application", func(s *fakeSock, _ *watchdog.Transfer) { s.BufferLocked, s.chosen = true, true }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -319,9 +298,9 @@ func TestBufferOfAPausedReceiver(t *testing.T) {
 				b.limit(1, watchdog.Limit{Pause: true})
 				small := false
 				for range 30 {
-					b.sock(1).received += 100
+					b.sock(1).Received += 100
 					noFails(t, b.tick())
-					small = small || b.sock(1).buffer < fakeBuffer
+					small = small || b.sock(1).ReceiveBuffer < fakeBuffer
 				}
 				if small != c.small {
 					t.Errorf("made small: %v, want %v", small, c.small)
@@ -346,8 +325,8 @@ func TestPauseWhereTheWindowIsNotTold(t *testing.T) {
 		b.limit(1, watchdog.Limit{Pause: true})
 		first, run, longest := 0, 0, 0
 		for i := range 300 {
-			b.sock(1).window = -1
-			b.sock(1).received += 100
+			b.sock(1).Window = -1
+			b.sock(1).Received += 100
 			b.tick()
 			switch {
 			case b.proc(1, 1).stopped:

@@ -1,10 +1,7 @@
-// Package remediate makes the kernel match the limits that were decided:
-// receive windows, pacing, shapers, TCP's bursts, and stopped processes. Every
-// change is written to the ledger before it is made, and every change has an
-// undo that a guard process performs when the daemon cannot.
 package remediate
 
 import (
+	"lifeline/remediate/shaper"
 	"lifeline/watchdog"
 )
 
@@ -15,21 +12,7 @@ type Shaper interface {
 	// transfers, and removes all others. Incoming transfers in own have a class of
 	// their own, and are told in it what they have; they need no rate of the
 	// link's. Applying twice is applying once.
-	Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]OwnRate) (inPlace map[watchdog.ShaperKey]float64, fails []watchdog.Failure)
+	Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]shaper.TransferRate) (inPlace map[watchdog.ShaperKey]float64, fails []watchdog.Failure)
 	// Spent tells what is used of the budgets of the shapers.
 	Spent() []watchdog.Spent
 }
-
-// The names of remedies, as failures and capabilities carry them.
-const (
-	remedyWindow   = "window"
-	remedyPacing   = "pacing"
-	remedyPriority = "priority"
-	remedyPause    = "pause"
-	remedyShaper   = "shaper"
-	remedyRate     = "rate"
-	remedyHold     = "hold-buffer"
-	remedyBursts   = "small-bursts"
-	remedyLedger   = "ledger"
-	remedyGuard    = "guard"
-)

@@ -1,6 +1,8 @@
 package remediate
 
 import (
+	"lifeline/remediate/process"
+	"lifeline/remediate/sockopt"
 	"math"
 	"time"
 )
@@ -12,12 +14,8 @@ import (
 const (
 	revisitTuned = 400 * time.Millisecond
 	revisitHeld  = time.Second
-	revisitSet   = 2 * time.Second
 	revisitIdle  = 10 * time.Second // where nothing moves, nothing is undone
 )
-
-// revisitAge is the age until which a transfer is looked at each time.
-const revisitAge = 2 * time.Second
 
 // firstData is what has come, in bytes, when a receiver has surely met the full
 // packets of its path.
@@ -29,7 +27,7 @@ const firstData = 64 << 10
 // of a fresh buffer of 128 KB, whatever the clamp was. Where there is much to list
 // or to compare, that comes long after the transfer's birth.
 func (s *subject) begins() bool {
-	return s.window > 0 && s.t.TCP.Known && s.seen.received < firstData && s.t.TCP.BytesReceived > s.seen.received
+	return s.window > 0 && s.t.TCP.Known && s.seen.Received < firstData && s.t.TCP.BytesReceived > s.seen.Received
 }
 
 // revisit is how long a socket whose limits are as wanted is not looked at.
@@ -38,7 +36,7 @@ func (s *subject) revisit() time.Duration {
 	case s.t.Idle:
 		return revisitIdle
 	case s.window == 0:
-		return revisitSet
+		return sockopt.RecheckEvery
 	case s.fixed:
 		return revisitHeld
 	}
@@ -52,7 +50,7 @@ const near = 0.03
 // as we know without looking. A young transfer is looked at each time, as its
 // window opens fast. So is one that is paused or about to run, or gets its first data.
 func (s *subject) asWanted(window int64, pacing float64) bool {
-	return s.known && s.t.Age > revisitAge && s.pause.phase == running && !s.want.Pause && s.buffer == 0 && !s.begins() &&
+	return s.known && s.t.Age > sockopt.YoungAge && s.pause.Phase == process.Running && !s.want.Pause && s.buffer == 0 && !s.begins() &&
 		s.fixed == s.wantsFixed(s.seen) &&
 		isNear(float64(s.window), float64(window)) && isNear(float64(s.pacing), pacing)
 }

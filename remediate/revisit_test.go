@@ -18,10 +18,10 @@ func TestClampIsSetAgainWithTheFirstData(t *testing.T) {
 		x.Age, x.TCP.Known = time.Minute, true
 		noFails(t, b.tick())
 		undone := func(received uint64) int64 {
-			s.windowClamped, s.received = 83<<10, received
+			s.WindowClamp, s.Received = 83<<10, received
 			x.TCP.BytesReceived = received
 			noFails(t, b.tick())
-			return s.windowClamped
+			return s.WindowClamp
 		}
 		for _, received := range []uint64{600, 6000, firstData + 1448} {
 			if got := undone(received); got != 8192 {
@@ -34,8 +34,8 @@ func TestClampIsSetAgainWithTheFirstData(t *testing.T) {
 		for range 11 {
 			noFails(t, b.tick())
 		}
-		if s.windowClamped != 8192 {
-			t.Errorf("never looked at again: clamp %d", s.windowClamped)
+		if s.WindowClamp != 8192 {
+			t.Errorf("never looked at again: clamp %d", s.WindowClamp)
 		}
 	})
 }

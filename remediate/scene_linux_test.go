@@ -15,6 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/remediate/guard"
+	"lifeline/remediate/process"
+	"lifeline/remediate/roletest"
+	"lifeline/remediate/sockopt"
+	"lifeline/remediate/trial"
+	"lifeline/remediate/trial/trialtest"
+	"lifeline/remediate/undo"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -24,7 +31,7 @@ const undoneWithin = 2 * time.Second
 
 func guardRole() error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	return RunGuard(os.Args[1], DefaultLease, Undoer{}, log)
+	return guard.Run(os.Args[1], guard.DefaultLease, undo.Undoer{}, log)
 }
 
 // daemonRole is a small daemon: it limits and pauses the transfers that are
@@ -35,17 +42,17 @@ func daemonRole() error {
 	defer stop()
 	start, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	lock, err := Acquire(start, dir)
+	lock, err := undo.Acquire(start, dir)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	l, _, err := Reconcile(ctx, dir, Undoer{})
+	l, _, err := undo.Reconcile(ctx, dir, undo.Undoer{})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	g := &Guardian{Argv: play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	g := &guard.Supervisor{Argv: roletest.Play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	e := New(l, g, nil, Settings{Bursts: true})
 	for {
 		transfers, want, err := orders(dir)
@@ -56,7 +63,7 @@ func daemonRole() error {
 		fmt.Println("limits", len(o.Limits), "stopped", len(o.Stopped), "guard", g.PID(), "small", o.SmallBursts, "failed", o.Failed)
 		select {
 		case <-ctx.Done():
-			err := e.ReleaseAll(context.Background(), Undoer{})
+			err := e.ReleaseAll(context.Background(), undo.Undoer{})
 			g.Close()
 			return err
 		case <-time.After(50 * time.Millisecond):
@@ -104,7 +111,7 @@ type testDaemon struct {
 func startDaemon(t *testing.T, dir string) *testDaemon {
 	t.Helper()
 	d := &testDaemon{t: t, dir: dir, lines: make(chan string, 1000)}
-	argv := play("daemon", dir)
+	argv := roletest.Play("daemon", dir)
 	d.cmd = exec.Command(argv[0], argv[1:]...)
 	d.cmd.Stderr = os.Stderr
 	out, err := d.cmd.StdoutPipe()
@@ -177,7 +184,7 @@ func (d *testDaemon) guard() int {
 type scene struct {
 	t      *testing.T
 	dir    string
-	trials []*trial
+	trials []*trial.Connection
 	daemon *testDaemon
 }
 
@@ -187,9 +194,9 @@ func newScene(t *testing.T, n int) *scene {
 	s := &scene{t: t, dir: t.TempDir()}
 	var os []order
 	for i := range n {
-		tr := newTrial(t)
+		tr := trialtest.New(t)
 		s.trials = append(s.trials, tr)
-		os = append(os, order{tr.transfer(), watchdog.Limit{Window: 8192, Pacing: 1e6, Pause: i%2 == 1}})
+		os = append(os, order{trialtest.TransferOf(tr), watchdog.Limit{Window: 8192, Pacing: 1e6, Pause: i%2 == 1}})
 	}
 	s.write(os)
 	s.daemon = startDaemon(t, s.dir)
@@ -218,12 +225,12 @@ func (s *scene) write(o []order) {
 func (s *scene) remains() []string {
 	var out []string
 	for i, tr := range s.trials {
-		if st, err := statOf(tr.proc); err != nil || st.stopped() {
-			out = append(out, fmt.Sprintf("transfer %d: state %c, %v", i, st.state, err))
+		if st, err := process.StatOf(tr.Proc); err != nil || st.Stopped() {
+			out = append(out, fmt.Sprintf("transfer %d: state %c, %v", i, st.State, err))
 		}
-		c, err := tr.inspect()
-		if err != nil || c.windowClamped != liftedWindow || c.pacing != liftedPacing {
-			out = append(out, fmt.Sprintf("transfer %d: window %d, pacing %d, %v", i, c.windowClamped, c.pacing, err))
+		c, err := tr.Inspect()
+		if err != nil || c.WindowClamp != sockopt.NoWindowClamp || c.Pacing != sockopt.NoPacing {
+			out = append(out, fmt.Sprintf("transfer %d: window %d, pacing %d, %v", i, c.WindowClamp, c.Pacing, err))
 		}
 	}
 	return out
@@ -249,7 +256,7 @@ func (s *scene) free() time.Duration {
 func (s *scene) flows() {
 	s.t.Helper()
 	for i, tr := range s.trials {
-		if w, err := tr.flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
+		if w, err := tr.Flow(10*time.Second, func(w int64) bool { return w >= 1<<20 }); err != nil || w < 1<<20 {
 			s.t.Errorf("transfer %d offers %d bytes, %v; want a megabyte", i, w, err)
 		}
 	}
@@ -257,7 +264,7 @@ func (s *scene) flows() {
 
 func (s *scene) emptyLedger() {
 	s.t.Helper()
-	eventually(s.t, "the ledger is empty", func() bool {
+	roletest.Eventually(s.t, "the ledger is empty", func() bool {
 		st, err := ledger.Read(s.dir)
 		return err == nil && st.Len() == 0
 	})

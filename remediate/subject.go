@@ -5,6 +5,9 @@ import (
 	"math"
 	"time"
 
+	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
@@ -26,25 +29,25 @@ type subject struct {
 	t       watchdog.Transfer
 	want    watchdog.Limit // what its Control allows of what is desired
 	listed  bool           // in the last sample
-	pause   pausing
+	pause   process.Pause
 	stopped []watchdog.ProcID // processes that we stopped
 	parents []watchdog.ProcID // those above that ran when we stopped
 	care    time.Time         // until then parents that stop are continued
-	spent   spending
+	spent   remedy.HourlyCount
 	rest    time.Time // no pause before this
 
-	window      int64      // bytes in force; 0 for none
-	pacing      uint64     // bytes/s in force; 0 for none
-	rate        float64    // bytes/s in force by a class of its own; 0 for none
-	unheld      string     // why it is not at the rate that is wanted
-	buffer      int64      // bytes of receive buffer before it was made small; 0 when it is not
-	fixed       bool       // we keep the kernel from tuning the receive buffer
-	seen        connection // at the last visit
-	known       bool       // there was one
-	movedAt     time.Time  // bytes were last received
+	window      int64         // bytes in force; 0 for none
+	pacing      uint64        // bytes/s in force; 0 for none
+	rate        float64       // bytes/s in force by a class of its own; 0 for none
+	unheld      string        // why it is not at the rate that is wanted
+	buffer      int64         // bytes of receive buffer before it was made small; 0 when it is not
+	fixed       bool          // we keep the kernel from tuning the receive buffer
+	seen        sockopt.State // at the last visit
+	known       bool          // there was one
+	movedAt     time.Time     // bytes were last received
 	stalls      int
 	shy         bool // stalled: no clamp until bytes move
-	from        connection
+	from        sockopt.State
 	goneSince   time.Time
 	windowEntry string // ledger keys
 	pacingEntry string
@@ -104,44 +107,35 @@ func (s *subject) limits() (window int64, pacing float64) {
 	return window, pacing
 }
 
-// tuning is what to set on a socket.
-type tuning struct {
-	window   int64  // bytes; 0 leaves it
-	pacing   uint64 // bytes/s; 0 leaves it
-	buffer   int64  // bytes, to make the receive buffer small; 0 leaves it
-	unbuffer int64  // bytes that it had before, to give them back; 0 leaves it
-	autotune autotune
-}
-
 // recorded says which undos the ledger holds.
 type recorded struct{ window, pacing, buffer, autotune bool }
 
 // tune decides what to set on the socket that looks like c.
-func (s *subject) tune(c connection, now time.Time, fullIsSafe bool) (tuning, error) {
-	var set tuning
+func (s *subject) tune(c sockopt.State, now time.Time, fullIsSafe bool) (sockopt.Change, error) {
+	var set sockopt.Change
 	err := s.watch(c, now)
-	if c.listening {
+	if c.Listening {
 		return set, errors.New("is a listening socket: left alone")
 	}
 	window, pacing := s.limits()
-	if c.established && !s.halted() && (fullIsSafe || !c.full()) {
-		set.window = s.clamp(c, window, s.has.window)
+	if c.Established && !s.halted() && (fullIsSafe || !c.Full()) {
+		set.WindowClamp = s.clamp(c, window, s.has.window)
 	}
 	switch {
 	case pacing > 0 && s.has.pacing:
-		if want := uint64(max(pacing, minPacing)); c.pacing != want {
-			set.pacing = want
+		if want := uint64(max(pacing, minPacing)); c.Pacing != want {
+			set.Pacing = want
 		}
 	case pacing == 0 && s.pacing != 0:
-		set.pacing = math.MaxUint64
+		set.Pacing = math.MaxUint64
 	}
 	switch {
 	case s.wantsBuffer() && s.has.buffer && s.buffer == 0 && s.narrow(c, now):
-		set.buffer = c.unread + max(minBuffer, 8*c.floor())
+		set.ShrinkBuffer = c.Unread + max(minBuffer, 8*c.MinWindow())
 	case !s.wantsBuffer() && s.buffer != 0:
-		set.unbuffer = s.buffer
+		set.RestoreBuffer = s.buffer
 	case s.buffer == 0:
-		set.autotune = s.tuneBuffer(c, set.window)
+		set.Autotuning = s.tuneBuffer(c, set.WindowClamp)
 	}
 	return set, err
 }
@@ -159,27 +153,27 @@ func (s *subject) wantsBuffer() bool {
 // narrow says that the peer has used up the window that was offered before the
 // clamp. Only then may the buffer be made small: what is sent into an offered
 // window and finds no buffer is lost, and the sender falls silent for seconds.
-func (s *subject) narrow(c connection, now time.Time) bool {
+func (s *subject) narrow(c sockopt.State, now time.Time) bool {
 	switch {
-	case s.window == 0 || c.windowClamped > s.window:
+	case s.window == 0 || c.WindowClamp > s.window:
 		return false
-	case c.window >= 0:
-		return c.window <= s.window+c.mss
+	case c.Window >= 0:
+		return c.Window <= s.window+c.MSS
 	}
 	// Not told before Linux 6.2: it takes its time, once for each pause.
-	return s.pause.phase == pulsing || s.pause.phase == draining && now.Sub(s.pause.since) >= oldDrain
+	return s.pause.Phase == process.Pulsing || s.pause.Phase == process.Draining && now.Sub(s.pause.Since) >= process.OldDrain
 }
 
 // clamp gives the window to set, 0 for none.
-func (s *subject) clamp(c connection, window int64, may bool) int64 {
+func (s *subject) clamp(c sockopt.State, window int64, may bool) int64 {
 	if window == 0 || s.shy {
 		if s.window != 0 {
-			return liftedWindow
+			return sockopt.NoWindowClamp
 		}
 		return 0
 	}
-	want := max(window, c.floor())
-	if !may || c.windowClamped == want {
+	want := max(window, c.MinWindow())
+	if !may || c.WindowClamp == want {
 		return 0
 	}
 	return want
@@ -188,12 +182,12 @@ func (s *subject) clamp(c connection, window int64, may bool) int64 {
 // halted says that some process of the transfer does not run: a stopped
 // receiver is never clamped. A sample may be older than our own resume.
 func (s *subject) halted() bool {
-	return s.pause.phase == held || s.t.Stopped && s.pause.phase != pulsing
+	return s.pause.Phase == process.Held || s.t.Stopped && s.pause.Phase != process.Pulsing
 }
 
 // watch follows the bytes of a clamped receiver.
-func (s *subject) watch(c connection, now time.Time) error {
-	moved := s.known && c.received != s.seen.received
+func (s *subject) watch(c sockopt.State, now time.Time) error {
+	moved := s.known && c.Received != s.seen.Received
 	if moved && s.stalls < maxStalls {
 		s.shy = false
 	}
@@ -212,41 +206,41 @@ func (s *subject) watch(c connection, now time.Time) error {
 // stalled tells a receiver that cannot get anything from one that is sent
 // nothing: it has read all there was and still offers no room. Before Linux
 // 6.2 the kernel does not say what it offers, and silence has to do.
-func stalled(c connection) bool {
-	return c.wedged() || (c.window < 0 && c.unread == 0)
+func stalled(c sockopt.State) bool {
+	return c.Wedged() || (c.Window < 0 && c.Unread == 0)
 }
 
 // note takes note of what was set.
-func (s *subject) note(set tuning) {
-	switch set.window {
+func (s *subject) note(set sockopt.Change) {
+	switch set.WindowClamp {
 	case 0:
-	case liftedWindow:
+	case sockopt.NoWindowClamp:
 		s.window = 0
 	default:
-		s.window = set.window
+		s.window = set.WindowClamp
 	}
-	switch set.pacing {
+	switch set.Pacing {
 	case 0:
 	case math.MaxUint64:
 		s.pacing = 0
 	default:
-		s.pacing = set.pacing
+		s.pacing = set.Pacing
 	}
-	switch set.autotune {
-	case keepAutotune:
-	case holdAutotune:
+	switch set.Autotuning {
+	case sockopt.KeepAutotuning:
+	case sockopt.LockBuffer:
 		s.fixed = true
-	case freeAutotune:
+	case sockopt.UnlockBuffer:
 		s.fixed = false
 	}
 }
 
 // noteBuffer takes note of a receive buffer that was made small or given back.
-func (s *subject) noteBuffer(set tuning, c connection) {
+func (s *subject) noteBuffer(set sockopt.Change, c sockopt.State) {
 	switch {
-	case set.buffer != 0:
-		s.buffer = c.buffer
-	case set.unbuffer != 0:
+	case set.ShrinkBuffer != 0:
+		s.buffer = c.ReceiveBuffer
+	case set.RestoreBuffer != 0:
 		s.buffer = 0
 	}
 }
@@ -257,14 +251,14 @@ func (s *subject) drained(now time.Time) bool {
 	case s.t.Direction != watchdog.Rx, s.t.Control == watchdog.ControlPauseOnly, !s.known, s.shy:
 		return true
 	case s.wantsBuffer() && s.buffer == 0:
-		return s.seen.full()
+		return s.seen.Full()
 	}
-	return s.seen.full() || s.narrow(s.seen, now)
+	return s.seen.Full() || s.narrow(s.seen, now)
 }
 
 // moved says that bytes passed since the pulse began.
 func (s *subject) moved() bool {
-	return s.seen.received != s.from.received || s.seen.acked != s.from.acked
+	return s.seen.Received != s.from.Received || s.seen.Acked != s.from.Acked
 }
 
 // limited says that something is set on its socket.
@@ -279,7 +273,7 @@ func (s *subject) place() watchdog.ShaperKey {
 
 // inForce is what stands for the transfer, with these shapers in place.
 func (s *subject) inForce(shapers map[watchdog.ShaperKey]float64) watchdog.Limit {
-	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Rate: s.rate, Pause: s.pause.phase != running}
+	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Rate: s.rate, Pause: s.pause.Phase != process.Running}
 	if s.want.Shape && s.want.Rate == 0 {
 		_, l.Shape = shapers[s.place()]
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeline/configs"
-	"lifeline/remediate"
+	"lifeline/remediate/undo"
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 	"lifeline/watchdog/ledger"
@@ -26,7 +26,7 @@ func TestCommandsKeepOffTheTerminal(t *testing.T) {
 	cmd.SetOut(&b)
 	var e ledger.Entry
 	printabletest.Fill(&e, 1)
-	report := remediate.Report{Damage: []string{printabletest.Text}, Results: []remediate.Undone{{Entry: e}, {Entry: e, Err: errors.New(printabletest.Text)}}}
+	report := undo.Report{Damage: []string{printabletest.Text}, Results: []undo.Result{{Entry: e}, {Entry: e, Err: errors.New(printabletest.Text)}}}
 	unread := tellRelease(cmd, "/x"+printabletest.Text, report)
 	if unread == nil {
 		t.Error("an unreadable line is no failure")

@@ -10,7 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lifeline/remediate"
+	"lifeline/remediate/process"
+	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/web"
 )
@@ -54,7 +55,7 @@ func hold(t web.Transfer) string {
 		}
 	}
 	var why string
-	err := remediate.VisitSocket(t.Socket, func(fd int) error {
+	err := sockopt.VisitOnce(t.Socket, func(fd int) error {
 		w, pace, prio, err := limitsOf(fd)
 		switch {
 		case err != nil:
@@ -68,7 +69,7 @@ func hold(t web.Transfer) string {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, remediate.ErrGone) {
+	if err != nil && !errors.Is(err, process.ErrGone) {
 		return fmt.Sprintf("%s: %v", t.ID, err)
 	}
 	return why

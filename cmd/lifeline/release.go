@@ -11,7 +11,9 @@ import (
 
 	"lifeline/cmd/lifeline/daemon"
 	"lifeline/configs"
-	"lifeline/remediate"
+	"lifeline/remediate/guard"
+	"lifeline/remediate/trial"
+	"lifeline/remediate/undo"
 	"lifeline/watchdog/printable"
 )
 
@@ -38,7 +40,7 @@ func newReleaseCommand() *cobra.Command {
 				}
 			}
 			outlive(unix.SIGHUP, unix.SIGPIPE) // half of an undo is worse than none to watch
-			r, err := remediate.Release(cmd.Context(), dir, remediate.Undoer{})
+			r, err := undo.Release(cmd.Context(), dir, undo.Undoer{})
 			if errors.Is(err, fs.ErrPermission) {
 				err = fmt.Errorf("%w: run as root", err)
 			}
@@ -55,7 +57,7 @@ func newReleaseCommand() *cobra.Command {
 }
 
 // tellRelease says what was found and done, entry by entry.
-func tellRelease(cmd *cobra.Command, dir string, r remediate.Report) error {
+func tellRelease(cmd *cobra.Command, dir string, r undo.Report) error {
 	w := cmd.OutOrStdout()
 	if r.Killed.PID != 0 {
 		printable.Fprintf(w, "ended daemon %d\n", r.Killed.PID)
@@ -83,17 +85,17 @@ func newGuardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: daemon.GuardCommand, Short: "Undo everything when the daemon is gone", Hidden: true, Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return remediate.RunGuard(dir, lease, remediate.Undoer{}, newLogger(configs.Default().Log, cmd.ErrOrStderr()))
+			return guard.Run(dir, lease, undo.Undoer{}, newLogger(configs.Default().Log, cmd.ErrOrStderr()))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "run directory")
-	cmd.Flags().DurationVar(&lease, "lease", remediate.DefaultLease, "longest silence of the daemon")
+	cmd.Flags().DurationVar(&lease, "lease", guard.DefaultLease, "longest silence of the daemon")
 	return cmd
 }
 
 func newTrialCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: daemon.TrialCommand, Short: "Be the process on which mechanisms are tried", Hidden: true, Args: exactly(),
-		RunE: func(*cobra.Command, []string) error { return remediate.RunTrialChild() },
+		RunE: func(*cobra.Command, []string) error { return trial.RunChild() },
 	}
 }

@@ -14,6 +14,12 @@ import (
 
 	"lifeline/configs"
 	"lifeline/remediate"
+	"lifeline/remediate/guard"
+	"lifeline/remediate/remedy"
+	"lifeline/remediate/shaper"
+	"lifeline/remediate/sysctl"
+	"lifeline/remediate/trial"
+	"lifeline/remediate/undo"
 	"lifeline/watchdog"
 	"lifeline/watchdog/engine"
 	"lifeline/watchdog/files"
@@ -45,11 +51,11 @@ type actuator struct {
 	reached      bool // a real transfer's socket was tried
 
 	enforcer *remediate.Enforcer
-	shaper   *remediate.LinkShaper // nil where none may be made
-	ports    func() []uint16       // by which people get in over ssh; set before anything runs
-	guard    *remediate.Guardian
+	shaper   *shaper.HTB     // nil where none may be made
+	ports    func() []uint16 // by which people get in over ssh; set before anything runs
+	guard    *guard.Supervisor
 	ledger   *ledger.Ledger
-	lock     *remediate.Lock
+	lock     *undo.Lock
 }
 
 // newActuator takes the lock, undoes what an earlier daemon left, finds out what
@@ -59,10 +65,10 @@ func newActuator(ctx context.Context, cfg configs.Config, log *slog.Logger, dryR
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
 		a.Actuator = a.dry
-		_, alone := remediate.Outlives()
-		a.capabilities = append(remediate.Try(ctx, []string{self, TrialCommand}).Capabilities, remediate.BurstCapability(alone))
+		_, alone := guard.Outlives()
+		a.capabilities = append(trial.Run(ctx, []string{self, TrialCommand}).Capabilities, sysctl.Capability(alone))
 		var err error
-		a.shaper, _, err = remediate.NewLinkShaper(nil, remediate.ShaperOptions{Untried: true})
+		a.shaper, _, err = shaper.New(nil, shaper.Options{Untried: true})
 		return a, err
 	}
 	if err := a.begin(ctx, cfg); err != nil {
@@ -76,15 +82,15 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if err := a.takeLedger(ctx, cfg.RunDir); err != nil {
 		return err
 	}
-	trials := remediate.Try(ctx, []string{self, TrialCommand})
-	place, alone := remediate.Outlives()
+	trials := trial.Run(ctx, []string{self, TrialCommand})
+	place, alone := guard.Outlives()
 	shaperCaps, err := a.makeShaper(cfg, alone)
 	if err != nil {
 		return fmt.Errorf("shaper: %w", err)
 	}
-	bursts := remediate.BurstCapability(alone)
-	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{bursts, remediate.GuardCapability(alone)})
-	a.guard = &remediate.Guardian{
+	bursts := sysctl.Capability(alone)
+	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{bursts, guard.Capability(alone)})
+	a.guard = &guard.Supervisor{
 		Argv:   []string{self, GuardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
@@ -92,7 +98,7 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: alone, NoShaper: alone, Bursts: bursts.Available,
 		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
 	}
-	if alone == "" && !remediate.Available(a.capabilities, "pause") {
+	if alone == "" && !remedy.Available(a.capabilities, "pause") {
 		settings.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
 	}
 	var shaper remediate.Shaper // nil, not a nil of a type
@@ -108,7 +114,7 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 // shaper may be made, for the reason given, nothing is tried.
 func (a *actuator) makeShaper(cfg configs.Config, forbidden string) (caps []watchdog.Capability, err error) {
 	if forbidden != "" {
-		return remediate.NoShaperCapabilities(forbidden), nil
+		return shaper.NoCapabilities(forbidden), nil
 	}
 	ports := func() []uint16 {
 		if a.ports == nil {
@@ -116,17 +122,17 @@ func (a *actuator) makeShaper(cfg configs.Config, forbidden string) (caps []watc
 		}
 		return a.ports()
 	}
-	a.shaper, caps, err = remediate.NewLinkShaper(a.ledger, remediate.ShaperOptions{PerHour: cfg.Budget.Shapers, SSHPorts: ports})
+	a.shaper, caps, err = shaper.New(a.ledger, shaper.Options{PerHour: cfg.Budget.Shapers, SSHPorts: ports})
 	return caps, err
 }
 
 // takeLedger locks the run directory and undoes what its ledger lists.
 func (a *actuator) takeLedger(ctx context.Context, dir string) (err error) {
-	var rest remediate.Report
-	a.lock, a.ledger, rest, err = remediate.TakeOver(ctx, dir, lockWait, remediate.Undoer{})
+	var rest undo.Report
+	a.lock, a.ledger, rest, err = undo.TakeOver(ctx, dir, lockWait, undo.Undoer{})
 	a.tellUndone(rest)
 	switch {
-	case errors.Is(err, remediate.ErrLocked):
+	case errors.Is(err, undo.ErrLocked):
 		return fmt.Errorf("%w: `lifeline status` shows it; one daemon serves a host", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
@@ -145,7 +151,7 @@ func (a *actuator) takeLedger(ctx context.Context, dir string) (err error) {
 }
 
 // tellUndone says what an earlier daemon had left.
-func (a *actuator) tellUndone(r remediate.Report) {
+func (a *actuator) tellUndone(r undo.Report) {
 	for _, line := range r.Damage {
 		a.log.Warn("a line of the ledger could not be read, and what it said is not undone", "line", line)
 	}
@@ -164,7 +170,7 @@ func (a *actuator) Apply(ctx context.Context, want watchdog.Desired, transfers [
 }
 
 func (a *actuator) reach(transfers []watchdog.Transfer) {
-	lacking, tried := remediate.Reach(transfers)
+	lacking, tried := trial.Reach(transfers)
 	a.reached = tried
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -220,7 +226,7 @@ func (a *actuator) guardFlaw() string {
 	if a.guard == nil {
 		return ""
 	}
-	return a.guard.Flaw()
+	return a.guard.Degraded()
 }
 
 // guardPID is the guard's; 0 without one.
@@ -235,7 +241,7 @@ func (a *actuator) guardPID() int {
 // ended, or never began; also on a half-made actuator, and twice.
 func (a *actuator) undo() (err error) {
 	if a.enforcer != nil {
-		err = a.enforcer.ReleaseAll(context.Background(), remediate.Undoer{})
+		err = a.enforcer.ReleaseAll(context.Background(), undo.Undoer{})
 	}
 	if a.guard != nil {
 		a.guard.Close()

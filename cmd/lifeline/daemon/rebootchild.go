@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"lifeline/probes/preboot"
-	"lifeline/remediate"
+	"lifeline/remediate/process"
 )
 
 // rebootOOM makes the kernel take the check before the daemon when memory runs
@@ -33,7 +33,7 @@ func askReboot(ctx context.Context, stateDir string) (preboot.Report, error) {
 	cmd.WaitDelay = time.Second
 	// In a group of its own, as the end of the daemon's terminal is no answer.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := remediate.StartChild(cmd); err != nil {
+	if err := process.StartChild(cmd); err != nil {
 		return r, fmt.Errorf("start the check: %w", err)
 	}
 	// Where it is not to be had, it is the kernel's choice.

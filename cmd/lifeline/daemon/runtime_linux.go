@@ -30,7 +30,7 @@ const timerSlack = time.Millisecond
 // processors is how many threads run at once. Each more is one that is woken in
 // vain whenever two things are to be done, and a worker of the garbage collector.
 // A call that the kernel keeps waiting does not hold up the rest: the runtime's
-// monitor takes the processor away from it; but see remediate.StartChild.
+// monitor takes the processor away from it; but see process.StartChild.
 const processors = 1
 
 // Nice is our nice value. New transfers must be limited within a few hundredths

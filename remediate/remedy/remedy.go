@@ -1,0 +1,37 @@
+package remedy
+
+import (
+	"slices"
+
+	"lifeline/watchdog"
+)
+
+// The names of remedies, as failures and capabilities carry them.
+const (
+	Window      = "window"
+	Pacing      = "pacing"
+	Priority    = "priority"
+	Pause       = "pause"
+	Shaper      = "shaper"
+	Rate        = "rate"
+	HoldBuffer  = "hold-buffer"
+	SmallBursts = "small-bursts"
+	Ledger      = "ledger"
+	Guard       = "guard"
+)
+
+// What is left when a mechanism is not available.
+var LeftWithout = map[string]string{
+	Window:      "incoming transfers: the shaper, or fewer running at a time",
+	HoldBuffer:  "windows without it: a receiver that reads in bursts may open its own for a moment",
+	Pacing:      "outgoing transfers: fewer running at a time",
+	Priority:    "outgoing transfers: pacing; no shaper for them",
+	Pause:       "limits only",
+	SmallBursts: "pacing with bursts of up to 64 KB on short paths",
+	Guard:       "socket limits only: they end with their connections",
+}
+
+// Available says whether a capability of that name was found to work.
+func Available(cs []watchdog.Capability, name string) bool {
+	return slices.ContainsFunc(cs, func(c watchdog.Capability) bool { return c.Name == name && c.Available })
+}
