@@ -49,7 +49,7 @@ func TestLogKeepsOffTheTerminal(t *testing.T) {
 	const evil = printabletest.Text
 	for _, format := range []string{"text", "json"} {
 		var b strings.Builder
-		log := newLogger(configs.Log{Format: format}, &b)
+		log := slog.New(logHandler(configs.Log{Format: format}, &b))
 		log.Warn("said "+evil, "text", evil, "error", errors.New(evil), "transfer", watchdog.TransferID(evil), "list", []string{evil},
 			"status", web.PageStatus{Err: evil}, slog.Group("group", "in", evil))
 		log.With("with", evil).Error(evil)

@@ -85,7 +85,9 @@ func newGuardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: daemon.GuardCommand, Short: "Undo everything when the daemon is gone", Hidden: true, Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return guard.Run(dir, lease, undo.Undoer{}, newLogger(configs.Default().Log, cmd.ErrOrStderr()))
+			log, closeLog := startLog(configs.Default().Log, cmd.ErrOrStderr())
+			defer closeLog()
+			return guard.Run(dir, lease, undo.Undoer{}, log)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "run directory")

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeline/cmd/lifeline/daemon"
+	"lifeline/cmd/lifeline/logwriter"
 	"lifeline/configs"
 )
 
@@ -65,8 +67,12 @@ func (o runOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	log, closeLog := startLog(cfg.Log, os.Stderr)
+	defer closeLog()
+	greeting, closeGreeting := unblocked(cfg.Log, out)
+	defer closeGreeting()
 	err = daemon.Run(ctx, daemon.Options{
-		Config: cfg, ConfigFrom: from, DryRun: o.dryRun, Version: version(), Log: newLogger(cfg.Log, os.Stderr), Greeting: out,
+		Config: cfg, ConfigFrom: from, DryRun: o.dryRun, Version: version(), Log: log, Greeting: greeting,
 	})
 	var bad *daemon.ConfigError
 	if errors.As(err, &bad) {
@@ -75,11 +81,27 @@ func (o runOptions) run(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// newLogger logs as configured.
-func newLogger(c configs.Log, w io.Writer) *slog.Logger {
+// logHandler writes log lines as configured.
+func logHandler(c configs.Log, w io.Writer) slog.Handler {
 	o := &slog.HandlerOptions{Level: c.Level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.NewTextHandler(w, o)
+}
+
+// startLog logs to a file that may block without waiting for it. The last lines are
+// written by stop.
+func startLog(c configs.Log, out io.Writer) (log *slog.Logger, stop func()) {
+	w, stop := unblocked(c, out)
+	return slog.New(logHandler(c, w)), stop
+}
+
+// lastLines is how long the last lines may take to be written.
+const lastLines = time.Second
+
+// unblocked writes to a file that may block without waiting for it.
+func unblocked(c configs.Log, out io.Writer) (w io.Writer, stop func()) {
+	lw := logwriter.New(out, func(w io.Writer) slog.Handler { return logHandler(c, w) })
+	return lw, func() { lw.Close(lastLines) }
 }

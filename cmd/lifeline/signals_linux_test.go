@@ -191,6 +191,35 @@ func peerOf(t *testing.T, master *os.File) *os.File {
 	return os.NewFile(fd, "tty")
 }
 
+// A reader of its log that hangs holds up neither the loop nor its end.
+func TestBlockedLogHoldsNothingUp(t *testing.T) {
+	t.Parallel() // it mostly waits
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	for _, piece := range [][]byte{make([]byte, 4096), {0}} { // until it takes nothing more
+		var err error
+		for err == nil {
+			_, err = unix.Write(pipe[1], piece)
+		}
+		if err != unix.EAGAIN {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(pipe[1], false); err != nil {
+		t.Fatal(err)
+	}
+	w := os.NewFile(uintptr(pipe[1]), "pipe")
+	defer w.Close()
+	a := startAlone(t, w, syscall.SysProcAttr{})
+	blocked := time.Now()
+	send(t, a.cmd.Process.Pid, unix.SIGHUP) // makes it write, and so does the first status
+	a.turn(blocked.Add(4 * time.Second))
+	a.stop()
+}
+
 // Nobody reads what it writes any more, as after `lifeline run | head`: each line
 // of its log is a SIGPIPE.
 func TestNobodyReadsTheLog(t *testing.T) {
