@@ -81,13 +81,23 @@ bench-preboot: ## measure the whole answer before a reboot, with the rehearsal (
 	@$(GO) test -run '^$$' -bench Check -benchtime 5x -count 5 ./probes/preboot | \
 		$(GO) run ./cmd/dev/benchpage -section preboot -command 'make bench-preboot'
 
-# The controller's simulation is one long run of pure code: it skips under the
-# race detector and is run once more without it.
+# The packages whose tests measure real transfers have the machine to themselves, one
+# package after the other; most of their tests wait, so that four run at once. The
+# controller is one long run of code without goroutines, of which the race detector
+# learns nothing. All others run side by side.
+LAB_PACKAGES  = lifeline/(cmd/lifeline|probes/rsync|remediate.*)
+PURE_PACKAGES = lifeline/watchdog/control
+
 .PHONY: test
 test: ## everything: lint, unit, fuzz seeds, race detector, network namespaces
 	@configs/packaging/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@{ $(GO) test -race -p 1 -timeout 14m -json ./...; $(GO) test -json ./watchdog/control; } | $(GO) run ./cmd/dev/testreport
+	@echo "tests"; ok=true; { \
+		$(GO) test -json $(PURE_PACKAGES) || ok=false; \
+		$(GO) test -race -p 2 -timeout 14m -json $$($(GO) list ./... | grep -vxE '$(LAB_PACKAGES)|$(PURE_PACKAGES)') || ok=false; \
+		$(GO) test -race -p 1 -parallel 4 -timeout 14m -json $$($(GO) list ./... | grep -xE '$(LAB_PACKAGES)') || ok=false; \
+		$$ok; \
+	} | $(GO) run ./cmd/dev/testreport
 
 .PHONY: soak-alerts
 soak-alerts: ## alerts with every default timing: a real Alertmanager, a dead path of 60 s (as root; 15 minutes)
@@ -109,8 +119,7 @@ soak-rules: ## random rule files against the kernel for MINUTES, new ones each t
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the layers
-	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }
-	@$(GO) mod tidy -diff
-	@$(GO) vet ./...
-	@$(GO) tool staticcheck ./...
-	@$(GO) list -json=ImportPath,Imports ./... | $(GO) run ./cmd/dev/layers
+	@echo "gofmt"; out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }
+	@echo "go mod tidy, go vet"; $(GO) mod tidy -diff; $(GO) vet ./...
+	@echo "staticcheck"; $(GO) tool staticcheck ./...
+	@echo "layers"; $(GO) list -json=ImportPath,Imports ./... | $(GO) run ./cmd/dev/layers

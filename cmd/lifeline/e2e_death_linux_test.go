@@ -85,6 +85,7 @@ func (s *stage) killAndWait(n int) time.Duration {
 }
 
 func TestReleaseAfterBothAreKilled(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := setStage(t, lab.Options{}, "")
 	s.start(lab.Transfers{N: 16, Dir: lab.Push})
 	all := s.limitAndPause(16)
@@ -109,6 +110,7 @@ func TestReleaseAfterBothAreKilled(t *testing.T) {
 }
 
 func TestTermUndoesBeforeExit(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := setStage(t, lab.Options{}, "")
 	s.start(lab.Transfers{N: 8, Dir: lab.Pull})
 	all := s.limitAndPause(8)
@@ -121,6 +123,7 @@ func TestTermUndoesBeforeExit(t *testing.T) {
 
 // A daemon that hangs is killed by its guard, and wakes up to nothing.
 func TestHungDaemonIsEnded(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := setStage(t, lab.Options{}, "")
 	s.start(lab.Transfers{N: 8, Dir: lab.Push})
 	all := s.limitAndPause(8)
@@ -135,6 +138,7 @@ func TestHungDaemonIsEnded(t *testing.T) {
 
 // A guard that is killed is replaced, and the new one does its duty.
 func TestKilledGuardIsReplaced(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := setStage(t, lab.Options{}, "")
 	s.start(lab.Transfers{N: 4, Dir: lab.Push})
 	all := s.limitAndPause(4)

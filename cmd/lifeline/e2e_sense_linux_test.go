@@ -29,6 +29,7 @@ func (s *stage) full() {
 func TestComesToAFullLink(t *testing.T) {
 	for _, dir := range []lab.Direction{lab.Push, lab.Pull} {
 		t.Run(dir.String(), func(t *testing.T) {
+			t.Parallel() // with the other direction alone
 			s := buildStage(t, lab.Options{BaseRTT: 10 * time.Millisecond})
 			s.begin(lab.Transfers{N: 8, Dir: dir})
 			s.full()

@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // TestPrebootLeavesNothingWhenKilled kills the check at random moments of its
@@ -25,20 +28,28 @@ func TestPrebootLeavesNothingWhenKilled(t *testing.T) {
 	}
 	longest := time.Since(whole)
 	mounts, spaces, files := hostMounts(t), pidNamespaces(t), scratchFiles(t)
-	killed := 0
+	var killed atomic.Int32
+	var g errgroup.Group
+	g.SetLimit(2)
 	for range 50 {
-		cmd := exec.CommandContext(t.Context(), binary, args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(rand.N(longest))
-		_ = cmd.Process.Kill() // it may have ended
-		if err := cmd.Wait(); err != nil && !cmd.ProcessState.Exited() {
-			killed++
-		}
+		g.Go(func() error {
+			cmd := exec.CommandContext(t.Context(), binary, args...)
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			time.Sleep(rand.N(longest)) // the moment of its death
+			_ = cmd.Process.Kill()      // it may have ended
+			if err := cmd.Wait(); err != nil && !cmd.ProcessState.Exited() {
+				killed.Add(1)
+			}
+			return nil
+		})
 	}
-	if killed < 10 {
-		t.Errorf("only %d of 50 were still at it", killed)
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if killed.Load() < 10 {
+		t.Errorf("only %d of 50 were still at it", killed.Load())
 	}
 	// Others may make namespaces meanwhile; what is ours is there by now.
 	left := missing(spaces, pidNamespaces(t))
