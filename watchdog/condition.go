@@ -1,6 +1,9 @@
 package watchdog
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // ConditionName is one of the bad states that Lifeline knows by name.
 type ConditionName string
@@ -52,10 +55,25 @@ const (
 // Condition is a named bad state of one subject.
 type Condition struct {
 	Name     ConditionName `json:"name"`
-	Subject  string        `json:"subject"` // a link, a probe, a target's address, or "host"
+	Subject  Subject       `json:"subject"` // its text form
 	Severity Severity      `json:"severity"`
 	Since    time.Time     `json:"since"`    // when it was first seen, before the hysteresis
 	Evidence string        `json:"evidence"` // the values that it rests on, of the last second
+}
+
+// UnmarshalJSON reads what json.Marshal wrote: what a subject's text means depends
+// on the condition's name.
+func (c *Condition) UnmarshalJSON(b []byte) error {
+	type plain Condition
+	in := struct {
+		*plain
+		Subject string `json:"subject"`
+	}{plain: (*plain)(c)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	c.Subject = ParseSubject(c.Name, in.Subject)
+	return nil
 }
 
 // Change is a condition that was raised or cleared, or that stands with another

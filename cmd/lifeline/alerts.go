@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
 	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
@@ -186,12 +187,12 @@ func warnUnfit(cmd *cobra.Command, c *web.Client, s alert.Silence) error {
 
 // subjects are those that conditions can have now.
 func subjects(st web.Status) []string {
-	out := []string{"host"}
+	out := []string{watchdog.Subject{}.String()}
 	for _, l := range st.Links {
-		out = append(out, l.Name, l.Name+" rx", l.Name+" tx")
+		out = append(out, l.Name, watchdog.DirectionSubject(l.Name, watchdog.Rx).String(), watchdog.DirectionSubject(l.Name, watchdog.Tx).String())
 	}
 	for _, c := range st.Conditions {
-		out = append(out, c.Subject)
+		out = append(out, c.Subject.String())
 	}
 	for _, c := range st.Capabilities { // a remedy that fails
 		out = append(out, c.Name)

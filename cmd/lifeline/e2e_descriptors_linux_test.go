@@ -48,7 +48,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 			return false
 		}
 		for _, c := range st.Conditions {
-			if c.Name == watchdog.ProbeBlind && c.Subject == watchdog.ProbeDescriptors {
+			if c.Name == watchdog.ProbeBlind && c.Subject == watchdog.ProbeSubject(watchdog.ProbeDescriptors) {
 				return strings.Contains(c.Evidence, "LimitNOFILE")
 			}
 		}

@@ -126,7 +126,7 @@ func TestNormalBackupDoesNotWarn(t *testing.T) {
 				last = st
 				told = told || worst(st, watchdog.LinkSaturated) == watchdog.Info
 				for _, c := range st.Conditions {
-					if c.Severity != watchdog.Info && strings.HasPrefix(c.Subject, "eth0") {
+					if c.Severity != watchdog.Info && strings.HasPrefix(c.Subject.String(), "eth0") {
 						return false
 					}
 				}

@@ -101,7 +101,7 @@ func (s *stage) tellsOfThePeer() {
 	if p.Silent < 25*time.Second || p.Loss < 0.9 {
 		s.Errorf("silent for %s with a loss of %.2f", p.Silent, p.Loss)
 	}
-	if c, ok := told(st, watchdog.ManagementPeerSilent); !ok || c.Severity != watchdog.Warning || c.Subject != p.Target.String() {
+	if c, ok := told(st, watchdog.ManagementPeerSilent); !ok || c.Severity != watchdog.Warning || c.Subject != watchdog.TargetSubject(p.Target) {
 		s.Errorf("conditions: %+v", st.Conditions)
 	}
 	text := s.status()

@@ -77,7 +77,7 @@ func TestLiarSoak(t *testing.T) {
 			s.start(lab.Transfers{N: 8, Dir: dir})
 			s.until("the liar is named", func() bool {
 				c, ok := told(s.now(), watchdog.TargetContradicted)
-				return ok && c.Subject == s.lab.Mgmt.IPv4.String() && c.Severity == watchdog.Warning
+				return ok && c.Subject.String() == s.lab.Mgmt.IPv4.String() && c.Severity == watchdog.Warning
 			})
 			t.Logf("named after %s", time.Since(begin))
 			s.moves(50e6)

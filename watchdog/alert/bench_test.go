@@ -33,7 +33,7 @@ func fillSpool(b *testing.B, url string) (dir string, cfg Config, mb float64) {
 	db.NoSync = true
 	at := time.Now().Add(-spooled * time.Second)
 	for n := range spooled / 2 {
-		c := watchdog.Condition{Name: watchdog.LinkSaturated, Subject: "enp65s0f0 rx", Severity: watchdog.Warning, Since: at,
+		c := watchdog.Condition{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("enp65s0f0", watchdog.Rx), Severity: watchdog.Warning, Since: at,
 			Evidence: fmt.Sprintf("rx 94.%d Mbit/s of 100.0 Mbit/s, queueing delay %dms, 16 transfers have 98 %% of it", n%10, 100+n%60)}
 		m := moment{at, time.Duration(n) * time.Hour}
 		a.life.turn(m, []watchdog.Change{{Condition: c, Raised: true}})

@@ -91,7 +91,7 @@ func TestFullDisk(t *testing.T) {
 		if sent > 4000 {
 			t.Fatal("the disk is never full")
 		}
-		c.Subject = fmt.Sprintf("eth%d", sent)
+		c.Subject = watchdog.LinkSubject(fmt.Sprintf("eth%d", sent))
 		a.pair(c)
 		if sent%50 == 0 {
 			time.Sleep(20 * time.Millisecond)

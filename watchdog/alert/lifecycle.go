@@ -21,7 +21,7 @@ type conditionKey struct {
 }
 
 func keyOf(c watchdog.Condition) conditionKey {
-	return conditionKey{watchdog.ConditionName(clip(string(c.Name), mostName)), clip(c.Subject, mostName)}
+	return conditionKey{watchdog.ConditionName(clip(string(c.Name), mostName)), clip(c.Subject.String(), mostName)}
 }
 
 // graceAfterRestart is how long conditions known from before a restart may

@@ -63,7 +63,7 @@ func (s *sim) collect() {
 }
 
 func cond(name watchdog.ConditionName, subject string, sev watchdog.Severity) watchdog.Condition {
-	return watchdog.Condition{Name: name, Subject: subject, Severity: sev, Evidence: "because"}
+	return watchdog.Condition{Name: name, Subject: watchdog.ParseSubject(name, subject), Severity: sev, Evidence: "because"}
 }
 
 var (

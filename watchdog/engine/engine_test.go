@@ -211,12 +211,12 @@ func TestEngineConditions(t *testing.T) {
 			{Remedy: "shaper", Target: "x", Err: "no", Instead: "socket options"}, {Remedy: "window", Target: "b", Err: "too", Instead: "pauses"},
 			{Remedy: "window", Target: "a", Err: "gone wrong"}}})
 	}
-	if c, ok := standing(h.last, watchdog.ProbeBlind); !ok || c.Subject != "nic" || c.Evidence != "no permission" {
+	if c, ok := standing(h.last, watchdog.ProbeBlind); !ok || c.Subject != watchdog.ProbeSubject("nic") || c.Evidence != "no permission" {
 		t.Errorf("probe error: %+v", h.last.Conditions)
 	}
 	for _, want := range []watchdog.Condition{
-		{Subject: "shaper", Severity: watchdog.Warning, Evidence: "x: no; meanwhile socket options"},
-		{Subject: "window", Severity: watchdog.Critical, Evidence: "a: gone wrong (and 1 more)"},
+		{Subject: watchdog.RemedySubject("shaper"), Severity: watchdog.Warning, Evidence: "x: no; meanwhile socket options"},
+		{Subject: watchdog.RemedySubject("window"), Severity: watchdog.Critical, Evidence: "a: gone wrong (and 1 more)"},
 	} {
 		if !slices.ContainsFunc(h.last.Conditions, func(c watchdog.Condition) bool {
 			return c.Name == watchdog.RemedyFailed && c.Subject == want.Subject && c.Severity == want.Severity && c.Evidence == want.Evidence

@@ -25,13 +25,9 @@ func (e *Engine) findings(s *watchdog.Snapshot, outs []judged, stands watchdog.O
 	return e.found
 }
 
-// subject names a link and direction, as the conditions do.
-func (j *judged) subject() string {
-	name := j.link.Name
-	if name == "" {
-		name = "unknown link"
-	}
-	return name + " " + j.key.Direction.String()
+// subject is the link and direction.
+func (j *judged) subject() watchdog.Subject {
+	return watchdog.DirectionSubject(j.link.Name, j.key.Direction)
 }
 
 // findControl finds what one controller sees: saturation, a queue of somebody
@@ -100,8 +96,8 @@ func findReboot(s *watchdog.Snapshot) []finding {
 		return nil
 	}
 	return []finding{
-		{watchdog.RebootUnsafe, "host", truth(s.Reboot.Verdict == "unsafe"), watchdog.Critical, s.Reboot.Reason},
-		{watchdog.RebootUnknown, "host", truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), watchdog.Info, s.Reboot.Reason},
+		{watchdog.RebootUnsafe, watchdog.Subject{}, truth(s.Reboot.Verdict == "unsafe"), watchdog.Critical, s.Reboot.Reason},
+		{watchdog.RebootUnknown, watchdog.Subject{}, truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), watchdog.Info, s.Reboot.Reason},
 	}
 }
 
@@ -113,7 +109,7 @@ func findContradicted(s *watchdog.Snapshot) (fs []finding) {
 			continue
 		}
 		ev := fmt.Sprintf("%s answers late when rsync is fast, and in time when it gives way, but no transfer meets a queue", p.Why)
-		fs = append(fs, finding{watchdog.TargetContradicted, p.Target.String(), True, watchdog.Warning,
+		fs = append(fs, finding{watchdog.TargetContradicted, watchdog.TargetSubject(p.Target), True, watchdog.Warning,
 			ev + ": its delay does not count for an hour; look at what is on its way, or at the host itself"})
 	}
 	return fs
@@ -123,7 +119,7 @@ func findContradicted(s *watchdog.Snapshot) (fs []finding) {
 func findBlind(s *watchdog.Snapshot) []finding {
 	var fs []finding
 	for _, e := range s.Errors {
-		fs = append(fs, finding{watchdog.ProbeBlind, e.Probe, True, watchdog.Warning, e.Err})
+		fs = append(fs, finding{watchdog.ProbeBlind, watchdog.ProbeSubject(e.Probe), True, watchdog.Warning, e.Err})
 	}
 	return fs
 }
@@ -148,7 +144,7 @@ func (e *Engine) findUnprotected(s *watchdog.Snapshot) finding {
 	if none > 0 {
 		parts = append(parts, fmt.Sprintf("%d transfers out of reach: %s", none, why))
 	}
-	return finding{watchdog.Unprotected, "host", truth(len(parts) > 0), watchdog.Warning, strings.Join(parts, "; ")}
+	return finding{watchdog.Unprotected, watchdog.Subject{}, truth(len(parts) > 0), watchdog.Warning, strings.Join(parts, "; ")}
 }
 
 // findFailed reports the remedies that did not take. It is no more than a warning
@@ -177,7 +173,7 @@ func findFailed(o watchdog.Outcome) []finding {
 		if n := len(failed) - 1; n > 0 {
 			ev += fmt.Sprintf(" (and %d more)", n)
 		}
-		fs = append(fs, finding{watchdog.RemedyFailed, remedy, True, severity, ev})
+		fs = append(fs, finding{watchdog.RemedyFailed, watchdog.RemedySubject(remedy), True, severity, ev})
 	}
 	return fs
 }

@@ -29,7 +29,7 @@ func truth(b bool) Truth {
 // finding is what one rule says of one subject in one step.
 type finding struct {
 	name     watchdog.ConditionName
-	subject  string
+	subject  watchdog.Subject
 	truth    Truth
 	severity watchdog.Severity
 	evidence string // of True; empty leaves what was told last
@@ -58,7 +58,7 @@ var holds = map[watchdog.ConditionName]hold{
 
 type conditionKey struct {
 	name    watchdog.ConditionName
-	subject string
+	subject watchdog.Subject
 }
 
 type conditionState struct {
@@ -112,7 +112,7 @@ func (c conditions) step(s *watchdog.Snapshot, found []finding) (standing []watc
 }
 
 func compareConditions(a, b watchdog.Condition) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject, b.Subject))
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject.String(), b.Subject.String()))
 }
 
 // evidenceEvery is how often the evidence of a condition that stands is written
@@ -120,7 +120,7 @@ func compareConditions(a, b watchdog.Condition) int {
 const evidenceEvery = time.Second
 
 // wants says whether the evidence of a condition is to be written, if it is true.
-func (c conditions) wants(name watchdog.ConditionName, subject string, now time.Duration) bool {
+func (c conditions) wants(name watchdog.ConditionName, subject watchdog.Subject, now time.Duration) bool {
 	st := c[conditionKey{name, subject}]
 	return st == nil || !st.wasTrue || now-st.told >= evidenceEvery || now < st.told
 }

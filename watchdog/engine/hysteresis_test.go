@@ -14,7 +14,7 @@ func say(truths ...Truth) map[int]bool {
 	out := map[int]bool{}
 	for i, tr := range truths {
 		s := watchdog.Snapshot{Mono: time.Duration(i) * time.Second, Wall: time.Unix(int64(i), 0)}
-		_, changes := c.step(&s, []finding{{watchdog.LinkSaturated, "eth0 rx", tr, watchdog.Warning, "x"}})
+		_, changes := c.step(&s, []finding{{watchdog.LinkSaturated, watchdog.DirectionSubject("eth0", watchdog.Rx), tr, watchdog.Warning, "x"}})
 		for _, ch := range changes {
 			out[i] = ch.Raised
 		}
@@ -61,7 +61,7 @@ func TestConditionSubjectGone(t *testing.T) {
 		s := watchdog.Snapshot{Mono: time.Duration(i) * time.Second}
 		var f []finding
 		if i < 5 {
-			f = []finding{{watchdog.LinkDown, "eth9", True, watchdog.Critical, "no carrier"}}
+			f = []finding{{watchdog.LinkDown, watchdog.LinkSubject("eth9"), True, watchdog.Critical, "no carrier"}}
 		}
 		standing, _ := c.step(&s, f)
 		if want := i < 10; (len(standing) == 1) != want {
@@ -78,7 +78,7 @@ func TestConditionSince(t *testing.T) {
 	c := conditions{}
 	for i := range 8 {
 		s := watchdog.Snapshot{Mono: time.Duration(i) * time.Second, Wall: time.Unix(int64(i), 0)}
-		standing, _ := c.step(&s, []finding{{watchdog.ManagementUnreachable, "host", truth(i >= 2), watchdog.Critical, "x"}})
+		standing, _ := c.step(&s, []finding{{watchdog.ManagementUnreachable, watchdog.Subject{}, truth(i >= 2), watchdog.Critical, "x"}})
 		if len(standing) == 1 && standing[0].Since != time.Unix(2, 0) {
 			t.Errorf("since %v, want 2 s", standing[0].Since)
 		}

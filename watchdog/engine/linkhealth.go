@@ -58,7 +58,7 @@ func (w *errorWindow) add(s errorSample) {
 
 // finding judges the window.
 func (w *errorWindow) finding(name string) finding {
-	f := finding{name: watchdog.LinkErrors, subject: name, truth: Unknown, severity: watchdog.Warning}
+	f := finding{name: watchdog.LinkErrors, subject: watchdog.LinkSubject(name), truth: Unknown, severity: watchdog.Warning}
 	if len(w.samples) < 2 {
 		return f
 	}
@@ -122,7 +122,7 @@ func linksInUse(s *watchdog.Snapshot) []int {
 
 // findCarrier reports a link that is up by configuration and had a carrier.
 func (m *linkMemory) findCarrier(l *watchdog.Link) finding {
-	f := finding{watchdog.LinkDown, l.Name, truth(l.Up && !l.Carrier && m.carried), watchdog.Critical, ""}
+	f := finding{watchdog.LinkDown, watchdog.LinkSubject(l.Name), truth(l.Up && !l.Carrier && m.carried), watchdog.Critical, ""}
 	if f.truth == True {
 		f.evidence = fmt.Sprintf("no carrier, %d carrier changes", l.CarrierChanges)
 	}
@@ -142,7 +142,7 @@ func (e *Engine) findVanished(fs []finding, s *watchdog.Snapshot) []finding {
 			m.there = false
 			continue
 		case m.used && m.carried:
-			fs = append(fs, finding{watchdog.LinkDown, name, gone, watchdog.Critical, "the link is gone"})
+			fs = append(fs, finding{watchdog.LinkDown, watchdog.LinkSubject(name), gone, watchdog.Critical, "the link is gone"})
 		case !m.used && gone == True:
 			delete(e.links, name)
 		}

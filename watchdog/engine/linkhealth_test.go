@@ -63,7 +63,7 @@ func engineForLinks() *Engine {
 
 func truthOf(fs []finding, name watchdog.ConditionName, subject string) Truth {
 	for _, f := range fs {
-		if f.name == name && f.subject == subject {
+		if f.name == name && f.subject.String() == subject {
 			return f.truth
 		}
 	}

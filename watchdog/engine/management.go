@@ -124,7 +124,7 @@ func (e *Engine) hear(s *watchdog.Snapshot, g *group, links watchdog.LinkIndex) 
 // findManagement finds that management is cut off, and else whose peer is silent.
 func (e *Engine) findManagement(fs []finding, s *watchdog.Snapshot, outs []judged) []finding {
 	shut := s.Management == control.Unreachable || slices.ContainsFunc(outs, func(j judged) bool { return j.out.ShutOut })
-	f := finding{name: watchdog.ManagementUnreachable, subject: "host", truth: truth(shut), severity: watchdog.Critical}
+	f := finding{name: watchdog.ManagementUnreachable, truth: truth(shut), severity: watchdog.Critical}
 	if s.Management == control.ReachUnknown && !shut && !anyAnswer(s.Paths) {
 		f.truth = Unknown
 	}
@@ -159,7 +159,7 @@ func (e *Engine) findPeers(fs []finding, s *watchdog.Snapshot, shut bool) []find
 		if p.Why != watchdog.TargetConfigured && p.Why != watchdog.TargetSession || !p.Answered || gone(p) || p.Known && p.Silent == 0 {
 			continue
 		}
-		f := finding{name: watchdog.ManagementPeerSilent, subject: p.Target.String(), severity: watchdog.Warning, truth: Unknown}
+		f := finding{name: watchdog.ManagementPeerSilent, subject: watchdog.TargetSubject(p.Target), severity: watchdog.Warning, truth: Unknown}
 		if p.Silent > 0 && !shut {
 			f.truth = True
 			if e.conditions.wants(f.name, f.subject, s.Mono) {

@@ -137,7 +137,7 @@ func TestOneAdministratorVanishes(t *testing.T) {
 				}
 			})
 			c, ok := standing(h.last, watchdog.ManagementPeerSilent)
-			if !ok || c.Severity != watchdog.Warning || c.Subject != "192.0.2.9" || !strings.Contains(c.Evidence, "silent for 5s") {
+			if !ok || c.Severity != watchdog.Warning || c.Subject.String() != "192.0.2.9" || !strings.Contains(c.Evidence, "silent for 5s") {
 				t.Fatalf("conditions: %+v", h.last.Conditions)
 			}
 			if h.last.Links[0].Limited != 4 {

@@ -84,10 +84,10 @@ func report(n int) watchdog.Report {
 		Links: []watchdog.LinkState{{Link: 2, Name: "eth0", Direction: watchdog.Rx, Phase: control.Engaged, Capacity: 12.5e6,
 			Delay: control.Delay{Known: true, Queue: 3 * ms}, Transfers: 2, Limited: 1, Paused: 1}},
 		Conditions: []watchdog.Condition{
-			{Name: watchdog.LinkSaturated, Subject: "eth0 rx", Severity: watchdog.Warning},
-			{Name: watchdog.LinkDown, Subject: "eth0", Severity: watchdog.Critical},
-			{Name: watchdog.ProbeBlind, Subject: "path", Severity: watchdog.Warning},
-			{Name: watchdog.ProbeBlind, Subject: "nic", Severity: watchdog.Warning},
+			{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("eth0", watchdog.Rx), Severity: watchdog.Warning},
+			{Name: watchdog.LinkDown, Subject: watchdog.LinkSubject("eth0"), Severity: watchdog.Critical},
+			{Name: watchdog.ProbeBlind, Subject: watchdog.ProbeSubject("path"), Severity: watchdog.Warning},
+			{Name: watchdog.ProbeBlind, Subject: watchdog.ProbeSubject("nic"), Severity: watchdog.Warning},
 		},
 	}
 	r.Outcome = watchdog.Outcome{

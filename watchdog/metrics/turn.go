@@ -157,16 +157,15 @@ func (s scrape) conditions() {
 
 // place is a condition's subject as a link that is shown and, where it has one,
 // a direction; both are empty for any other subject.
-func (s scrape) place(subject string) (link, direction string) {
-	link = subject
-	if before, after, cut := strings.Cut(subject, " "); cut {
-		link, direction = before, after
-	}
+func (s scrape) place(subject watchdog.Subject) (link, direction string) {
 	ls, _ := s.shown()
-	if !slices.ContainsFunc(ls, func(l watchdog.Link) bool { return l.Name == link }) {
+	if subject.Kind != watchdog.SubjectLink || !slices.ContainsFunc(ls, func(l watchdog.Link) bool { return l.Name == subject.Name }) {
 		return "", ""
 	}
-	return link, direction
+	if subject.Directed {
+		direction = subject.Direction.String()
+	}
+	return subject.Name, direction
 }
 
 // alerts tells how alerting does.

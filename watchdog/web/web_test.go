@@ -116,7 +116,7 @@ func sample() Status {
 		Decision: watchdog.Decision{
 			Desired:    watchdog.Desired{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": {Window: 4096}}},
 			Links:      []watchdog.LinkState{{Link: 2, Name: "eth0", Phase: control.Engaged, Capacity: 12.5e6, Transfers: 1}},
-			Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: "eth0 rx", Severity: watchdog.Warning, Since: time.Unix(1050, 0), Evidence: "much"}},
+			Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("eth0", watchdog.Rx), Severity: watchdog.Warning, Since: time.Unix(1050, 0), Evidence: "much"}},
 		},
 	})
 	st.Absent = []string{"this host has no link \"eht0\""}

@@ -21,7 +21,7 @@ func TestNews(t *testing.T) {
 	busy := calm
 	busy.Decision = watchdog.Decision{
 		Links:      []watchdog.LinkState{{Name: "eth0", Phase: control.Engaged, Transfers: 16, Limited: 15, Paused: 1}, {Name: "eth1"}},
-		Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: "eth0 rx"}},
+		Conditions: []watchdog.Condition{{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("eth0", watchdog.Rx)}},
 	}
 	for _, c := range []struct {
 		at   int // seconds
