@@ -113,7 +113,7 @@ func (e *Enforcer) shorten(want bool, now time.Time) bool {
 	return small
 }
 
-func (e *Enforcer) fail(remedy, target string, err error) {
+func (e *Enforcer) fail(remedy watchdog.Remedy, target string, err error) {
 	e.fails = append(e.fails, watchdog.Failure{Remedy: remedy, Target: target, Err: err.Error()})
 }
 
@@ -285,7 +285,7 @@ func (e *Enforcer) explain(s *subject, now time.Time, err error) {
 			return // it ended between the sample and now
 		}
 	}
-	name := remedy.Window
+	name := watchdog.Remedy(remedy.Window)
 	if _, pacing := s.limits(); pacing > 0 {
 		name = remedy.Pacing
 	}

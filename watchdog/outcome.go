@@ -13,9 +13,18 @@ type Outcome struct {
 	SmallBursts bool
 }
 
+// Remedy names a way to act on transfers, or what acting needs.
+type Remedy string
+
+// Without these nothing may be changed at all.
+const (
+	RemedyGuard  Remedy = "guard"  // the process that undoes when the daemon cannot
+	RemedyLedger Remedy = "ledger" // the record of what was changed
+)
+
 // Failure is one remedy that could not be applied or undone.
 type Failure struct {
-	Remedy string `json:"remedy"` // window, pacing, shaper, pause, small-bursts
+	Remedy Remedy `json:"remedy"` // window, pacing, shaper, pause, small-bursts, guard, ledger
 	Target string `json:"target"` // transfer, link or host
 	Err    string `json:"error"`
 	// Instead is what does its work meanwhile; empty: nothing does.
@@ -24,7 +33,7 @@ type Failure struct {
 
 // Spent is what was used of a remedy's budget within the last hour.
 type Spent struct {
-	Remedy  string `json:"remedy"`
+	Remedy  Remedy `json:"remedy"`
 	Target  string `json:"target"` // transfer or link
 	Used    int    `json:"used"`
 	PerHour int    `json:"per_hour"`

@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/watchdog/control"
@@ -14,14 +15,31 @@ type Softnet struct {
 	TimeSqueeze float64 `json:"time_squeeze"` // per second
 }
 
-// ProbeDescriptors names the probe of this process's own file descriptors, without
-// which no other can look.
-const ProbeDescriptors = "descriptors"
+// ProbeName names a probe, and behind a colon the part of it that is meant.
+type ProbeName string
+
+// The probes.
+const (
+	ProbeNIC         ProbeName = "nic"
+	ProbePath        ProbeName = "path"
+	ProbeRsync       ProbeName = "rsync"
+	ProbeSoftnet     ProbeName = "softnet"
+	ProbeDescriptors ProbeName = "descriptors" // of this process itself: without one no other probe can look
+)
+
+// Part names a part of a probe.
+func (p ProbeName) Part(what string) ProbeName { return p + ": " + ProbeName(what) }
+
+// Whole is the probe that a part belongs to.
+func (p ProbeName) Whole() ProbeName {
+	whole, _, _ := strings.Cut(string(p), ":")
+	return ProbeName(whole)
+}
 
 // ProbeError is a probe that could not look: unknown, never healthy.
 type ProbeError struct {
-	Probe string `json:"probe"`
-	Err   string `json:"error"`
+	Probe ProbeName `json:"probe"`
+	Err   string    `json:"error"`
 }
 
 // Reboot is the latest answer to whether management gets in after a reboot.
@@ -49,6 +67,6 @@ type Snapshot struct {
 }
 
 // Blind tells whether that probe could not look.
-func (s *Snapshot) Blind(probe string) bool {
+func (s *Snapshot) Blind(probe ProbeName) bool {
 	return slices.ContainsFunc(s.Errors, func(e ProbeError) bool { return e.Probe == probe })
 }

@@ -37,10 +37,10 @@ func DirectionSubject(link string, d Direction) Subject {
 func TargetSubject(a netip.Addr) Subject { return Subject{Kind: SubjectTarget, Name: a.String()} }
 
 // ProbeSubject is one of our probes.
-func ProbeSubject(probe string) Subject { return Subject{Kind: SubjectProbe, Name: probe} }
+func ProbeSubject(p ProbeName) Subject { return Subject{Kind: SubjectProbe, Name: string(p)} }
 
 // RemedySubject is one of our remedies.
-func RemedySubject(remedy string) Subject { return Subject{Kind: SubjectRemedy, Name: remedy} }
+func RemedySubject(r Remedy) Subject { return Subject{Kind: SubjectRemedy, Name: string(r)} }
 
 // The text forms that are no names.
 const (
@@ -77,9 +77,9 @@ func ParseSubject(of ConditionName, text string) Subject {
 	case ManagementPeerSilent, TargetContradicted:
 		return Subject{Kind: SubjectTarget, Name: text}
 	case ProbeBlind:
-		return ProbeSubject(text)
+		return ProbeSubject(ProbeName(text))
 	case RemedyFailed:
-		return RemedySubject(text)
+		return RemedySubject(Remedy(text))
 	}
 	if text == hostText {
 		return Subject{}

@@ -42,7 +42,7 @@ func (s *Softnet) Sample(now time.Duration) (watchdog.Softnet, []watchdog.ProbeE
 	stats, err := s.proc.NetSoftnetStat()
 	if err != nil {
 		s.last, s.rate = nil, watchdog.Softnet{}
-		return s.rate, []watchdog.ProbeError{{Probe: "softnet", Err: err.Error()}}
+		return s.rate, []watchdog.ProbeError{{Probe: watchdog.ProbeSoftnet, Err: err.Error()}}
 	}
 	s.rate = softnetRates(s.last, stats, (now - s.at).Seconds())
 	s.at, s.last = now, make(map[uint32]procfs.SoftnetStat, len(stats))

@@ -171,18 +171,18 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Link, []watchdog.ProbeErro
 	defer p.mu.Unlock()
 	var errs []watchdog.ProbeError
 	if err := p.refresh(now); err != nil {
-		errs = append(errs, watchdog.ProbeError{Probe: "nic", Err: err.Error()})
+		errs = append(errs, watchdog.ProbeError{Probe: watchdog.ProbeNIC, Err: err.Error()})
 	}
 	var err error
 	p.readings, err = p.kernel.Counters(p.readings[:0])
 	if err != nil {
 		err = fmt.Errorf("read link counters: %w", err)
-		errs = append(errs, watchdog.ProbeError{Probe: "nic", Err: err.Error()})
+		errs = append(errs, watchdog.ProbeError{Probe: watchdog.ProbeNIC, Err: err.Error()})
 		return p.links(now, nil), errs
 	}
 	if p.reconcile() {
 		if err := p.lookStale(); err != nil {
-			errs = append(errs, watchdog.ProbeError{Probe: "nic", Err: err.Error()})
+			errs = append(errs, watchdog.ProbeError{Probe: watchdog.ProbeNIC, Err: err.Error()})
 		}
 	}
 	return p.links(now, p.readings), errs

@@ -189,11 +189,11 @@ func (p *Probe) primaries(now time.Duration) map[int]*target {
 func (p *Probe) errors() []watchdog.ProbeError {
 	var errs []watchdog.ProbeError
 	if p.routeErr != nil {
-		errs = append(errs, watchdog.ProbeError{Probe: "path", Err: p.routeErr.Error()})
+		errs = append(errs, watchdog.ProbeError{Probe: watchdog.ProbePath, Err: p.routeErr.Error()})
 	}
 	for _, t := range p.targets {
 		if t.err != nil {
-			errs = append(errs, watchdog.ProbeError{Probe: "path", Err: t.err.Error()})
+			errs = append(errs, watchdog.ProbeError{Probe: watchdog.ProbePath, Err: t.err.Error()})
 		}
 	}
 	return errs

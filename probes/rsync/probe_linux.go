@@ -183,9 +183,9 @@ func (p *Probe) seen(last int) (before int) {
 func (p *Probe) setFailure(what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failures = slices.DeleteFunc(p.failures, func(e watchdog.ProbeError) bool { return e.Probe == "rsync: "+what })
+	p.failures = slices.DeleteFunc(p.failures, func(e watchdog.ProbeError) bool { return e.Probe == watchdog.ProbeRsync.Part(what) })
 	if err != nil {
-		p.failures = append(p.failures, watchdog.ProbeError{Probe: "rsync: " + what, Err: err.Error()})
+		p.failures = append(p.failures, watchdog.ProbeError{Probe: watchdog.ProbeRsync.Part(what), Err: err.Error()})
 	}
 }
 

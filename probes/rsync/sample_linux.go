@@ -82,7 +82,7 @@ func (p *Probe) errors(now time.Time) []watchdog.ProbeError {
 	failures := slices.Clone(p.failures)
 	if quiet := now.Sub(p.alive); !p.alive.IsZero() && quiet > stalledAfter {
 		failures = append(failures, watchdog.ProbeError{
-			Probe: "rsync: discovery", Err: "no sign of life for " + quiet.Round(time.Second).String(),
+			Probe: watchdog.ProbeRsync.Part("discovery"), Err: "no sign of life for " + quiet.Round(time.Second).String(),
 		})
 	}
 	return failures

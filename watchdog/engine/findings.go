@@ -153,7 +153,7 @@ func findFailed(o watchdog.Outcome) []finding {
 	if len(o.Failed) == 0 {
 		return nil
 	}
-	by := map[string][]watchdog.Failure{}
+	by := map[watchdog.Remedy][]watchdog.Failure{}
 	for _, f := range o.Failed {
 		by[f.Remedy] = append(by[f.Remedy], f)
 	}

@@ -133,7 +133,7 @@ func (m *linkMemory) findCarrier(l *watchdog.Link) finding {
 // containers: their end is nobody's alarm unless it was used.
 func (e *Engine) findVanished(fs []finding, s *watchdog.Snapshot) []finding {
 	gone := True
-	if s.Blind("nic") {
+	if s.Blind(watchdog.ProbeNIC) {
 		gone = Unknown
 	}
 	for name, m := range e.links {

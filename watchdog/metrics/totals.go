@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"lifeline/watchdog"
@@ -101,15 +100,14 @@ func (t *totals) take(r *watchdog.Report) {
 		t.probeErrors[probeOf(e)]++
 	}
 	for _, f := range r.Outcome.Failed {
-		t.failures[f.Remedy]++
+		t.failures[string(f.Remedy)]++
 	}
 	t.began = true
 }
 
 // probeOf is the probe without the part of it that failed.
 func probeOf(e watchdog.ProbeError) string {
-	name, _, _ := strings.Cut(e.Probe, ":")
-	return name
+	return string(e.Probe.Whole())
 }
 
 // answered adds one answered probe.

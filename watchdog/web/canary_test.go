@@ -62,7 +62,7 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 	}
 	h := NewHealth(time.Now())
 	for _, rep := range []watchdog.Report{
-		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: "rsync" + printabletest.Text, Err: printabletest.Text}}}},
+		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: watchdog.ProbeRsync.Part(printabletest.Text), Err: printabletest.Text}}}},
 		{Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: printabletest.Text}}}},
 	} {
 		h.Turn(time.Now(), rep)

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,12 +39,13 @@ func (h *Health) Turn(now time.Time, r watchdog.Report) {
 // target that does not answer, or one transfer out of reach, is no such thing.
 func unready(r watchdog.Report) string {
 	for _, e := range r.Snapshot.Errors {
-		if e.Probe == "nic" || e.Probe == watchdog.ProbeDescriptors || strings.HasPrefix(e.Probe, "rsync") {
+		switch e.Probe.Whole() {
+		case watchdog.ProbeNIC, watchdog.ProbeDescriptors, watchdog.ProbeRsync:
 			return printable.Sprintf("probe %s: %s", e.Probe, e.Err)
 		}
 	}
 	for _, f := range r.Outcome.Failed {
-		if f.Remedy == "guard" || f.Remedy == "ledger" {
+		if f.Remedy == watchdog.RemedyGuard || f.Remedy == watchdog.RemedyLedger {
 			return printable.Sprintf("%s: %s", f.Remedy, f.Err)
 		}
 	}

@@ -119,7 +119,7 @@ func (st Status) transfers(p printer) {
 
 // budgets shows for each remedy whoever has used most of his budget.
 func (st Status) budgets(p printer) {
-	most, others := map[string]watchdog.Spent{}, map[string]int{}
+	most, others := map[watchdog.Remedy]watchdog.Spent{}, map[watchdog.Remedy]int{}
 	for _, s := range st.Spent {
 		m, ok := most[s.Remedy]
 		if ok {

@@ -19,7 +19,7 @@ type absentLinks struct {
 // look takes one turn and gives what is to be said in the status. The log gets
 // what changed. Where links could not be seen, nothing is.
 func (a *absentLinks) look(s watchdog.Snapshot) []string {
-	if s.Blind("nic") || len(a.cfg.Link) < 2 { // there is always the default's table
+	if s.Blind(watchdog.ProbeNIC) || len(a.cfg.Link) < 2 { // there is always the default's table
 		return nil
 	}
 	names := make([]string, len(s.Links))

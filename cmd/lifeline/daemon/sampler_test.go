@@ -40,7 +40,7 @@ func (f *fakeHost) errs(probe string) []watchdog.ProbeError {
 	if !slices.Contains(f.blind, probe) {
 		return nil
 	}
-	return []watchdog.ProbeError{{Probe: probe, Err: "denied"}}
+	return []watchdog.ProbeError{{Probe: watchdog.ProbeName(probe), Err: "denied"}}
 }
 
 // The probes of a fakeHost.
@@ -133,7 +133,7 @@ sample path`
 	}
 	var blind []string
 	for _, e := range snap.Errors {
-		blind = append(blind, e.Probe)
+		blind = append(blind, string(e.Probe))
 	}
 	if !slices.Equal(blind, f.blind) {
 		t.Errorf("errors of %q, want %q", blind, f.blind)
