@@ -3,7 +3,13 @@ package iptables
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+
+	"lifeline/probes/iptables/flow"
+	"lifeline/probes/iptables/lex"
+	"lifeline/probes/iptables/rules"
 )
 
 // Analyse answers a question from the files that the boot loads. It never
@@ -23,10 +29,11 @@ func Analyse(q Question, in Inputs) Result {
 // manual says; odd names what makes the two differ, if anything.
 func analyse(q Question, in Inputs, asDocumented bool) (r Result, odd *Assumption) {
 	l := loadAll(q, in, asDocumented)
-	a := newAnalysis(q, l.sets, l.stack())
-	r = a.result(a.find(a.everything))
-	r.Load, r.LoadError = l.load, l.loadError
-	if !q.Family.valid() || !q.Backend.valid() {
+	a := flow.New(q.ofFamily(), l.sets, l.stack())
+	f := a.Answer()
+	r = Result{Load: l.load, LoadError: l.loadError, Verdict: f.Verdict, Scope: f.Scope, Counterexample: f.Counterexample, Trace: f.Trace,
+		Assumptions: f.Assumptions, Probes: f.Probes, Listen: f.Listen}
+	if !q.Family.Valid() || !q.Backend.Valid() {
 		r = Result{Load: LoadUnknown, Verdict: Conditional,
 			Assumptions: []Assumption{{Name: "question", Why: fmt.Sprintf("family %d or back end %q is not known", q.Family, q.Backend)}}}
 	}
@@ -41,8 +48,8 @@ func analyse(q Question, in Inputs, asDocumented bool) (r Result, odd *Assumptio
 	}
 	l.beside(q, in, &r)
 	r.Warnings = append(r.Warnings, l.warnings...)
-	if q.Family.valid() {
-		r.Warnings = append(r.Warnings, a.warnings()...)
+	if q.Family.Valid() {
+		r.Warnings = append(r.Warnings, a.Warnings()...)
 	}
 	return r, l.odd
 }
@@ -50,11 +57,8 @@ func analyse(q Question, in Inputs, asDocumented bool) (r Result, odd *Assumptio
 // isTunnel goes by the names that tunnels usually have.
 func isTunnel(link string) bool {
 	name := strings.TrimRight(link, "0123456789")
-	return name != link && isOneOf(name, "wg tun tap ppp gre gretap sit ipip vti ipsec xfrm l2tp")
+	return name != link && lex.OneOf(name, "wg tun tap ppp gre gretap sit ipip vti ipsec xfrm l2tp")
 }
-
-func (f Family) valid() bool  { return f == IPv4 || f == IPv6 }
-func (b Backend) valid() bool { return b == NFT || b == Legacy }
 
 // assume adds an assumption: an answer that was firmly Allowed no longer is.
 func (r *Result) assume(x Assumption) {
@@ -74,9 +78,9 @@ func (r *Result) doubt(x Assumption) {
 
 // loading is what becomes of all files of a question.
 type loading struct {
-	sets      *IPSets
-	main      map[string]*Table
-	other     map[string]*Table
+	sets      *rules.IPSets
+	main      map[string]*rules.Table
+	other     map[string]*rules.Table
 	backend   Backend
 	load      Load
 	loadError string
@@ -88,15 +92,15 @@ type loading struct {
 	odd          *Assumption
 }
 
-func (l *loading) stack() []backendTables {
-	return []backendTables{{l.backend, l.main}, {l.backend.Other(), l.other}}
+func (l *loading) stack() []flow.BackendTables {
+	return []flow.BackendTables{{Backend: l.backend, Tables: l.main}, {Backend: l.backend.Other(), Tables: l.other}}
 }
 
 func loadAll(q Question, in Inputs, asDocumented bool) *loading {
 	l := &loading{backend: q.Backend, load: LoadOK, asDocumented: asDocumented}
 	if in.IPSets != nil {
 		var err error
-		l.sets, err = ParseIPSets(in.IPSets.Name, in.IPSets.Text)
+		l.sets, err = rules.ParseIPSets(in.IPSets.Name, in.IPSets.Text)
 		if err != nil {
 			l.assumed = append(l.assumed, Assumption{Name: "ipset", File: in.IPSets.Name, Why: in.IPSets.said(err)})
 		}
@@ -112,13 +116,13 @@ func loadAll(q Question, in Inputs, asDocumented bool) *loading {
 }
 
 // files loads the files of one back end, one after the other.
-func (l *loading) files(q Question, b Backend, files []File, names Names) map[string]*Table {
-	tables := map[string]*Table{}
+func (l *loading) files(q Question, b Backend, files []File, names Names) map[string]*rules.Table {
+	tables := map[string]*rules.Table{}
 	for _, f := range files {
-		opts := ParseOptions{Family: q.Family, Backend: b, NoFlush: f.NoFlush, Before: tables, Names: names, Sets: l.sets,
-			asDocumented: l.asDocumented}
-		set, err := Parse(f.Name, f.Text, opts)
-		next := map[string]*Table{}
+		opts := rules.ParseOptions{Family: q.Family, Backend: b, NoFlush: f.NoFlush, Before: tables, Names: names, Sets: l.sets,
+			AsDocumented: l.asDocumented}
+		set, err := rules.Parse(f.Name, f.Text, opts)
+		next := map[string]*rules.Table{}
 		for n, t := range tables {
 			next[n] = t
 		}
@@ -133,28 +137,28 @@ func (l *loading) files(q Question, b Backend, files []File, names Names) map[st
 // judge settles whether a file loads, and returns the line up to which its
 // tables count (0: all). The real tool's word stands before the parser's,
 // except where the parser knows that the tool ends early without an error.
-func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
+func (l *loading) judge(f File, set *rules.Ruleset, err error) (upTo int) {
 	parsed := set.Load
-	if set.doubt > 0 {
-		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.doubt,
+	if set.DoubtLine > 0 {
+		l.doubts = append(l.doubts, Assumption{Name: "parser", File: f.Name, Line: set.DoubtLine,
 			Why: "what this command leaves of the rules is not understood"})
 	}
-	if set.versions > 0 {
-		l.odd = &Assumption{Name: "parser", File: f.Name, Line: set.versions,
+	if set.VersionLine > 0 {
+		l.odd = &Assumption{Name: "parser", File: f.Name, Line: set.VersionLine,
 			Why: "what this command leaves of the rules depends on the version of the restore tool"}
 	}
 	switch {
 	case f.Told.Load == LoadFails:
 		l.fails(f, f.Told.Error)
-		if f.Told.Line == 0 && set.erring != nil {
-			return set.erring.Line
+		if f.Told.Line == 0 && set.ToolError != nil {
+			return set.ToolError.Line
 		}
 		if f.Told.Line == 0 {
 			l.assumed = append(l.assumed, Assumption{Name: "load", File: f.Name, Why: "it is not known which tables were loaded before the error"})
 			return 1
 		}
 		return f.Told.Line
-	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err) && err != error(set.erring):
+	case f.Told.Load == LoadOK && parsed == LoadFails && !endsEarly(err) && err != error(set.ToolError):
 		a := Assumption{Name: "parser", File: f.Name, Line: set.Err.Line, Rule: set.Err.Text,
 			Why: "the restore tool loads this file, but it is not understood here: " + set.Err.Why}
 		if f.Withheld {
@@ -166,9 +170,9 @@ func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 	case f.Told.Load == LoadOK && parsed == LoadUnknown:
 		// What could not be foretold has loaded, and the rules concerned are
 		// unknown to the analysis already.
-	case parsed == LoadFails && set.erring != nil:
-		l.fails(f, f.said(set.erring))
-		return set.erring.Line
+	case parsed == LoadFails && set.ToolError != nil:
+		l.fails(f, f.said(set.ToolError))
+		return set.ToolError.Line
 	case parsed == LoadFails:
 		l.fails(f, f.said(err))
 	case f.Told.Load == LoadUnknown || parsed == LoadUnknown:
@@ -183,8 +187,8 @@ func (l *loading) judge(f File, set *Ruleset, err error) (upTo int) {
 
 // endsEarly: the tool stops with success in the middle of the file.
 func endsEarly(err error) bool {
-	var p *ParseError
-	return errors.As(err, &p) && strings.HasPrefix(p.Why, toolEnds)
+	var p *rules.ParseError
+	return errors.As(err, &p) && strings.HasPrefix(p.Why, rules.ToolEnds)
 }
 
 func (l *loading) fails(f File, why string) {
@@ -209,12 +213,12 @@ func (l *loading) unknown(f File, why string) {
 // setsWritten takes the sets that rules add to or delete from for unknown: what
 // they hold depends on the packets that came before.
 func (l *loading) setsWritten() {
-	for _, tables := range []map[string]*Table{l.main, l.other} {
+	for _, tables := range []map[string]*rules.Table{l.main, l.other} {
 		for _, t := range tables {
-			t.anyRule(func(r *Rule) bool {
-				for _, c := range r.conds {
-					if u, ok := c.(setUse); ok && u.writes {
-						l.sets.written(u.name, 0)
+			t.AnyRule(func(r *rules.Rule) bool {
+				for _, c := range r.Matches {
+					if u, ok := c.(rules.SetUse); ok && u.Writes {
+						l.sets.MarkWritten(u.Name, 0)
 					}
 				}
 				return false
@@ -226,46 +230,14 @@ func (l *loading) setsWritten() {
 // orderMatters notes where both back ends have rules on the same table whose
 // order is not known and may count: marks and translations.
 func (l *loading) orderMatters() {
-	for name, t := range l.main {
-		o := l.other[name]
+	for _, name := range slices.Sorted(maps.Keys(l.main)) {
+		t, o := l.main[name], l.other[name]
 		if o == nil {
 			continue
 		}
-		if t.changesPackets() && o.looksAtPackets() || o.changesPackets() && t.looksAtPackets() {
+		if t.ChangesPackets() && o.LooksAtPackets() || o.ChangesPackets() && t.LooksAtPackets() {
 			l.doubts = append(l.doubts, Assumption{Name: "order", Why: fmt.Sprintf(
 				"both back ends have a %s table that changes packets, and which comes first is not known", name)})
 		}
 	}
-}
-
-func (t *Table) anyRule(f func(*Rule) bool) bool {
-	for _, c := range t.Chains {
-		for _, r := range c.Rules {
-			if f(r) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (t *Table) changesPackets() bool {
-	return t.anyRule(func(r *Rule) bool {
-		switch r.target.kind {
-		case tgMark, tgConnmark, tgUnknownMark, tgNotrack, tgZone, tgDNAT, tgRedirect, tgNetmap, tgSNAT, tgUnknown:
-			return true
-		}
-		return false
-	})
-}
-
-func (t *Table) looksAtPackets() bool {
-	return t.changesPackets() || t.anyRule(func(r *Rule) bool {
-		for _, c := range r.conds {
-			if _, ok := c.(markCond); ok {
-				return true
-			}
-		}
-		return false
-	})
 }

@@ -2,34 +2,14 @@ package iptables
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"runtime"
-	"strings"
 	"testing"
-)
 
-// benchRules writes a rules file of n rules in the style of servers that keep
-// block lists, service rules and chains for both.
-func benchRules(n int) []byte {
-	r := rand.New(rand.NewPCG(uint64(n), 7))
-	var b strings.Builder
-	b.WriteString("*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:blocked - [0:0]\n:services - [0:0]\n")
-	b.WriteString("-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n")
-	b.WriteString("-A INPUT -j blocked\n-A INPUT -p tcp -m tcp --dport 22 -j services\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n")
-	for i := range n {
-		switch i % 4 {
-		case 0, 1:
-			fmt.Fprintf(&b, "-A blocked -s %d.%d.%d.%d/32 -j DROP\n", 10+r.IntN(90), r.IntN(256), r.IntN(256), r.IntN(256))
-		case 2:
-			fmt.Fprintf(&b, "-A services -s 10.%d.%d.0/24 -p tcp -m tcp --dport 22 -m comment --comment \"team %d\" -j ACCEPT\n", r.IntN(256), r.IntN(256), i)
-		case 3:
-			fmt.Fprintf(&b, "-A INPUT -p tcp -m multiport --dports %d,%d -m conntrack --ctstate NEW -j ACCEPT\n", 1000+r.IntN(60000), 1000+r.IntN(60000))
-		}
-	}
-	b.WriteString("COMMIT\n")
-	return []byte(b.String())
-}
+	"lifeline/probes/iptables/flow"
+	"lifeline/probes/iptables/rulegen"
+	"lifeline/probes/iptables/rules"
+)
 
 // benchQuestion asks about n management networks.
 func benchQuestion(n int) Question {
@@ -70,9 +50,9 @@ func benchCurve(b *testing.B, to aims, prepare func(b *testing.B, n int) (once f
 func BenchmarkParse(b *testing.B) {
 	to := aims{ms: map[int]float64{100_000: 1000}, megabytes: map[int]float64{100_000: 300}}
 	benchCurve(b, to, func(b *testing.B, n int) func() {
-		text := benchRules(n)
+		text := rulegen.Server(n)
 		return func() {
-			if _, err := Parse("rules.v4", text, ParseOptions{Family: IPv4, Backend: NFT}); err != nil {
+			if _, err := rules.Parse("rules.v4", text, rules.ParseOptions{Family: IPv4, Backend: NFT}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -83,13 +63,13 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkAnalyse(b *testing.B) {
 	q := benchQuestion(100)
 	benchCurve(b, aims{ms: map[int]float64{10_000: 50, 100_000: 1000}}, func(b *testing.B, n int) func() {
-		set, err := Parse("rules.v4", benchRules(n), ParseOptions{Family: IPv4, Backend: NFT})
+		set, err := rules.Parse("rules.v4", rulegen.Server(n), rules.ParseOptions{Family: IPv4, Backend: NFT})
 		if err != nil {
 			b.Fatal(err)
 		}
 		return func() {
-			a := newAnalysis(q, nil, []backendTables{{NFT, set.Tables(0)}})
-			if r := a.result(a.find(a.everything)); r.Verdict != Blocked {
+			a := flow.New(q.ofFamily(), nil, []flow.BackendTables{{Backend: NFT, Tables: set.Tables(0)}})
+			if r := a.Answer(); r.Verdict != Blocked {
 				b.Fatalf("got %s: %v", r.Verdict, r.Assumptions)
 			}
 		}
@@ -100,7 +80,7 @@ func BenchmarkAnalyse(b *testing.B) {
 func BenchmarkAnswer(b *testing.B) {
 	q := benchQuestion(100)
 	benchCurve(b, aims{}, func(b *testing.B, n int) func() {
-		in := Inputs{Rules: []File{{Name: "rules.v4", Text: benchRules(n)}}}
+		in := Inputs{Rules: []File{{Name: "rules.v4", Text: rulegen.Server(n)}}}
 		return func() {
 			if r := Analyse(q, in); r.Verdict != Blocked {
 				b.Fatalf("got %s: %v", r.Verdict, r.Assumptions)
@@ -114,11 +94,11 @@ func TestParseMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads 100,000 rules")
 	}
-	text := benchRules(100_000)
+	text := rulegen.Server(100_000)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	set, err := Parse("rules.v4", text, ParseOptions{Family: IPv4, Backend: NFT})
+	set, err := rules.Parse("rules.v4", text, rules.ParseOptions{Family: IPv4, Backend: NFT})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func (c ruleCase) check(t *testing.T, b Backend) {
 			t.Errorf("want the drop on line %s, got %s", want, text)
 		}
 	}
-	if want := c.get("leg", b, ""); want != "" && (r.Counterexample == nil || r.Counterexample.Leg != want) {
+	if want := c.get("leg", b, ""); want != "" && (r.Counterexample == nil || r.Counterexample.Step != want) {
 		t.Errorf("want a %s as example, got %s", want, text)
 	}
 	for want := range strings.FieldsSeq(c.get("assumes", b, "")) {

@@ -1,7 +1,8 @@
-// Package iptables reads saved iptables rules and decides, for a whole set of
-// packets at once, whether they let management in.
+// Package iptables answers whether the saved rules of a machine let management in.
 //
-// It is pure: files come in as bytes, an answer goes out. A known match is
-// exact; everything else splits the packets in two and is named as an
-// assumption, so that Allowed is never said of packets that could be dropped.
+// A Question and the files that the boot loads come in as bytes; a Result goes out: the
+// verdict, a packet that is dropped with its trace, or what the answer rests on. It is
+// the facade of the packages beneath it: rules reads the files, flow takes the packets
+// through them, nftables and arptables look at what else is loaded. It opens no file and
+// starts no program, and it never says Allowed of packets that could be dropped.
 package iptables

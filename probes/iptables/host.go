@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+
+	"lifeline/probes/iptables/netset"
 )
 
 // Host describes the machine that a Question is about: the JSON of
@@ -52,25 +54,10 @@ type Route struct {
 // the route belongs to the other family.
 func (r Route) Prefix(f Family) (p netip.Prefix, ok bool) {
 	if r.Dst == "default" {
-		if f == IPv4 {
-			return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
-		}
-		return netip.PrefixFrom(netip.IPv6Unspecified(), 0), true
+		return netset.All(f), true
 	}
-	p, err := parsePrefix(r.Dst)
-	return p, err == nil && f.of(p.Addr())
-}
-
-// parsePrefix reads a prefix or a single address, and clears the host bits.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return p.Masked(), nil
+	p, err := netset.ParsePrefix(r.Dst)
+	return p, err == nil && f.Of(p.Addr())
 }
 
 // DecodeHost reads a Host from JSON, strictly: an unknown key, a wrong type or
@@ -172,7 +159,7 @@ func (h Host) check() error {
 		if r.Dst == "default" {
 			continue
 		}
-		if _, err := parsePrefix(r.Dst); err != nil {
+		if _, err := netset.ParsePrefix(r.Dst); err != nil {
 			return fmt.Errorf("routes[%d]: dst %q is neither \"default\" nor a prefix nor an address", i, r.Dst)
 		}
 	}

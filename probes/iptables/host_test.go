@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"lifeline/probes/iptables/rulegen"
 )
 
 func TestDecodeHost(t *testing.T) {
@@ -62,13 +64,13 @@ func TestDecodeHostErrors(t *testing.T) {
 // A description is bounded, and the error names the bound and the mend.
 func TestDecodeHostIsBounded(t *testing.T) {
 	link := func(n int) string {
-		return `{"links":[{"name":"eth0","addresses":["192.0.2.10/24"` + numbered(n-1, `,"2001:db8::%x/128"`) + `]}]}`
+		return `{"links":[{"name":"eth0","addresses":["192.0.2.10/24"` + rulegen.Numbered(n-1, `,"2001:db8::%x/128"`) + `]}]}`
 	}
 	for text, want := range map[string]string{
 		link(60000): "60000 addresses of links are more than the 4096",
-		`{"links":[{"name":"x"}` + numbered(5000, `,{"name":"l%d"}`) + `]}`:                             "5001 links are more than the 4096",
-		`{"routes":[{"dst":"default","link":"x"}` + numbered(5000, `,{"dst":"::%x","link":"x"}`) + `]}`: "5001 routes are more than the 4096",
-		`{"routes":[{"dst":"default","link":"x"}` + numbered(600, `,{"dst":"::1","link":"l%d"}`) + `]}`: "601 links that routes lead to are more than the 512",
+		`{"links":[{"name":"x"}` + rulegen.Numbered(5000, `,{"name":"l%d"}`) + `]}`:                             "5001 links are more than the 4096",
+		`{"routes":[{"dst":"default","link":"x"}` + rulegen.Numbered(5000, `,{"dst":"::%x","link":"x"}`) + `]}`: "5001 routes are more than the 4096",
+		`{"routes":[{"dst":"default","link":"x"}` + rulegen.Numbered(600, `,{"dst":"::1","link":"l%d"}`) + `]}`: "601 links that routes lead to are more than the 512",
 	} {
 		if _, err := DecodeHost("host.json", []byte(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), ": leave out") {
 			t.Errorf("%v, want %q", err, want)

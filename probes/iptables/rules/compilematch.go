@@ -1,0 +1,224 @@
+package rules
+
+import (
+	"strings"
+
+	"lifeline/probes/iptables/lex"
+	"lifeline/probes/iptables/netfilter"
+	"lifeline/probes/iptables/netset"
+)
+
+// compileMatch adds one match to a rule.
+func (p *ruleParser) compileMatch(r *Rule, l *extensionUse) {
+	if l.ext == nil {
+		r.Unmodelled = append(r.Unmodelled, l.name)
+		return
+	}
+	switch l.ext.name {
+	case "comment":
+	case "tcp":
+		p.compileTCP(r, l)
+	case "udp":
+		// Only with -p udp, which no packet of the question has.
+	case "multiport":
+		p.compileMultiport(r, l)
+	case "iprange":
+		p.compileRange(r, l)
+	case "state":
+		p.addState(r, l.get("state"))
+	case "conntrack":
+		p.compileConntrack(r, l)
+	case "mark", "connmark":
+		g := l.get("mark")
+		v, m, _ := valueMask(g.arg)
+		r.Matches = append(r.Matches, MarkMatch{Conn: l.ext.name == "connmark", Value: v, Mask: m, Inv: g.negate})
+	case "addrtype":
+		p.compileAddrType(r, l)
+	case "icmp", "icmp6":
+		if g := l.given[0]; true {
+			t, _ := parseICMP(g.arg, p.family)
+			r.Matches = append(r.Matches, ICMPMatch{t, g.negate})
+		}
+	case "hl", "ttl":
+		p.compileHopLimit(r, l)
+	case "set":
+		p.compileSet(r, l)
+	case "recent":
+		// --set adds the source to the list and always matches.
+		switch g := l.get("set"); {
+		case g == nil:
+			r.Unmodelled = append(r.Unmodelled, "recent")
+		case g.negate:
+			r.Matches = append(r.Matches, NeverMatch{})
+		}
+	case "rpfilter":
+		r.Matches = append(r.Matches, RPFilterMatch{Loose: l.gave("loose"), Inv: l.gave("invert")})
+	case "rt", "hbh", "dst", "frag", "srh", "ah":
+		// They look for a header that the question's packets do not have, and
+		// without it they match nothing, negated or not.
+		r.Matches = append(r.Matches, NeverMatch{})
+	default:
+		r.Unmodelled = append(r.Unmodelled, l.ext.name)
+	}
+}
+
+func (p *ruleParser) compileTCP(r *Rule, l *extensionUse) {
+	for i := range l.given {
+		g := &l.given[i]
+		switch g.name {
+		case "source-port", "destination-port":
+			rng, known, _ := p.tcpPorts(g.arg, "tcp")
+			r.addPorts(g.name == "source-port", []netset.PortRange{rng}, g.negate, known)
+		case "syn":
+			r.Matches = append(r.Matches, TCPFlagsMatch{netfilter.FlagFIN | netfilter.FlagSYN | netfilter.FlagRST | netfilter.FlagACK, netfilter.FlagSYN, g.negate})
+		case "tcp-flags":
+			m, _ := parseFlags(g.arg)
+			c, _ := parseFlags(g.arg2)
+			r.Matches = append(r.Matches, TCPFlagsMatch{m, c, g.negate})
+		case "tcp-option":
+			r.Unmodelled = append(r.Unmodelled, "tcp-option")
+		}
+	}
+}
+
+// addPorts narrows the source or destination ports of a rule.
+func (r *Rule) addPorts(src bool, rs []netset.PortRange, inv, known bool) {
+	if !known {
+		r.Unmodelled = append(r.Unmodelled, "service name")
+		return
+	}
+	s := netset.NewPortSet(rs)
+	if inv {
+		s = s.Complement()
+	}
+	if src {
+		r.Sport = r.Sport.Intersect(s)
+	} else {
+		r.Dport = r.Dport.Intersect(s)
+	}
+}
+
+func (p *ruleParser) compileMultiport(r *Rule, l *extensionUse) {
+	g := &l.given[0]
+	rs, known, _ := p.parseMultiport(g.arg, portProtocol(p.protoNum))
+	switch {
+	case g.name != "ports" || !known:
+		r.addPorts(g.name == "source-ports", rs, g.negate, known)
+	default:
+		r.Matches = append(r.Matches, EitherPortMatch{netset.NewPortSet(rs), g.negate})
+	}
+}
+
+func (p *ruleParser) compileRange(r *Rule, l *extensionUse) {
+	for i := range l.given {
+		g := &l.given[i]
+		sp, _ := parseAddrRange(g.arg, p.family)
+		s := netset.NewAddrSet([]netset.Span{sp})
+		if g.negate {
+			s = s.Complement(p.family)
+		}
+		if g.name == "src-range" {
+			r.Src = r.Src.Intersect(s)
+		} else {
+			r.Dst = r.Dst.Intersect(s)
+		}
+	}
+}
+
+func (p *ruleParser) addState(r *Rule, g *optionUse) {
+	m, _ := parseStates(g.arg)
+	r.Matches = append(r.Matches, StateMatch{m, g.negate})
+}
+
+// compileConntrack handles the options beside --ctstate, which need a tracked
+// packet to match at all.
+func (p *ruleParser) compileConntrack(r *Rule, l *extensionUse) {
+	c := ConntrackMatch{}
+	for i := range l.given {
+		g := &l.given[i]
+		switch g.name {
+		case "ctstate":
+			p.addState(r, g)
+			c.WithState = true
+		case "ctproto":
+			n, known, _ := p.names.protocol(g.arg)
+			if !known {
+				r.Unmodelled = append(r.Unmodelled, "protocol")
+			}
+			c.Parts = append(c.Parts, ConntrackPart{Field: ConntrackProto, Num: uint32(n), Inv: g.negate})
+		case "ctdir":
+			c.Parts = append(c.Parts, ConntrackPart{Field: ConntrackDir, Inv: strings.EqualFold(g.arg, "REPLY")})
+		case "ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst":
+			p.connAddr(r, &c, g)
+		case "ctorigsrcport", "ctorigdstport", "ctreplsrcport", "ctrepldstport":
+			p.connPort(r, &c, g)
+		default:
+			c.Other = true // ctstatus, ctexpire
+		}
+	}
+	if len(c.Parts) > 0 || c.Other {
+		r.Matches = append(r.Matches, c)
+	}
+}
+
+func (p *ruleParser) connAddr(r *Rule, c *ConntrackMatch, g *optionUse) {
+	h, why := parseHost(g.arg, p.family)
+	if why != "" || h.name != "" || !h.contiguous(p.family) {
+		r.Unmodelled = append(r.Unmodelled, "conntrack")
+		return
+	}
+	k := map[string]ConntrackField{"ctorigsrc": ConntrackOrigSrc, "ctorigdst": ConntrackOrigDst, "ctreplsrc": ConntrackReplSrc, "ctrepldst": ConntrackReplDst}
+	c.Parts = append(c.Parts, ConntrackPart{Field: k[g.name], Addrs: netset.NewAddrSet([]netset.Span{h.span(p.family)}), Inv: g.negate})
+}
+
+func (p *ruleParser) connPort(r *Rule, c *ConntrackMatch, g *optionUse) {
+	a, b, known, _ := p.portPair(g.arg)
+	if !known {
+		r.Unmodelled = append(r.Unmodelled, "conntrack")
+		return
+	}
+	k := map[string]ConntrackField{"ctorigsrcport": ConntrackOrigSrcPort, "ctorigdstport": ConntrackOrigDstPort,
+		"ctreplsrcport": ConntrackReplSrcPort, "ctrepldstport": ConntrackReplDstPort}
+	c.Parts = append(c.Parts, ConntrackPart{Field: k[g.name], Ports: netset.NewPortSet([]netset.PortRange{{Lo: a, Hi: b}}), Inv: g.negate})
+}
+
+func (p *ruleParser) compileAddrType(r *Rule, l *extensionUse) {
+	for _, name := range []string{"src-type", "dst-type"} {
+		g := l.get(name)
+		if g == nil {
+			continue
+		}
+		m, _ := parseAddrTypes(g.arg)
+		c := AddrTypeMatch{Src: name == "src-type", Mask: m, Inv: g.negate,
+			LimitIn: l.gave("limit-iface-in"), LimitOut: l.gave("limit-iface-out")}
+		r.Matches = append(r.Matches, c)
+	}
+}
+
+func (p *ruleParser) compileHopLimit(r *Rule, l *extensionUse) {
+	g := &l.given[0]
+	n, _ := lex.Number(g.arg, 0, 255)
+	op := byte('=')
+	switch {
+	case strings.HasSuffix(g.name, "-lt"):
+		op = '<'
+	case strings.HasSuffix(g.name, "-gt"):
+		op = '>'
+	}
+	r.Matches = append(r.Matches, HopLimitMatch{op, int(n), g.negate, l.ext.name})
+}
+
+// compileSet handles -m set; the set itself is looked up by the analysis.
+func (p *ruleParser) compileSet(r *Rule, l *extensionUse) {
+	g := l.get("match-set")
+	c := SetMatch{Name: g.arg, Inv: g.negate}
+	for d := range strings.SplitSeq(g.arg2, ",") {
+		c.Dirs = append(c.Dirs, strings.HasPrefix(d, "src"))
+	}
+	for i := range l.given {
+		if n := l.given[i].name; n != "match-set" && n != "update-counters" && n != "update-subcounters" {
+			c.Counters = true
+		}
+	}
+	r.Matches = append(r.Matches, c)
+}
