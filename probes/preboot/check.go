@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/iptables/kernelmem"
+	"lifeline/probes/iptables/rules"
 )
 
 // stage is a scratch namespace that mirrors the machine.
@@ -129,7 +131,7 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 	sc.Deadline = loadDeadline
 	i.report.Notes = append(i.report.Notes, notes...)
 	var files []*ruleFile
-	wants := demand{sum: iptables.Demand{CPUs: runtime.NumCPU()}, most: i.memory}
+	wants := demand{sum: kernelmem.Demand{CPUs: runtime.NumCPU()}, most: i.memory}
 	for _, f := range i.files {
 		f.said = toolWord{load: iptables.LoadUnknown}
 		if !i.concern(f) {
@@ -286,7 +288,7 @@ func (i *inquiry) loadOf(f *ruleFile) iptables.Load {
 		return f.said.load
 	}
 	if f.role == roleIPSets && !f.asked {
-		if _, err := iptables.ParseIPSets(f.path, f.text); err == nil {
+		if _, err := rules.ParseIPSets(f.path, f.text); err == nil {
 			return iptables.LoadOK
 		}
 	}

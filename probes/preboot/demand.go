@@ -7,7 +7,7 @@ import (
 	"os"
 	"strconv"
 
-	"lifeline/probes/iptables"
+	"lifeline/probes/iptables/kernelmem"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 // demand is what the files of a check ask of the kernel, all together. The kernel
 // is the host's: no namespace keeps a table from taking its memory.
 type demand struct {
-	sum  iptables.Demand
+	sum  kernelmem.Demand
 	most uint64 // bytes
 }
 
@@ -35,9 +35,9 @@ func (d *demand) add(f *ruleFile) error {
 	case roleIPSets:
 		d.sum.IPSets(f.path, f.text)
 	case roleNFT:
-		files := []iptables.NFTFile{{Name: f.path, Text: f.text}}
+		files := []kernelmem.NFTFile{{Name: f.path, Text: f.text}}
 		for _, in := range f.includes {
-			files = append(files, iptables.NFTFile{Name: in.Path, Text: in.Text, Times: in.times})
+			files = append(files, kernelmem.NFTFile{Name: in.Path, Text: in.Text, Times: in.times})
 		}
 		d.sum.NFT(files...)
 	default:
@@ -46,7 +46,7 @@ func (d *demand) add(f *ruleFile) error {
 	if d.sum.Total() <= d.most {
 		return nil
 	}
-	return tooCostly{fmt.Errorf("%s of kernel memory: more than %s is not loaded, not even in the scratch namespace", d.sum.Most(), iptables.Size(d.most))}
+	return tooCostly{fmt.Errorf("%s of kernel memory: more than %s is not loaded, not even in the scratch namespace", d.sum.Most(), kernelmem.Size(d.most))}
 }
 
 // whatToDo is the mend for a file that no tool may see.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/iptables/rules"
 )
 
 // thisHost asks the kernel and the files of this host.
@@ -197,7 +198,7 @@ func (thisHost) names() iptables.Names {
 		}
 		return text
 	}
-	return iptables.ReadNames(iptables.NameFiles{
+	return rules.ReadNames(rules.NameFiles{
 		Services: read("/etc/services"), Protocols: read("/etc/protocols"), Passwd: read("/etc/passwd"), Group: read("/etc/group"),
 	})
 }

@@ -70,7 +70,7 @@ func arpMend(q iptables.Question, f iptables.File, end iptables.TraceStep) Mend 
 func kernelMend(q iptables.Question, r iptables.Result) (Mend, bool) {
 	did := r.Trace[len(r.Trace)-1].Did
 	peer := r.Counterexample.Src
-	if r.Counterexample.Leg == "SYN/ACK" {
+	if r.Counterexample.Step == "SYN/ACK" {
 		peer = r.Counterexample.Dst
 	}
 	from := networkOf(q.Mgmt, peer)

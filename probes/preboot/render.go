@@ -163,7 +163,7 @@ func (t *printer) details(c CheckResult) {
 // packets before it.
 func lastLeg(trace []iptables.TraceStep) []iptables.TraceStep {
 	n := len(trace)
-	for n > 0 && trace[n-1].Leg == trace[len(trace)-1].Leg {
+	for n > 0 && trace[n-1].Step == trace[len(trace)-1].Step {
 		n--
 	}
 	return trace[n:]

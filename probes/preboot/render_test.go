@@ -109,7 +109,7 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 		Assumptions: []iptables.Assumption{{Name: evil, Why: evil}},
 		Checks: []CheckResult{{Name: Analysis, Iface: evil, Status: Fail, Summary: evil, Warnings: []string{evil},
 			Trace:          []iptables.TraceStep{{File: evil, Table: evil, Rule: evil}, {Did: evil}},
-			Counterexample: &iptables.Packet{In: evil, Leg: evil}, Assumptions: []iptables.Assumption{{Name: evil, Rule: evil, File: evil, Line: 1, Why: evil}},
+			Counterexample: &iptables.Packet{In: evil, Step: evil}, Assumptions: []iptables.Assumption{{Name: evil, Rule: evil, File: evil, Line: 1, Why: evil}},
 			Mend: []Mend{{Text: evil}}}}}
 	for _, colour := range []bool{false, true} {
 		var b strings.Builder
