@@ -157,7 +157,7 @@ func (l *law) highest(m *model, e evidence) float64 {
 
 // lowest is the budget in bytes/s that keeps every transfer going.
 func (l *law) lowest(m *model, e evidence) float64 {
-	least := max(m.capacity.least(), l.floors(m))
+	least := max(m.capacity.least(), m.floors(l.mode, l.shaper.stands))
 	if m.flightTells(e.rtt, l.shaper.wanted) && e.now-m.flows.newest < passedFor {
 		least = max(least, passedPart*m.history.passed(e.now))
 	}

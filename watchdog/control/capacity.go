@@ -107,9 +107,7 @@ func (m *model) learnCapacity(e evidence, a actuation, carries bool) {
 	if k.seen > 0 && m.rates.mean > k.seen && e.newest < emptyBelow*m.target {
 		k.seen = m.rates.mean
 	}
-	steady := a.mode == cruising && e.now > a.settled
-	late := e.dt > longestMeasure // the rate of so long a step is also of before the queue
-	if !a.windowed || !steady || late || !e.known || e.queue < standingAbove*m.target || !carries {
+	if !carries || !m.standing(e, a) {
 		k.stood, k.past = 0, 0
 		return
 	}
@@ -121,6 +119,13 @@ func (m *model) learnCapacity(e evidence, a actuation, carries bool) {
 	default: // a single look may be of a burst
 		k.observe(k.past/k.stood, e.dt, a.windowed)
 	}
+}
+
+// standing says that a queue stands that our windows hold, at a rate that is known.
+func (m *model) standing(e evidence, a actuation) bool {
+	steady := a.mode == cruising && e.now > a.settled
+	late := e.dt > longestMeasure // the rate of so long a step is also of before the queue
+	return a.windowed && steady && !late && e.known && e.queue >= standingAbove*m.target
 }
 
 // observe takes one observation of a full link.

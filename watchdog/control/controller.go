@@ -45,7 +45,7 @@ func (c *Controller) Step(in Input) Output {
 	}
 	c.saturation.engage(l.mode, s.now, l.bound)
 	if l.mode != idle {
-		l.share(m, s.now, s.dt)
+		m.share(l, s.now, s.dt)
 	}
 	return c.output(e)
 }

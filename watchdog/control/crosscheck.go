@@ -51,7 +51,7 @@ func (w *crossCheck) observe(m *model, l *law, e evidence, roseLately bool) verd
 	met, tells := m.longestMet(e, max(w.claim, e.queue), l.shaper.stands)
 	w.met = met
 	w.countUnverifiable(e, m.engage, l.shaper.stands)
-	if !e.known || e.passive || e.in.Delay.Overdue || !tells || e.in.Management == Unreachable {
+	if !tells || !claims(e) {
 		return verdict{}
 	}
 	if e.queue < claimLeast*m.target {
@@ -73,6 +73,11 @@ func (w *crossCheck) observe(m *model, l *law, e evidence, roseLately bool) verd
 	w.last = e.now
 	w.against += e.dt
 	return verdict{contradicted: w.disproves(m.sending()), rate: w.before.rate}
+}
+
+// claims says that the delay is a target's word, and somebody gets in.
+func claims(e evidence) bool {
+	return e.known && !e.passive && !e.in.Delay.Overdue && e.in.Management != Unreachable
 }
 
 // disproves says that enough speaks against the target.
@@ -113,8 +118,8 @@ func (w *crossCheck) isBacked(e evidence, claim, part float64) bool {
 // unbacked says that a target claims a queue which no transfer was seen to meet at
 // about this rate. No shaper stands on that, as behind one they cannot tell.
 func (w *crossCheck) unbacked(now, rate float64) bool {
-	claims := w.claim > 0 || now-w.last < claimedFor
-	return claims && (w.against > 0 || w.unverifiable > unverifiableFor || rate < backedRate*w.backed)
+	lately := w.claim > 0 || now-w.last < claimedFor
+	return lately && (w.against > 0 || w.unverifiable > unverifiableFor || rate < backedRate*w.backed)
 }
 
 // trackExposure follows what each transfer has under way, and for how long.

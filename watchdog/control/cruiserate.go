@@ -73,9 +73,8 @@ func (l *law) tuning(m *model) tuning {
 	return t
 }
 
-// cubic is where the time since the top was found lies on the cubic, in periods: -1 at
-// the cut, 0 at the top.
-func (l *law) cubic(t tuning) float64 { return (l.cruise.age - t.period) / t.period }
+// position is where an age lies on the cubic, in periods: -1 at the cut, 0 at the top.
+func (t tuning) position(age float64) float64 { return (age - t.period) / t.period }
 
 // cruiseRate follows a cubic around the rate that was once too much: quickly
 // up to it, a plateau there, and then a new ramp, because the link bears more
@@ -85,7 +84,7 @@ func (l *law) cruiseRate(m *model, e evidence) {
 	if m.capacity.full && e.rateKnown && e.rate < noiseBelow*m.capacity.most {
 		t.knee = max(t.knee, m.engage)
 	}
-	l.doubtTop(m, e)
+	l.cruise.expireTop(m, e)
 	l.raiseStaleTop(m, e)
 	if l.doubtsTop(m, e.in.Configured) { // little delay is no reason to stay
 		t.knee = max(t.knee, m.target+m.delay.variability())
@@ -114,7 +113,7 @@ func (l *law) raise(m *model, e evidence, t tuning) {
 		l.rate *= math.Exp(l.probeGain(m, e) * e.dt)
 		return
 	}
-	x := l.cubic(t)
+	x := t.position(l.cruise.age)
 	l.rate = max(l.rate, l.top*(1+(1-t.head)*x*x*x))
 	if e.known && l.rate > l.top*(1+plateauEnds*(1-t.head)) && !e.in.Configured {
 		l.mode, l.start.resumed = ramping, e.dt
@@ -133,7 +132,7 @@ func (l *law) raiseStaleTop(m *model, e evidence) {
 // growth is that of the cubic per second once it is above the top.
 func (l *law) growth(m *model) float64 {
 	t := l.tuning(m)
-	x := l.cubic(t)
+	x := t.position(l.cruise.age)
 	if x < 0 || l.windowed(m) {
 		return 0
 	}

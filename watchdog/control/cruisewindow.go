@@ -19,31 +19,36 @@ const (
 	// A cut is to between these parts, and works when the old windows are used.
 	windowCutMost, windowCutLeast = 0.5, 0.97
 	windowSettles                 = 0.2 // s
-	// goneBelow of the queue that was cut for, a queue has gone.
-	windowGone = 2 // one in
+	// windowGone: below one in so many of the queue that was cut for, that has gone.
+	windowGone = 2
 )
 
 // cruiseWindow holds the queue between half the target and the target. Unlike
 // a rate, a total window makes a queue in proportion, so that there is a point
 // of rest and no sawtooth.
 func (l *law) cruiseWindow(m *model, e evidence) {
-	if l.cut.queue > m.target && e.now >= l.settled && e.known && !e.passive && e.queue < l.cut.queue/windowGone {
-		l.drained, l.cut.queue = true, 0
-	}
-	full := m.capacity.full
-	if e.newest > 0 || !e.binding || full && l.rate > filledAbove*(m.capacity.best()-e.others) {
-		l.cruise.lastQueue = e.now
-	}
-	long := e.known && e.queue > m.target
-	switch {
+	l.noteQueue(m, e)
+	switch long := e.known && e.queue > m.target; {
 	case e.now < l.settled:
-	case long && l.atFloor(m): // nothing left to cut
 	case long:
-		l.cutWindow(m, e)
+		if !m.atFloor(l.mode, l.shaper.stands) { // else nothing is left to cut
+			l.cutWindow(m, e)
+		}
 	case e.known && e.now-l.cruise.lastQueue > max(noQueueFor, noQueueIn*e.loop): // what ended the ramp was none
 		l.mode, l.cruise.lastQueue = ramping, e.now
 	case e.binding && !m.delay.signalLost(e) && (!e.known || e.newest < kneeWindow*m.target):
 		l.rate *= math.Exp(l.windowGain(m, e) * e.dt)
+	}
+}
+
+// noteQueue notes whether the queue of the last cut has gone, and when there last was
+// one, or no use for more.
+func (l *law) noteQueue(m *model, e evidence) {
+	if l.cut.queue > m.target && e.now >= l.settled && e.known && !e.passive && e.queue < l.cut.queue/windowGone {
+		l.drained, l.cut.queue = true, 0
+	}
+	if e.newest > 0 || !e.binding || m.capacity.full && l.rate > filledAbove*(m.capacity.best()-e.others) {
+		l.cruise.lastQueue = e.now
 	}
 }
 

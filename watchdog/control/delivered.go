@@ -25,28 +25,28 @@ func (l *law) delivered(m *model, e evidence) float64 {
 		return seen
 	}
 	if l.mode == ramping && m.flight.queue > 0 { // the queue of our own bytes, which no probe has met yet
-		return max(l.arrived(m, e), m.history.passed(e.now))
+		return max(m.arrivedRate(e, l.mode), m.history.passed(e.now))
 	}
-	ref := l.wentIn(m, e, e.now-e.loop)
+	ref := m.wentIn(e, l.mode, l.rate, e.now-e.loop)
 	if climbing := l.shaper.stands && !l.cruise.met; l.mode == cruising && !climbing {
-		ref = max(ref, l.wentIn(m, e, e.now-e.loop/2))
+		ref = max(ref, m.wentIn(e, l.mode, l.rate, e.now-e.loop/2))
 	}
 	past, ok := m.history.at(e.now - e.loop)
 	if ok && e.now > past.at {
 		ref /= 1 + clamp((e.newest-past.newest)/(e.now-past.at), 0, growthMost)
 	}
 	if m.sending() && e.rtt < arrivedRamping/10 && m.delay.jitter < steadyJitter*m.target {
-		ref = max(ref, l.arrived(m, e)) // on longer or restless paths arrivals come late and in bursts
+		ref = max(ref, m.arrivedRate(e, l.mode)) // on longer or restless paths arrivals come late and in bursts
 	}
 	return ref
 }
 
-// arrived is the highest rate in bytes/s at which bytes of ours arrived
+// arrivedRate is the highest rate in bytes/s at which bytes of ours arrived
 // lately: that much the link bears, whatever was sent. 0 when it is not
 // counted.
-func (l *law) arrived(m *model, e evidence) float64 {
+func (m *model) arrivedRate(e evidence, state mode) float64 {
 	over := arrivedRamping
-	if l.mode == cruising {
+	if state == cruising {
 		over = arrivedCruising
 	}
 	return m.history.fastest(e.now-e.loop-over/2, over) * wire
@@ -55,17 +55,17 @@ func (l *law) arrived(m *model, e evidence) float64 {
 // wentIn is the rate of ours at a time in bytes/s: what was allowed, or what was
 // sent when that was much less. A NIC's counters may leave out headers that its
 // driver adds, so what was allowed is the better figure.
-func (l *law) wentIn(m *model, e evidence, at float64) float64 {
+func (m *model) wentIn(e evidence, state mode, budget, at float64) float64 {
 	past, ok := m.history.at(at)
 	if !ok {
 		if e.rateKnown {
-			return min(l.rate, e.ours)
+			return min(budget, e.ours)
 		}
-		return l.rate
+		return budget
 	}
-	allowed := min(l.rate, past.budget)
+	allowed := min(budget, past.budget)
 	span := sentCruising
-	if l.mode == ramping {
+	if state == ramping {
 		span = sentRamping
 	}
 	before, _ := m.history.at(past.at - span)
@@ -73,7 +73,7 @@ func (l *law) wentIn(m *model, e evidence, at float64) float64 {
 		return allowed
 	}
 	sent := max(0, (past.bytes-before.bytes)/(past.at-before.at)-e.others)
-	if l.mode != ramping && sent > allowedAbove*allowed {
+	if state != ramping && sent > allowedAbove*allowed {
 		return allowed
 	}
 	return min(allowed, sent)

@@ -73,7 +73,9 @@ func (l *law) cutRate(m *model, e evidence) {
 	ref = max(ref, m.capacity.least())
 	queue := e.newest + e.loop*clamp(l.rate/ref-1, 0, 1) // it grew since the probes saw it
 	depth := drainDepth(queue, m.target)
-	l.confirmTop(m, e, ref)
+	if l.shaper.stands {
+		l.cruise.confirmTop(ref, e.now, l.doubtsTop(m, e.in.Configured))
+	}
 	first, from, rate, trigger := l.mode != draining, l.mode, l.rate, cut.trigger
 	cut.prevTop, cut.overlapping = l.top, l.mode == draining
 	cut.isolated = l.mode == cruising && e.now-cut.at > isolatedAfter && m.delay.noiseNewest > isolatedNoise*m.target
@@ -155,8 +157,7 @@ func (l *law) checkDrain(m *model, e evidence) {
 // was real.
 func (l *law) concludeCut(m *model, e evidence) (real bool) {
 	cut := &l.cut
-	if cut.trigger > 0 && m.noisy() &&
-		(tooSoon(e.sample, e.loop, cut.at) || cut.trigger < m.delay.offset(m.delay.noiseNewest)+m.drainedBelow()) { // it was noise
+	if cut.wasNoise(m, e) {
 		l.top, l.rate, cut.capacity = cut.prevTop, cut.fromRate, 0
 		l.mode = cut.fromMode
 		return false
@@ -177,4 +178,10 @@ func (l *law) concludeCut(m *model, e evidence) (real bool) {
 	}
 	cut.capacity = 0
 	return true
+}
+
+// wasNoise says that what the cut was for was no queue, on a noisy path.
+func (cut *cutState) wasNoise(m *model, e evidence) bool {
+	return cut.trigger > 0 && m.noisy() &&
+		(tooSoon(e.sample, e.loop, cut.at) || cut.trigger < m.delay.offset(m.delay.noiseNewest)+m.drainedBelow())
 }

@@ -15,11 +15,11 @@ func (c *Controller) simulate(e evidence) {
 	}
 	l.shaper = shaper{}
 	l.mode = simulating
-	l.rate = l.simulated(m, e)
+	l.rate = c.simulated(e)
 	if m.blind(e) {
 		l.mode = openLoop
 	} else {
-		l.shaper.wanted = c.saturation.saturated && l.suitsShaper(m, e, c.unbacked(e))
+		l.shaper.wanted = c.saturation.saturated && l.shaper.suits(m, e, l.mode, c.unbacked(e))
 	}
 	c.escalation.simulate(m, e)
 	c.schedule(e)
@@ -49,7 +49,8 @@ func (m *model) gauge(e evidence, carries bool) {
 
 // simulated is the budget that would be set, in bytes/s: near the capacity where
 // that is known, else the first one, or what has flowed without harm.
-func (l *law) simulated(m *model, e evidence) float64 {
+func (c *Controller) simulated(e evidence) float64 {
+	m, l := &c.model, &c.law
 	least := m.capacity.least()
 	if m.capacity.trusted() {
 		return max(l.tuning(m).head*m.capacity.best()-e.others, least)

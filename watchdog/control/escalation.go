@@ -56,21 +56,26 @@ func (x *escalation) observe(m *model, e evidence, stuck bool) {
 	if x.pauseAll(e) {
 		return
 	}
-	if stuck && e.now-x.changed > overFor {
-		x.over += e.dt
-	} else if !stuck {
-		x.over = 0
-	}
-	if stuck || e.known && e.queue > m.target {
-		x.calm = 0
-	} else {
-		x.calm += e.dt
-	}
+	x.count(e, stuck, m.target)
 	switch {
 	case x.over > overFor:
 		x.fewer(e, m.target)
 	case x.allowed != everyone && x.calm > x.patience:
 		x.more(e)
+	}
+}
+
+// count adds up for how long fewer, or more, should run.
+func (x *escalation) count(e evidence, stuck bool, target float64) {
+	if !stuck {
+		x.over = 0
+	} else if e.now-x.changed > overFor {
+		x.over += e.dt
+	}
+	if stuck || e.known && e.queue > target {
+		x.calm = 0
+	} else {
+		x.calm += e.dt
 	}
 }
 
@@ -169,6 +174,6 @@ func passable(in *Input) bool { return in.Passes || in.Management == Reachable }
 // long by what they allow.
 func (c *Controller) stuck(e evidence) bool {
 	m, l := &c.model, &c.law
-	return (l.atFloor(m) || e.reachable == 0 && e.running > 0) && e.known && e.queue > overAbove*m.target &&
-		e.queue < m.target+overAbove*m.longestOwnQueue(e, l.mode) && !l.awaitsShaper(m, e, c.unbacked(e))
+	return (m.atFloor(l.mode, l.shaper.stands) || e.reachable == 0 && e.running > 0) && e.known && e.queue > overAbove*m.target &&
+		e.queue < m.target+overAbove*m.longestOwnQueue(e, l.mode) && !l.shaper.awaited(m, e, l.mode, c.unbacked(e))
 }

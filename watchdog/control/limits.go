@@ -37,14 +37,14 @@ func (m *model) floorShare(f *Flow) float64 {
 
 // floors is the budget at which every transfer is at its floor, bytes/s: less
 // would change nothing and take time to come back from. A shaper has none.
-func (l *law) floors(m *model) float64 {
-	if l.shaper.stands {
+func (m *model) floors(state mode, shaped bool) float64 {
+	if shaped {
 		return 0
 	}
 	sum := 0.0
 	for i := range m.flows.entries {
 		f := &m.flows.entries[i]
-		if f.flow.Limitable && f.runs() && !f.idles(l.mode) {
+		if f.flow.Limitable && f.runs() && !f.idles(state) {
 			sum += m.floorShare(f.flow)
 		}
 	}
@@ -52,14 +52,14 @@ func (l *law) floors(m *model) float64 {
 }
 
 // atFloor says that no transfer can be limited further.
-func (l *law) atFloor(m *model) bool {
-	if l.shaper.stands || l.mode == idle || l.mode == openLoop {
+func (m *model) atFloor(state mode, shaped bool) bool {
+	if shaped || state == idle || state == openLoop {
 		return false
 	}
 	n := 0
 	for i := range m.flows.entries {
 		f := &m.flows.entries[i]
-		if !f.flow.Limitable || !f.runs() || f.idles(l.mode) {
+		if !f.flow.Limitable || !f.runs() || f.idles(state) {
 			continue
 		}
 		if f.share > floorBelow*m.floorShare(f.flow) {

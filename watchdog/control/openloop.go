@@ -31,7 +31,7 @@ const (
 	allPasses  = 0.85 // of the budget: all that is allowed is used
 	fewPasses  = 0.5  // of what passed: somebody else's doing
 	heldPart   = 0.9  // of what passes, for a rate that is held
-	openGain   = 0.5  // per second, of a rate; a rate fills a queue as its integral
+	openRate   = 0.5  // per second, of a rate, which fills a queue as its integral
 	openWindow = 3    // per second, of windows at the most
 )
 
@@ -47,7 +47,7 @@ func (u *openLoopLaw) step(m *model, l *law, e evidence) {
 		u.hold(m, l, e.now, passed)
 	case m.sending() && u.wait > 0 && e.now < u.until: // all that is paced passes
 	case passed > allPasses*l.rate:
-		l.rate *= math.Exp(l.openGain(m, e) * e.dt)
+		l.rate *= math.Exp(openLoopGain(l.windowed(m), e.loop) * e.dt)
 		*u = openLoopLaw{budget: l.rate, passed: passed, at: e.now, until: max(u.until, e.now+stepLeast), wait: u.wait}
 	case passed < fewPasses*u.passed: // the steps begin anew
 		u.note(l.rate, passed, e.now)
@@ -59,10 +59,16 @@ func (u *openLoopLaw) step(m *model, l *law, e evidence) {
 	default:
 		u.hold(m, l, e.now, passed)
 	}
-	if best := m.capacity.best(); best > 0 { // by the NIC's speed
+	l.boundOpenLoop(m, e)
+}
+
+// boundOpenLoop keeps the budget below the NIC's speed, and above what keeps every
+// transfer going.
+func (l *law) boundOpenLoop(m *model, e evidence) {
+	if best := m.capacity.best(); best > 0 {
 		l.rate = min(l.rate, l.tuning(m).head*best-e.others)
 	}
-	l.rate = max(l.rate, m.capacity.least(), l.floors(m))
+	l.rate = max(l.rate, m.capacity.least(), m.floors(l.mode, l.shaper.stands))
 }
 
 // note begins a step.
@@ -91,12 +97,12 @@ func passing(e evidence) float64 {
 	return e.ours
 }
 
-// openGain is the growth per second while all that is allowed passes.
-func (l *law) openGain(m *model, e evidence) float64 {
-	if l.windowed(m) {
-		return min(windowRamp/e.loop, openWindow)
+// openLoopGain is the growth per second while all that is allowed passes.
+func openLoopGain(windowed bool, loop float64) float64 {
+	if windowed {
+		return min(windowRamp/loop, openWindow)
 	}
-	return openGain
+	return openRate
 }
 
 // closeLoop goes on with the present budget, now that the delay can be measured. A

@@ -24,7 +24,6 @@ const (
 // output turns the state into limits.
 func (c *Controller) output(e evidence) Output {
 	m, l := &c.model, &c.law
-	configured := e.in.Configured
 	out := Output{
 		Capacity:     m.capacity.remembered(),
 		Saturated:    c.saturation.saturated,
@@ -33,12 +32,12 @@ func (c *Controller) output(e evidence) Output {
 		Drained:      l.drained,
 		Contradicted: c.contradicted,
 		Phase:        c.phase(),
-		Moving:       l.moves(m, configured, e.binding),
-		Tick:         l.tick(m, e),
+		Moving:       c.moves(e),
+		Tick:         c.tick(e),
 		Flows:        c.limits(),
 	}
 	out.Rest = l.mode == idle || !out.Moving && (out.Phase == Engaged || out.Phase == Probing) &&
-		e.running >= len(m.flows.entries) && l.rests(m, configured)
+		e.running >= len(m.flows.entries) && c.rests(e)
 	if l.mode != idle && l.shaper.wanted {
 		out.Shaper = max(l.rate, leastRate)
 	}
@@ -57,7 +56,7 @@ func (c *Controller) limits() []FlowLimit {
 		f := &m.flows.entries[i]
 		limit := FlowLimit{ID: f.flow.ID}
 		if l.mode != idle && f.flow.Limitable {
-			l.limit(m, f, &limit)
+			c.limit(f, &limit)
 		}
 		m.pin(f, &limit)
 		if f.rec.paused && f.flow.Pausable && !m.Off {
@@ -70,7 +69,8 @@ func (c *Controller) limits() []FlowLimit {
 
 // limit writes what the budget means for one transfer. A paused one keeps the
 // smallest limits, so that it comes back quietly.
-func (l *law) limit(m *model, f *flowEntry, to *FlowLimit) {
+func (c *Controller) limit(f *flowEntry, to *FlowLimit) {
+	m, l := &c.model, &c.law
 	to.Shape = l.shaper.wanted
 	carried := l.shaper.stands && f.flow.Shaped
 	switch {
@@ -123,14 +123,15 @@ func (c *Controller) phase() Phase {
 
 // moves says that the limits are what holds the transfers, and that they are
 // on their way to what the link bears.
-func (l *law) moves(m *model, configured, binding bool) bool {
+func (c *Controller) moves(e evidence) bool {
+	m, l := &c.model, &c.law
 	switch l.mode {
 	case ramping, openLoop:
-		return binding
+		return e.binding
 	case draining:
 		return true
 	case cruising:
-		return l.shaper.wanted && !l.shaper.stands || (l.probesUp(m, configured) || l.growth(m) > slowGrowth) && binding
+		return l.shaper.wanted && !l.shaper.stands || (l.probesUp(m, e.in.Configured) || l.growth(m) > slowGrowth) && e.binding
 	case idle, simulating:
 	}
 	return false
@@ -138,14 +139,16 @@ func (l *law) moves(m *model, configured, binding bool) bool {
 
 // rests says that the limits stand about where they belong and change slowly. Not
 // so where the capacity is in doubt: what is seen is then the step's own effect.
-func (l *law) rests(m *model, configured bool) bool {
-	return l.mode == cruising && l.growth(m) <= slowGrowth && !l.unmet(configured) && !l.uncertain(m) &&
+func (c *Controller) rests(e evidence) bool {
+	m, l := &c.model, &c.law
+	return l.mode == cruising && l.growth(m) <= slowGrowth && !l.unmet(e.in.Configured) && !l.cruise.uncertain(m) &&
 		m.delay.variability() < m.target/restJitter
 }
 
 // tick is how soon the next step is wanted: soon while the budget moves fast,
 // but not for long, because each step costs.
-func (l *law) tick(m *model, e evidence) time.Duration {
+func (c *Controller) tick(e evidence) time.Duration {
+	m, l := &c.model, &c.law
 	fast := func(least float64) time.Duration {
 		return time.Duration(clamp(e.rtt/4, least, seconds(steadyTick)) * float64(time.Second))
 	}
@@ -179,7 +182,7 @@ func (c *Controller) why(out *Output, e evidence) string {
 	case Blind:
 		return "neither delay nor capacity is known: limits follow what passes"
 	case Engaged:
-		return c.law.whyEngaged()
+		return c.whyEngaged()
 	case Probing:
 		return "limits grow until the link answers"
 	case Free:
@@ -194,8 +197,8 @@ func (c *Controller) why(out *Output, e evidence) string {
 }
 
 // whyEngaged is that clause while limits hold the link.
-func (l *law) whyEngaged() string {
-	switch {
+func (c *Controller) whyEngaged() string {
+	switch l := &c.law; {
 	case l.mode == draining:
 		return "draining the queue"
 	case l.shaper.stands:

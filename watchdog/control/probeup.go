@@ -39,39 +39,36 @@ func (l *law) unmet(configured bool) bool {
 // uncertain says that the top does not come from a ramp of this run over a
 // quiet path. Where the noise is as long as the queues that are looked for, or the
 // news of them is old, probing would tell nothing.
-func (l *law) uncertain(m *model) bool {
+func (k *cruiseState) uncertain(m *model) bool {
 	return m.delay.base < shaperRTT && m.delay.jitter < probeJitter*m.target &&
-		(m.noisy() || !m.capacity.full || l.cruise.confidence.lasts > 0)
+		(m.noisy() || !m.capacity.full || k.confidence.lasts > 0)
 }
 
 // doubtsTop says that the top may be far too low: it is unmet, and what it was met
 // by before may have been noise.
 func (l *law) doubtsTop(m *model, configured bool) bool {
-	return l.unmet(configured) && l.uncertain(m)
+	return l.unmet(configured) && l.cruise.uncertain(m)
 }
 
-// doubtTop ends the belief in the top when its time has come.
-func (l *law) doubtTop(m *model, e evidence) {
-	k := &l.cruise
+// expireTop ends the belief in the top when its time has come.
+func (k *cruiseState) expireTop(m *model, e evidence) {
 	if k.met && k.confidence.lasts > 0 && e.now >= k.confidence.until && e.newest < m.drainedBelow() {
 		k.met, k.age = false, 0
 	}
 }
 
-// confirmTop notes the rate at which a queue was met.
-func (l *law) confirmTop(m *model, e evidence, top float64) {
-	if !l.shaper.stands {
-		return
-	}
-	if k := &l.cruise.confidence; l.doubtsTop(m, e.in.Configured) {
-		if math.Abs(top-k.top) < sameTop*k.top {
-			k.lasts = min(2*k.lasts, believeMost)
+// confirmTop notes the rate at which a queue was met while the shaper stood. A top that
+// was in doubt is believed from then on, and for longer where it is the same again.
+func (k *cruiseState) confirmTop(top, now float64, doubted bool) {
+	if b := &k.confidence; doubted {
+		if math.Abs(top-b.top) < sameTop*b.top {
+			b.lasts = min(2*b.lasts, believeMost)
 		} else {
-			k.lasts = believeFirst
+			b.lasts = believeFirst
 		}
-		k.top, k.until = top, e.now+k.lasts
+		b.top, b.until = top, now+b.lasts
 	}
-	l.cruise.met = true
+	k.met = true
 }
 
 // probesUp says that the rate grows at once until a queue shows (as BBR's ProbeBW_UP),
@@ -80,7 +77,7 @@ func (l *law) confirmTop(m *model, e evidence, top float64) {
 // bursts to frames, so the first queue that appears while it stands is worth
 // more. The same goes for a top that is in doubt.
 func (l *law) probesUp(m *model, configured bool) bool {
-	return l.unmet(configured) && (l.uncertain(m) || m.sending() && !m.noisy())
+	return l.unmet(configured) && (l.cruise.uncertain(m) || m.sending() && !m.noisy())
 }
 
 // probeGain is the growth per second on the way to that queue. It is quicker the

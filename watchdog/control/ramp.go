@@ -50,7 +50,7 @@ func (m *model) rampEnd() float64 { return rampEndPart*m.target + rampEndJitter*
 // ramp grows the budget until the link answers.
 func (l *law) ramp(m *model, e evidence, foreign bool) evidence {
 	probed := e.newest
-	if own := max(l.ownInflation(m, e), l.ownInFlight(m, e)); own > max(e.newest, m.rampEnd()) {
+	if own := max(l.ownInflation(m, e.now), l.start.ownInFlight(m, e)); own > max(e.newest, m.rampEnd()) {
 		e.newest, e.loop = own, min(e.loop, hintLag/2+e.rtt+own)
 	}
 	end := m.rampEnd()
@@ -62,7 +62,7 @@ func (l *law) ramp(m *model, e evidence, foreign bool) evidence {
 	case e.known && e.newest > end:
 		l.endRamp(m, e, probed <= end)
 	case m.delay.signalLost(e) || resumes && e.newest > end/2:
-	case l.hinted(m, e):
+	case l.start.hinted(m, e):
 		l.awaitProbes(m, e)
 	default:
 		l.grow(m, e, foreign)
@@ -93,7 +93,7 @@ func (l *law) awaitProbes(m *model, e evidence) {
 	r := &l.start
 	r.waited += e.dt
 	if !r.hintAnswered { // once: what goes in from now on is held and no measure
-		l.rate, r.hintAnswered = max(min(l.rate, l.wentIn(m, e, e.now-hintLag)), hintCut*l.rate, m.capacity.least()), true
+		l.rate, r.hintAnswered = max(min(l.rate, m.wentIn(e, l.mode, l.rate, e.now-hintLag)), hintCut*l.rate, m.capacity.least()), true
 	}
 }
 
@@ -117,38 +117,38 @@ func (l *law) grow(m *model, e evidence, foreign bool) {
 // ownInflation is the queue in seconds that the transfers' own RTTs tell of while
 // we send: the least of them, and only while it rises. Late in a ramp it is younger
 // than what probes say.
-func (l *law) ownInflation(m *model, e evidence) float64 {
-	if !m.sending() || l.shaper.wanted || l.refuted(e.now) {
+func (l *law) ownInflation(m *model, now float64) float64 {
+	if !m.sending() || l.shaper.wanted || l.start.refutedLately(now) {
 		return 0
 	}
-	return m.delay.rising(m.flows.leastInflation(l.mode), e.now)
+	return m.delay.rising(m.flows.leastInflation(l.mode), now)
 }
 
 // ownInFlight is the queue in seconds that our bytes wait in and that may be ours,
 // while no burst of new transfers is part of it.
-func (l *law) ownInFlight(m *model, e evidence) float64 {
-	if m.flows.starting(e.now, e.loop) || l.refuted(e.now) {
+func (r *rampState) ownInFlight(m *model, e evidence) float64 {
+	if m.flows.starting(e.now, e.loop) || r.refutedLately(e.now) {
 		return 0
 	}
 	return max(0, m.flight.queue-m.delay.offset(m.delay.noiseNewest))
 }
 
-// refuted says that the transfers' own evidence is not believed; the ramp is careful
+// refutedLately says that the transfers' own evidence is not believed; the ramp is careful
 // meanwhile.
-func (l *law) refuted(now float64) bool { return now-l.start.refuted < refutedFor }
+func (r *rampState) refutedLately(now float64) bool { return now-r.refuted < refutedFor }
 
 // trustsHints says that the senders' own RTT may hold this ramp back.
-func (l *law) trustsHints(m *model, e evidence) bool {
-	return e.in.Delay.HintKnown && m.sending() && l.start.waited < hintsFor
+func (r *rampState) trustsHints(m *model, e evidence) bool {
+	return e.in.Delay.HintKnown && m.sending() && r.waited < hintsFor
 }
 
 // hinted says that the senders' own RTT shows a queue that no probe has seen
 // yet.
-func (l *law) hinted(m *model, e evidence) bool {
-	if !l.trustsHints(m, e) {
+func (r *rampState) hinted(m *model, e evidence) bool {
+	if !r.trustsHints(m, e) {
 		return false
 	}
-	r, hint := &l.start, seconds(e.in.Delay.Hint)
+	hint := seconds(e.in.Delay.Hint)
 	if r.hintLeast == 0 || hint < r.hintLeast-1 { // it falls for long after the first burst
 		r.hintLeast = hint + 1
 	}
@@ -172,11 +172,11 @@ func (l *law) rampGain(m *model, e evidence, foreign bool) float64 {
 		return min(most, windowRamp/e.loop)
 	case l.start.resumed > 0:
 		return min(most, l.resumedGain(m, e))
-	case l.trustsHints(m, e):
+	case l.start.trustsHints(m, e):
 		return min(most, 2*(rampQueueHinted+e.rtt/2)/((hintLag+e.rtt)*(hintLag+e.rtt)))
 	}
 	queue := rampQueue
-	if l.refuted(e.now) { // only probes tell of one now
+	if l.start.refutedLately(e.now) { // only probes tell of one now
 		queue = rampQueueRefuted
 	}
 	return min(most, 2*(queue+e.rtt/2)/(e.loop*e.loop))

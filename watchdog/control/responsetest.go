@@ -104,7 +104,7 @@ func (r *responseTest) stays(m *model, l *law, e evidence) bool {
 		r.testing = false
 	case e.delay < responseStays*r.delay:
 		r.rate, r.delay, r.low, r.capacity = e.ours, e.delay, 0, m.capacity.capacityEstimate
-	case !l.gaveWay(m, e, r.rate):
+	case !gaveWay(m, l, e, r.rate):
 		r.delay, r.low = max(r.delay, e.delay), 0
 	default:
 		r.low = r.learn(e, r.low)
@@ -138,10 +138,10 @@ func (r *responseTest) exceeds(m *model, l *law, e evidence, began float64) bool
 
 // gaveWay says that we have much less than we had, and that our own limits are
 // the reason; or nothing left to give.
-func (l *law) gaveWay(m *model, e evidence, had float64) bool {
+func gaveWay(m *model, l *law, e evidence, had float64) bool {
 	least := m.capacity.least()
 	if m.sending() { // windows at their floors can still fill a slow link, pacing cannot
-		least = max(least, l.floors(m))
+		least = max(least, m.floors(l.mode, l.shaper.stands))
 	}
 	if l.rate < responseFloor*least {
 		return true

@@ -26,7 +26,7 @@ const (
 // observe takes one sample: three of six at 90 % of the capacity, a queue, or
 // drops on this host under load.
 func (l *saturation) observe(e evidence, best, engage float64) {
-	if e.now-l.sampled >= sampleEvery-1e-3 || e.now < l.sampled {
+	if e.now-l.sampled >= sampleEvery-1e-3 {
 		l.sampled = e.now
 		l.used = l.used << 1 & 0x3f
 		if e.rateKnown && best > 0 && e.rate >= usedAbove*best {

@@ -18,23 +18,13 @@ const (
 // schedule pauses and resumes so that no more than limit run. atOnce lets one be
 // resumed with each step.
 func (s *scheduler) schedule(t *flowTable, state mode, now float64, limit int, atOnce bool) {
-	running := 0
-	for i := range t.entries {
-		f := &t.entries[i]
-		if f.rec.paused && !f.flow.Pausable {
-			f.setPaused(false, now)
-		}
-		if f.runs() && !f.idles(state) {
-			running++
-		}
-	}
-	for running > limit {
+	running := t.countRunning(state, now)
+	for ; running > limit; running-- {
 		f := t.pick(now, toPause)
 		if f == nil {
 			break
 		}
 		f.setPaused(true, now)
-		running--
 	}
 	switch {
 	case running < limit && (now-s.resumed >= resumeEvery || atOnce):
@@ -45,6 +35,21 @@ func (s *scheduler) schedule(t *flowTable, state mode, now float64, limit int, a
 	case running == limit && now-s.swapped >= swapEvery:
 		s.swap(t, now)
 	}
+}
+
+// countRunning counts the transfers that run and move something. One that may no more
+// be paused runs again.
+func (t *flowTable) countRunning(state mode, now float64) (running int) {
+	for i := range t.entries {
+		f := &t.entries[i]
+		if f.rec.paused && !f.flow.Pausable {
+			f.setPaused(false, now)
+		}
+		if f.runs() && !f.idles(state) {
+			running++
+		}
+	}
+	return running
 }
 
 // swap gives the turn of the one that ran longest to the one that waited longest.

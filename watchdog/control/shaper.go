@@ -37,7 +37,7 @@ func (h *shaper) slack() float64 {
 // a target's own, which a shaper would hide.
 func (l *law) handOver(m *model, e evidence, engaged, unbacked bool) {
 	h := &l.shaper
-	if !l.suitsShaper(m, e, unbacked) {
+	if !h.suits(m, e, l.mode, unbacked) {
 		if h.wanted {
 			l.takeBack(e)
 		}
@@ -45,8 +45,8 @@ func (l *law) handOver(m *model, e evidence, engaged, unbacked bool) {
 	}
 	switch {
 	case !h.wanted:
-		ready := engaged && l.mode == cruising && e.now > l.settled
-		if ready && e.now >= h.denied {
+		steady := l.mode == cruising && e.now > l.settled
+		if engaged && steady && e.now >= h.denied {
 			h.wanted, h.since = true, e.now
 		}
 	case !h.stands && e.in.ShaperOn:
@@ -59,29 +59,29 @@ func (l *law) handOver(m *model, e evidence, engaged, unbacked bool) {
 	}
 }
 
-// suitsShaper says whether a shaper may carry the budget here.
-func (l *law) suitsShaper(m *model, e evidence, unbacked bool) bool {
-	return l.permitsShaper(m, e, unbacked) && m.capacity.best() > 0 && m.capacity.trusted()
+// suits says whether a shaper may carry the budget here.
+func (h *shaper) suits(m *model, e evidence, state mode, unbacked bool) bool {
+	return h.permitted(m, e, state, unbacked) && m.capacity.best() > 0 && m.capacity.trusted()
 }
 
-// permitsShaper says whether anything but an unknown capacity speaks against a
+// permitted says whether anything but an unknown capacity speaks against a
 // shaper. Its own queue shows in the transfers' own RTT, so only probes can
 // steer it.
-func (l *law) permitsShaper(m *model, e evidence, unbacked bool) bool {
-	if unbacked || !e.in.Shaper || m.NoShaper || l.mode == openLoop || e.passive {
+func (h *shaper) permitted(m *model, e evidence, state mode, unbacked bool) bool {
+	if unbacked || !e.in.Shaper || m.NoShaper || state == openLoop || e.passive {
 		return false
 	}
-	slack := l.shaper.slack()
+	slack := h.slack()
 	if !m.sending() && !m.ShaperOnly && (e.rtt > shaperRTT*slack || m.delay.variability() > shaperNoise) {
 		return false
 	}
-	return (e.known || l.shaper.stands) && m.capacity.best() < shaperMost*slack
+	return (e.known || h.stands) && m.capacity.best() < shaperMost*slack
 }
 
-// awaitsShaper says that a shaper will take over soon, which is better than to
+// awaited says that a shaper will take over soon, which is better than to
 // pause transfers.
-func (l *law) awaitsShaper(m *model, e evidence, unbacked bool) bool {
-	return l.permitsShaper(m, e, unbacked) && e.now >= l.shaper.denied
+func (h *shaper) awaited(m *model, e evidence, state mode, unbacked bool) bool {
+	return h.permitted(m, e, state, unbacked) && e.now >= h.denied
 }
 
 // takeOver starts below the capacity.

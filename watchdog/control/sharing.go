@@ -39,7 +39,7 @@ type division struct {
 }
 
 // share divides the budget among the transfers that it reaches.
-func (l *law) share(m *model, now, dt float64) {
+func (m *model) share(l *law, now, dt float64) {
 	d := division{m: m, l: l, left: l.rate}
 	if m.Share == ShareSmallFirst {
 		d.ref = m.flows.medianRemaining()
