@@ -81,12 +81,12 @@ func (l *law) begin(m *model, e evidence) {
 	l.mode = ramping
 	switch {
 	case !e.known || e.newest < m.rampEnd():
-		l.rate = max(l.rate, min(e.ours, e.paid))
-	case e.paid > ranAlready*l.rate && l.windowed(m):
-		l.mode, l.top, l.rate = cruising, e.paid, e.paid
+		l.rate = max(l.rate, min(e.ours, e.flowRate))
+	case e.flowRate > ranAlready*l.rate && l.windowed(m):
+		l.mode, l.top, l.rate = cruising, e.flowRate, e.flowRate
 		l.settled = e.now + e.loop
-	case e.paid > ranAlready*l.rate:
-		l.top, l.rate = e.paid, e.paid
+	case e.flowRate > ranAlready*l.rate:
+		l.top, l.rate = e.flowRate, e.flowRate
 		l.startDrain(m, e, alreadyDepth)
 	}
 	l.rate = max(l.rate, m.capacity.least())
@@ -127,7 +127,7 @@ func (l *law) step(m *model, e evidence, foreign bool) evidence {
 	return e
 }
 
-// highest is the budget in bytes/s within what is used or known to be borne, so that
+// highest is the budget in bytes/s within what is used or known to pass, so that
 // nothing saves up a burst (RFC 7661).
 func (l *law) highest(m *model, e evidence) float64 {
 	room := beyondUse + 2*min(e.rtt, usedRTT)

@@ -28,7 +28,7 @@ func (l *law) delivered(m *model, e evidence) float64 {
 		return max(m.arrivedRate(e, l.mode), m.history.passed(e.now))
 	}
 	ref := m.wentIn(e, l.mode, l.rate, e.now-e.loop)
-	if climbing := l.shaper.stands && !l.cruise.met; l.mode == cruising && !climbing {
+	if probing := l.shaper.stands && !l.cruise.met; l.mode == cruising && !probing {
 		ref = max(ref, m.wentIn(e, l.mode, l.rate, e.now-e.loop/2))
 	}
 	past, ok := m.history.at(e.now - e.loop)

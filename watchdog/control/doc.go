@@ -100,7 +100,7 @@
 //	startRate         5 Mbit/s first budget                         chosen
 //	leastRate         1 Mbit/s what rsync keeps                     chosen; or 2 % of the capacity
 //	rampEndPart       0.6      of the target: queue that ends a ramp          by simulation
-//	rampQueue         25 ms    queue that a ramp may add unseen               by simulation
+//	rampQueue         25 ms    queue that a ramp may add before it shows        by simulation
 //	drainDepth        0.5-0.9  of what was delivered, while a queue drains    by simulation
 //	headPacing        0.95     of the top: where a cruise begins (shaper: 0.96 rx, 0.98 tx)  by simulation
 //	periodPacing      4 s      from there to the top (shaper: 20 s)           by simulation

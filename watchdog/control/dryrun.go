@@ -36,7 +36,7 @@ func (m *model) gauge(e evidence, carries bool) {
 	}
 	rate := e.rate
 	if m.sending() { // the link's counter knows what went into the queue
-		rate = e.paid + e.others
+		rate = e.flowRate + e.others
 	}
 	if k.stood += e.dt; k.stood < standingAfter || rate <= 0 {
 		return

@@ -174,6 +174,6 @@ func passable(in *Input) bool { return in.Passes || in.Management == Reachable }
 // long by what they allow.
 func (c *Controller) stuck(e evidence) bool {
 	m, l := &c.model, &c.law
-	return (m.atFloor(l.mode, l.shaper.stands) || e.reachable == 0 && e.running > 0) && e.known && e.queue > overAbove*m.target &&
+	return (m.atFloor(l.mode, l.shaper.stands) || e.limitable == 0 && e.running > 0) && e.known && e.queue > overAbove*m.target &&
 		e.queue < m.target+overAbove*m.longestOwnQueue(e, l.mode) && !l.shaper.awaited(m, e, l.mode, c.unbacked(e))
 }

@@ -99,6 +99,14 @@ func (t *flowTable) removeEnded() {
 	}
 }
 
+// starting says that the first bursts of transfers may still be on the way: the
+// delay rises and falls with them.
+func (t *flowTable) starting(now, loop float64) bool { return now-t.newest < startupFor+loop }
+
+// inGrace says that a queue may be the burst of new transfers, which no limit has
+// met yet: it says nothing of what the link bears.
+func (t *flowTable) inGrace(now, loop float64) bool { return now-t.grace < startupFor+loop }
+
 // resumeAll forgets who is paused.
 func (t *flowTable) resumeAll() {
 	for _, r := range t.records {
@@ -120,11 +128,11 @@ func (f *flowEntry) idles(m mode) bool {
 // counts fills in how many transfers there are of each kind, their own rates and
 // the mean of their paths' RTTs.
 func (t *flowTable) counts(s *sample, m mode) {
-	paid, rtts, awake := 0.0, 0.0, 0
+	rates, rtts, awake := 0.0, 0.0, 0
 	for i := range t.entries {
 		f := &t.entries[i]
 		if f.flow.Limitable {
-			paid += f.flow.Rate // also of one that was paused within the last second
+			rates += f.flow.Rate // also of one that was paused within the last second
 		}
 		if f.rec.paused {
 			continue
@@ -133,9 +141,9 @@ func (t *flowTable) counts(s *sample, m mode) {
 		if !f.flow.Limitable {
 			continue
 		}
-		s.reachable++
+		s.limitable++
 		if f.flow.Loose {
-			s.loose++
+			s.unenforced++
 		}
 		if !f.idles(m) { // else its RTT is an old one
 			rtts += pathRTT(f.flow, s.base)
@@ -146,7 +154,7 @@ func (t *flowTable) counts(s *sample, m mode) {
 	if awake > 0 {
 		s.rtt = max(s.base, rtts/float64(awake))
 	}
-	s.paid = paid * wire
+	s.flowRate = rates * wire
 }
 
 // leastInflation is the least queue in seconds that one of the transfers' own

@@ -92,7 +92,7 @@ func (u *openLoopLaw) hold(m *model, l *law, now, passed float64) {
 // the transfers themselves.
 func passing(e evidence) float64 {
 	if !e.rateKnown {
-		return e.paid
+		return e.flowRate
 	}
 	return e.ours
 }

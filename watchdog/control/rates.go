@@ -53,7 +53,7 @@ func (r *rateEstimator) split(s *sample, h *history, newest float64) {
 	r.fast += (rate - r.fast) * blend(s.dt, rateTau)
 	r.bytes += rate * s.dt
 	r.mean = h.meanRate(s.now, r.bytes, rate)
-	others := r.mean - s.paid
+	others := r.mean - s.flowRate
 	if others < othersLeast*r.mean {
 		others = 0
 	}

@@ -58,7 +58,7 @@ func (r *responseTest) observe(m *model, l *law, e evidence, began float64) (evi
 	r.tryOut(m, e)
 	// Nothing to measure, or nothing to give way with: limits that are not in force
 	// are no way to give way.
-	if !e.known || !e.rateKnown || e.reachable == 0 || 2*e.loose > e.reachable {
+	if !e.known || !e.rateKnown || e.limitable == 0 || 2*e.unenforced > e.limitable {
 		r.testing = false
 		return e, verdict{}
 	}

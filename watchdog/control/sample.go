@@ -7,7 +7,7 @@ type sample struct {
 	now, dt float64
 
 	linkRates
-	paid float64 // as ours, by the transfers' own rates over the last second
+	flowRate float64 // as ours, by the transfers' own rates over the last second
 
 	sees    bool    // delay means something
 	passive bool    // and comes from the transfers' own TCP
@@ -17,10 +17,10 @@ type sample struct {
 	rtt     float64 // mean of the transfers' empty paths, the base at least
 	latency float64 // feedback delay: from a change of limits until recent shows it
 
-	running   int  // transfers that are not paused
-	reachable int  // of these, the ones that limits reach
-	loose     int  // of these, the ones on which what was decided is not in force
-	binding   bool // the limits are what holds the transfers
+	running    int  // transfers that are not paused
+	limitable  int  // of these, the ones that limits reach
+	unenforced int  // of these, the ones on which what was decided is not in force
+	binding    bool // the limits are what holds the transfers
 }
 
 // evidence is a sample with the part of its delay that may be a queue of ours, which
@@ -103,14 +103,6 @@ func (m *model) estimateDelay(s *sample, a actuation) {
 	d.last = s.recent
 }
 
-// starting says that the first bursts of transfers may still be on the way: the
-// delay rises and falls with them.
-func (t *flowTable) starting(now, loop float64) bool { return now-t.newest < startupFor+loop }
-
-// inGrace says that a queue may be the burst of new transfers, which no limit has
-// met yet: it says nothing of what the link bears.
-func (t *flowTable) inGrace(now, loop float64) bool { return now-t.grace < startupFor+loop }
-
 // queueing is the evidence before attribution: the delay beyond its noise and
 // beyond what was found to be another's.
 func (m *model) queueing(s *sample) evidence {
@@ -138,7 +130,7 @@ func (m *model) noisy() bool { return m.delay.jitter > 0.1*m.target }
 // drainedBelow is the queue in seconds below which none stands.
 func (m *model) drainedBelow() float64 { return m.target/3 + m.delay.variability() }
 
-// forget drops what a gap in time made meaningless.
+// forgetRates drops what a gap in time made meaningless.
 func (m *model) forgetRates() {
 	m.flight = flightEstimator{}
 	m.history.clear()
