@@ -16,7 +16,7 @@ type absentLinks struct {
 	gone []string
 }
 
-// look takes one turn and gives what is to be said in the status. The log gets
+// look takes one cycle and gives what is to be said in the status. The log gets
 // what changed. Where links could not be seen, nothing is.
 func (a *absentLinks) look(s watchdog.Snapshot) []string {
 	if s.Blind(watchdog.ProbeNIC) || len(a.cfg.Link) < 2 { // there is always the default's table

@@ -24,6 +24,7 @@ import (
 	"lifeline/watchdog/engine"
 	"lifeline/watchdog/files"
 	"lifeline/watchdog/ledger"
+	"lifeline/watchdog/web"
 )
 
 // self is this very program, also after a package upgrade has replaced its file.
@@ -48,7 +49,8 @@ type actuator struct {
 
 	mu           sync.Mutex
 	capabilities []watchdog.Capability
-	reached      bool // a real transfer's socket was tried
+	reached      bool // a real transfer's socket was tried, by tryReach
+	tryReach     func([]watchdog.Transfer) (lacking []watchdog.Capability, tried bool)
 
 	enforcer *remediate.Enforcer
 	shaper   *shaper.HTB     // nil where none may be made
@@ -61,7 +63,7 @@ type actuator struct {
 // newActuator takes the lock, undoes what an earlier daemon left, finds out what
 // this host allows, and starts the guard.
 func newActuator(ctx context.Context, cfg configs.Config, log *slog.Logger, dryRun bool) (*actuator, error) {
-	a := &actuator{log: log}
+	a := &actuator{log: log, tryReach: trial.Reach}
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
 		a.Actuator = a.dry
@@ -88,19 +90,12 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("shaper: %w", err)
 	}
-	bursts := sysctl.Capability(alone)
-	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{bursts, guard.Capability(alone)})
+	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{sysctl.Capability(alone), guard.Capability(alone)})
 	a.guard = &guard.Supervisor{
 		Argv:   []string{self, GuardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
-	settings := remediate.Settings{
-		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: alone, NoShaper: alone, Bursts: bursts.Available,
-		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
-	}
-	if alone == "" && !remedy.Available(a.capabilities, "pause") {
-		settings.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
-	}
+	settings := enforcerSettings(cfg, trials, a.capabilities, alone)
 	var shaper remediate.Shaper // nil, not a nil of a type
 	if a.shaper != nil {
 		shaper = a.shaper
@@ -108,6 +103,20 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 	a.enforcer = remediate.New(a.ledger, a.guard, shaper, settings)
 	a.Actuator = a.enforcer
 	return nil
+}
+
+// enforcerSettings are what the enforcer may do on a host of these capabilities. alone
+// is why a guard would not outlive the daemon; empty when it would.
+func enforcerSettings(cfg configs.Config, trials trial.Result, capabilities []watchdog.Capability, alone string) remediate.Settings {
+	s := remediate.Settings{
+		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: alone, NoShaper: alone,
+		Bursts: remedy.Available(capabilities, remedy.SmallBursts),
+		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
+	}
+	if alone == "" && !remedy.Available(capabilities, remedy.Pause) {
+		s.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
+	}
+	return s
 }
 
 // makeShaper tries what the kernel can do, which may load modules; where no
@@ -131,15 +140,8 @@ func (a *actuator) takeLedger(ctx context.Context, dir string) (err error) {
 	var rest undo.Report
 	a.lock, a.ledger, rest, err = undo.TakeOver(ctx, dir, lockWait, undo.Undoer{})
 	a.tellUndone(rest)
-	switch {
-	case errors.Is(err, undo.ErrLocked):
-		return fmt.Errorf("%w: `lifeline status` shows it; one daemon serves a host", err)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: run as root, or with --dry-run and a --state and --socket of your own", err)
-	case err != nil && a.lock == nil:
-		return fmt.Errorf("%w: run_dir has to be a directory that can be written to", err)
-	case err != nil:
-		return fmt.Errorf("%w: without its ledger in run_dir Lifeline changes nothing", err)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, takeOverHint(err, a.lock != nil))
 	}
 	if err := files.TrustDir(dir); err != nil {
 		return fmt.Errorf("run_dir: %w", err) // who can move the ledger away can keep things from being undone
@@ -148,6 +150,19 @@ func (a *actuator) takeLedger(ctx context.Context, dir string) (err error) {
 		a.log.Warn("run_dir is not on a tmpfs: a busy disk can make every change wait", "run_dir", dir)
 	}
 	return nil
+}
+
+// takeOverHint says what to do about a run directory that could not be taken over.
+func takeOverHint(err error, locked bool) string {
+	switch {
+	case errors.Is(err, undo.ErrLocked):
+		return "`lifeline status` shows it; one daemon serves a host"
+	case errors.Is(err, os.ErrPermission):
+		return "run as root, or with --dry-run and a --state and --socket of your own"
+	case !locked:
+		return "run_dir has to be a directory that can be written to"
+	}
+	return "without its ledger in run_dir Lifeline changes nothing"
 }
 
 // tellUndone says what an earlier daemon had left.
@@ -170,18 +185,24 @@ func (a *actuator) Apply(ctx context.Context, want watchdog.Desired, transfers [
 }
 
 func (a *actuator) reach(transfers []watchdog.Transfer) {
-	lacking, tried := trial.Reach(transfers)
+	lacking, tried := a.tryReach(transfers)
 	a.reached = tried
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, l := range lacking {
-		for i := range a.capabilities {
-			if a.capabilities[i].Name == l.Name {
-				a.capabilities[i] = l
+	replaceCapabilities(a.capabilities, lacking)
+	tellCapabilities(a.log, lacking)
+}
+
+// replaceCapabilities puts those that are known better now in the place of what was
+// known of them.
+func replaceCapabilities(all, better []watchdog.Capability) {
+	for _, b := range better {
+		for i := range all {
+			if all[i].Name == b.Name {
+				all[i] = b
 			}
 		}
 	}
-	tellCapabilities(a.log, lacking)
 }
 
 // able lists what was found out about this host.
@@ -221,20 +242,20 @@ func (a *actuator) shapeable(k watchdog.ShaperKey) bool {
 	return ok
 }
 
-// guardFlaw is what makes the guard less safe than it should be.
-func (a *actuator) guardFlaw() string {
+// guardState is what can be told of the guard.
+func (a *actuator) guardState() guardState {
 	if a.guard == nil {
-		return ""
+		return guardState{}
 	}
-	return a.guard.Degraded()
+	return guardState{a.guard.PID(), a.guard.Degraded()}
 }
 
-// guardPID is the guard's; 0 without one.
-func (a *actuator) guardPID() int {
-	if a.guard == nil {
-		return 0
+// dryRunCounts are what a dry run would have done so far; nil without one.
+func (a *actuator) dryRunCounts() *web.Would {
+	if a.dry == nil {
+		return nil
 	}
-	return a.guard.PID()
+	return &web.Would{Limits: a.dry.Limits, Pauses: a.dry.Pauses, Shapers: a.dry.Shapers}
 }
 
 // undo undoes everything and lets the guard go. It is called when the loop has

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -72,7 +71,7 @@ type daemon struct {
 	cfg       configs.Config
 	log       *slog.Logger
 	actuator  *actuator
-	journal   *facts.Store
+	facts     *facts.Store
 	alerts    *alert.Alerts
 	metrics   *metrics.Metrics
 	health    *web.Health
@@ -100,7 +99,7 @@ func newDaemon(ctx context.Context, o Options) (*daemon, error) {
 
 // wire joins the parts.
 func (d *daemon) wire() error {
-	d.openJournal()
+	d.openFacts()
 	var err error
 	if d.alerts, err = alert.Open(d.cfg.StateDir, d.cfg.AlertConfig(), d.log); err != nil {
 		return &ConfigError{err}
@@ -111,15 +110,13 @@ func (d *daemon) wire() error {
 	if err != nil {
 		return err
 	}
-	d.publisher = newPublisher(d.log, d.journal, d.alerts, d.actuator, s)
-	d.publisher.version = d.Version
-	d.publisher.absentLinks = absentLinks{cfg: d.cfg, log: d.log}
+	d.publisher = d.newPublisher(s)
 	pins := make(chan engine.PinRequest, 16)
 	settings := d.cfg.Engine()
-	settings.DryRun = d.actuator.dry != nil
+	settings.DryRun = d.DryRun
 	d.loop = &engine.Loop{
 		Engine:  engine.New(settings, d.learnt()),
-		Sampler: s, Actuator: d.actuator, Publish: d.told, Wake: d.wake, Pins: pins, Origin: d.origin,
+		Sampler: s, Actuator: d.actuator, Publish: d.publish, Wake: d.wake, Pins: pins, Origin: d.origin,
 	}
 	d.tasks = append(d.tasks, d.loop)
 	d.openPage()
@@ -129,9 +126,9 @@ func (d *daemon) wire() error {
 	return d.listen(pins)
 }
 
-// openJournal opens what is kept on disk. Without it control goes on, and it is
+// openFacts opens what is kept on disk. Without it control goes on, and it is
 // tried again.
-func (d *daemon) openJournal() {
+func (d *daemon) openFacts() {
 	j, err := facts.Open(d.cfg.StateDir)
 	if err != nil {
 		d.log.Warn("nothing is remembered until the journal can be opened, which is tried again", "error", err)
@@ -140,14 +137,14 @@ func (d *daemon) openJournal() {
 			d.tellPutAside()
 		}})
 	}
-	d.journal = j
+	d.facts = j
 	j.Say(func(text string) { d.log.Error(text, "journal", filepath.Join(d.cfg.StateDir, facts.File)) })
 	d.tellPutAside()
 	d.tasks = append(d.tasks, j)
 }
 
 func (d *daemon) tellPutAside() {
-	if p := d.journal.PutAside(); p != "" {
+	if p := d.facts.PutAside(); p != "" {
 		d.log.Warn("the journal was damaged; it is put aside and a new one begun", "old", p)
 	}
 }
@@ -169,7 +166,7 @@ func (d *daemon) newSampler() (*sampler, error) {
 	}
 	icmp := path.NewICMP()
 	paths := path.New(path.Config{
-		Pinger: icmp, Echo: path.NewEchoSockets(), Router: path.Routes{}, Store: memory{d.journal, d.log, d.cfg.Path.Remember},
+		Pinger: icmp, Echo: path.NewEchoSockets(), Router: path.Routes{}, Store: pathMemory{d.facts, d.log, d.cfg.Path.Remember},
 		Clock: func() time.Duration { return time.Since(d.origin) }, Wall: time.Now, Log: d.log,
 		Answered: d.metrics.Answered,
 	})
@@ -199,7 +196,7 @@ func (d *daemon) listen(pins chan<- engine.PinRequest) error {
 	if err != nil {
 		return err
 	}
-	api := web.API{DryRun: d.actuator.dry != nil, Status: d.publisher.status, Pin: d.publisher.pinner(pins, d.wake), Alerts: d.alerts}
+	api := web.API{DryRun: d.DryRun, Status: d.publisher.status, Pin: d.publisher.pinner(pins, d.wake), Alerts: d.alerts}
 	d.tasks = append(d.tasks, &web.Server{Path: d.cfg.SocketPath(), Listener: l, Handler: api.Handler()})
 	return nil
 }
@@ -253,23 +250,15 @@ func (r relay) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.from:
-			poke(r.to)
+			wakeUp(r.to)
 		}
 	}
 }
 
-// poke wakes whoever listens, once.
-func poke(c chan<- struct{}) {
+// wakeUp wakes whoever listens, once.
+func wakeUp(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// hostname is for people; a host without one is "this host".
-func hostname() string {
-	if h, err := os.Hostname(); err == nil {
-		return h
-	}
-	return "this host"
 }

@@ -15,21 +15,21 @@ import (
 
 // Names of facts in the journal.
 const (
-	learntFact = "capacities"
-	pathsFact  = "paths"
+	capacitiesFact = "capacities"
+	pathsFact      = "paths"
 )
 
-// memory keeps the path probe's memory in the journal.
-type memory struct {
-	journal  *facts.Store
+// pathMemory keeps what the path probe learnt among the facts.
+type pathMemory struct {
+	facts    *facts.Store
 	log      *slog.Logger
 	remember bool // peers of ssh sessions too
 }
 
 // Load gives what an earlier daemon knew.
-func (m memory) Load() (path.Memory, error) {
+func (m pathMemory) Load() (path.Memory, error) {
 	var v path.Memory
-	_, err := m.journal.Get(pathsFact, &v)
+	_, err := m.facts.Get(pathsFact, &v)
 	if errors.Is(err, facts.ErrNotOpen) {
 		return v, nil // told already, and joined with it later
 	}
@@ -40,11 +40,11 @@ func (m memory) Load() (path.Memory, error) {
 }
 
 // Save writes it, without waiting.
-func (m memory) Save(v path.Memory) {
+func (m pathMemory) Save(v path.Memory) {
 	if !m.remember {
 		v.Peers = nil
 	}
-	if err := m.journal.Put(pathsFact, v); err != nil {
+	if err := m.facts.Put(pathsFact, v); err != nil {
 		m.log.Warn("base RTTs are not remembered", "error", err)
 	}
 }
@@ -52,7 +52,7 @@ func (m memory) Save(v path.Memory) {
 // learnt gives the capacities of earlier runs.
 func (d *daemon) learnt() map[watchdog.LearntKey]float64 {
 	var raw map[string]float64
-	if _, err := d.journal.Get(learntFact, &raw); err != nil && !errors.Is(err, facts.ErrNotOpen) {
+	if _, err := d.facts.Get(capacitiesFact, &raw); err != nil && !errors.Is(err, facts.ErrNotOpen) {
 		d.log.Warn("earlier capacities are lost", "error", err)
 	}
 	return readLearnt(raw)

@@ -9,9 +9,9 @@ import (
 func TestJoinFacts(t *testing.T) {
 	const way = `"way":{"link":"eth0"}`
 	for _, c := range []struct{ name, before, now, want string }{
-		{learntFact, `{"eth0 rx":1,"eth1 tx":2}`, `{"eth0 rx":3}`, `{"eth0 rx":3,"eth1 tx":2}`},
-		{learntFact, `null`, `{"eth0 rx":3}`, `{"eth0 rx":3}`},
-		{learntFact, `[]`, `{"eth0 rx":3}`, `{"eth0 rx":3}`},
+		{capacitiesFact, `{"eth0 rx":1,"eth1 tx":2}`, `{"eth0 rx":3}`, `{"eth0 rx":3,"eth1 tx":2}`},
+		{capacitiesFact, `null`, `{"eth0 rx":3}`, `{"eth0 rx":3}`},
+		{capacitiesFact, `[]`, `{"eth0 rx":3}`, `{"eth0 rx":3}`},
 		{pathsFact,
 			`{"bases":[{"target":"192.0.2.1",` + way + `,"base":5,"queues":false,"learnt":"2026-01-01T00:00:00Z"},` +
 				`{"target":"192.0.2.2",` + way + `,"base":6,"queues":true,"learnt":"2026-01-01T00:00:00Z"}],` +

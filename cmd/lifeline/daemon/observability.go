@@ -15,7 +15,7 @@ import (
 // newMetrics makes what other programs watch the daemon by.
 func (d *daemon) newMetrics() {
 	o := metrics.Options{
-		Version: d.Version, DryRun: d.actuator.dry != nil, Engage: d.cfg.Control.EngageDelay.Duration,
+		Version: d.Version, DryRun: d.DryRun, Engage: d.cfg.Control.EngageDelay.Duration,
 		Capabilities: func() []watchdog.Capability { return d.publisher.capabilities() },
 		Usage:        usageOf,
 	}
@@ -35,10 +35,10 @@ func (d *daemon) openPage() {
 	d.tasks = append(d.tasks, p)
 }
 
-// told passes one turn of the loop on; nobody here waits.
-func (d *daemon) told(r watchdog.Report) {
-	d.publisher.tell(r)
-	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.actuator.guardPID()})
+// publish passes the report of one cycle on; nobody here waits.
+func (d *daemon) publish(r watchdog.Report) {
+	d.publisher.publish(r)
+	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.actuator.guardState().pid})
 	now := time.Now()
 	d.health.Turn(now, r)
 	if d.manager != nil {

@@ -71,7 +71,7 @@ func (n *serviceManager) turn(r watchdog.Report, now time.Time) {
 	}
 	n.poked = now
 	n.last.Store(&r)
-	poke(n.turns)
+	wakeUp(n.turns)
 }
 
 // Run tells what is to be told after each turn, until ctx ends.
