@@ -83,7 +83,7 @@ func TestStatusBeforeAndAfterTheFirstCycle(t *testing.T) {
 func TestTransitionsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	p := fakePublisher(t, bareLog(&log), &guardState{})
-	full := watchdog.Condition{Name: watchdog.LinkSaturated, Subject: "eth0 rx", Severity: watchdog.Warning, Evidence: "12 ms"}
+	full := watchdog.Condition{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("eth0", watchdog.Rx), Severity: watchdog.Warning, Evidence: "12 ms"}
 	busy := func(phase control.Phase, changes ...watchdog.Change) watchdog.Report {
 		r := cycle(5)
 		r.Decision.Links = []watchdog.LinkState{{Link: 2, Name: "eth0", Direction: watchdog.Rx, Phase: phase, Transfers: 3, Why: "because"}}
