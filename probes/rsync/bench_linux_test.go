@@ -2,8 +2,6 @@ package rsync
 
 import (
 	"context"
-	"net"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -11,8 +9,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lifeline/probes/rsync/grouping"
+	"lifeline/probes/rsync/proc"
+	"lifeline/probes/rsync/procevents"
+	"lifeline/probes/rsync/proctable"
+	"lifeline/probes/rsync/sockets"
 	"lifeline/watchdog"
-	"lifeline/watchdog/sockdiag"
 )
 
 // births notes when processes were forked and when they executed something.
@@ -24,7 +26,7 @@ type births struct {
 // watchBirths listens to the proc connector until the test ends.
 func watchBirths(t testing.TB) *births {
 	t.Helper()
-	conn, err := openConnector()
+	conn, err := procevents.Open()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -32,12 +34,12 @@ func watchBirths(t testing.TB) *births {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- conn.run(ctx, func(events []event, _ bool) {
+		done <- conn.Run(ctx, func(events []procevents.Event, _ bool) {
 			now := time.Now()
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			for _, e := range events {
-				if e.Kind != eventExit {
+				if e.Kind != procevents.Exit {
 					b.times[e.PID] = now
 				}
 			}
@@ -50,7 +52,7 @@ func watchBirths(t testing.TB) *births {
 	return b
 }
 
-func (b *births) of(id watchdog.ProcID) time.Time {
+func (b *births) Of(id watchdog.ProcID) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.times[id.PID]
@@ -69,7 +71,7 @@ func BenchmarkDiscovery(b *testing.B) {
 
 func measureDiscovery(b *testing.B, kind string, opts Options) {
 	s := newSite(b)
-	s.run("cp", "-r", s.path("src")+"/.", s.path("local"))
+	s.Run("cp", "-r", s.Path("src")+"/.", s.Path("local"))
 	born := watchBirths(b)
 	p := s.probe(opts)
 	via, want := watchdog.ViaSSHServer, watchdog.Tx
@@ -90,8 +92,8 @@ func measureDiscovery(b *testing.B, kind string, opts Options) {
 			}
 			if t, ok := p.by(via); ok && t.Direction == want {
 				known := time.Now()
-				time.Sleep(10 * connectorBatch) // the event may not have been noted yet
-				late = append(late, known.Sub(born.of(t.Procs[0])))
+				time.Sleep(10 * procevents.GatherFor) // the event may not have been noted yet
+				late = append(late, known.Sub(born.Of(t.Procs[0])))
 				bytes = append(bytes, t.Bytes)
 				break
 			}
@@ -128,14 +130,20 @@ func BenchmarkPass(b *testing.B) {
 		s.client(kinds[i%len(kinds)], i, "--bwlimit=100")
 	}
 	s.await("16 ends", func() bool { return len(p.ours()) == 16 })
-	d := newDiscovery(p.Probe)
-	d.scan.events = true
-	d.everything(time.Now())
+	table := proctable.New(p.proc, sockets.NewFallback(p.sockets, p.proc), p.sockets)
+	table.Events = true
+	pids, err := p.proc.PIDs()
+	if err != nil {
+		b.Fatal(err)
+	}
+	table.IdentifyAll(pids)
 	b.ReportAllocs()
 	now := time.Now()
 	for b.Loop() {
 		now = now.Add(time.Second)
-		d.pass(now)
+		table.Begin(now)
+		transfers, _ := grouping.Group(table, table.Running())
+		p.Publish(transfers, now)
 	}
 }
 
@@ -189,50 +197,13 @@ func cpuTime(t testing.TB) time.Duration {
 func lastPID(t testing.TB) int {
 	t.Helper()
 	var buf [256]byte
-	b, err := read("/proc/loadavg", buf[:])
+	b, err := proc.ReadFile("/proc/loadavg", buf[:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := parseLastPID(b)
+	pid, err := proc.ParseLastPID(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pid
-}
-
-// BenchmarkMeasure compares the two ways to struct tcp_info of 16 connections.
-func BenchmarkMeasure(b *testing.B) {
-	d := &duplicator{proc: procFS{root: "/proc"}}
-	self, err := d.proc.stat(os.Getpid())
-	if err != nil {
-		b.Fatal(err)
-	}
-	var sockets []watchdog.Socket
-	for range 16 {
-		near, _ := loopback(b)
-		inode, fd := inodeOf(b, near)
-		sockets = append(sockets, watchdog.Socket{Inode: inode, Refs: []watchdog.FDRef{{Proc: self.ID, FD: fd}},
-			Local: near.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: near.RemoteAddr().(*net.TCPAddr).AddrPort()})
-	}
-	b.Run("duplicates", func(b *testing.B) {
-		defer d.keep(func(watchdog.ProcID) bool { return false })
-		for b.Loop() {
-			for _, s := range sockets {
-				err := d.with(s.Refs[0], s.Inode, func(sock int) error { _, err := sockdiag.GetTCPInfo(sock); return err })
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-	})
-	b.Run("sock_diag", func(b *testing.B) {
-		g := sockdiag.NewClient()
-		defer g.Close()
-		for b.Loop() {
-			n := 0
-			if err := g.TCPInfo(sockets, func(int, *sockdiag.TCPInfo) { n++ }); err != nil || n != len(sockets) {
-				b.Fatal(n, err)
-			}
-		}
-	})
 }

@@ -2,9 +2,9 @@ package rsync
 
 import "lifeline/watchdog"
 
-// evidence is what shows which way the file data of a transfer goes. A daemon
+// directionEvidence is what shows which way the file data of a transfer goes. A daemon
 // hears its role over the wire, so its command line does not tell.
-type evidence struct {
+type directionEvidence struct {
 	Sends     *bool // by the command line, which is certain
 	ReadOnly  bool  // the module cannot be written to
 	WriteOnly bool  // the module cannot be read from
@@ -21,14 +21,14 @@ const (
 	manyBytes = 256 << 10
 )
 
-// judge tells the direction of a transfer and whether it is certain enough to
+// inferDirection tells the direction of a transfer and whether it is certain enough to
 // stop looking.
 //
 // A receiver makes a socketpair for its two processes before it forks
 // (rsync's do_recv: generator and receiver), a sender never does. Bytes alone
 // mislead: checksums of a large basis file go towards the sender, and a long
 // file list goes ahead of any data.
-func judge(e evidence) (d watchdog.Direction, sure bool) {
+func inferDirection(e directionEvidence) (d watchdog.Direction, sure bool) {
 	lead := func(a, b uint64) bool { return a >= someBytes && a/4 >= b }
 	switch {
 	case e.Sends != nil:

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/probes/rsync/discovery"
+	"lifeline/probes/rsync/proc"
+	"lifeline/probes/rsync/sockets"
 	"lifeline/watchdog"
 )
 
@@ -61,7 +64,7 @@ func TestAllAreMeasuredWhileLimitsMove(t *testing.T) {
 		t.Errorf("moving: measured %d times in 20 samples", n)
 	}
 	p.Follow(false)
-	p.wholeAt = 0
+	p.allDueAt = 0
 	if n := measured(20); n < 9 || n > 14 {
 		t.Errorf("at rest: measured %d times in 20 samples, want about every other", n)
 	}
@@ -70,8 +73,8 @@ func TestAllAreMeasuredWhileLimitsMove(t *testing.T) {
 // Between two measurements the list is the same one, unless something is known
 // better by then.
 func TestListIsMadeWhenSomethingChanged(t *testing.T) {
-	p := &Probe{files: make(chan []fileRequest, 1), sockets: &duplicator{proc: procFS{root: "/proc"}}}
-	p.capability.Available = true
+	p := &Probe{files: make(chan []fileRequest, 1), sockets: sockets.NewDuplicator(proc.FS{Root: "/proc"})}
+	p.discovery = discovery.New(discovery.Options{}, p)
 	x := &transfer{Transfer: watchdog.Transfer{ID: "t1", Procs: []watchdog.ProcID{{PID: 1}}}, visible: true}
 	p.transfers = map[watchdog.TransferID]*transfer{x.ID: x}
 	p.retain(map[watchdog.TransferID]bool{x.ID: true})

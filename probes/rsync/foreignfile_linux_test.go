@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lifeline/probes/rsync/rsyncd"
 	"lifeline/watchdog"
 )
 
@@ -50,10 +51,10 @@ func (s *site) poser(root, dir, config string) int {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { l.Close() })
-	if _, err := os.Stat(filepath.Join(root, s.path("rsync"))); err != nil {
+	if _, err := os.Stat(filepath.Join(root, s.Path("rsync"))); err != nil {
 		s.implant(root)
 	}
-	c := exec.Command(s.path("rsync"))
+	c := exec.Command(s.Path("rsync"))
 	c.Args = []string{"rsync", "--daemon", "--config=" + config}
 	c.Env = []string{posing + "=" + l.Addr().String() + " " + dir}
 	c.SysProcAttr = &syscall.SysProcAttr{
@@ -88,14 +89,14 @@ func (s *site) implant(root string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.run("install", "-D", "-m", "755", self, filepath.Join(root, s.path("rsync")))
+	s.Run("install", "-D", "-m", "755", self, filepath.Join(root, s.Path("rsync")))
 	if root == "/" {
 		return
 	}
 	libraries, _ := exec.Command("ldd", self).Output() // fails where it is a static one
 	for _, word := range strings.Fields(string(libraries)) {
 		if filepath.IsAbs(word) {
-			s.run("install", "-D", "-m", "755", word, filepath.Join(root, word))
+			s.Run("install", "-D", "-m", "755", word, filepath.Join(root, word))
 		}
 	}
 }
@@ -138,37 +139,37 @@ func opens(t *testing.T, paths ...string) func() map[string]int {
 // user could read it.
 func TestUsersConfigIsNotOpened(t *testing.T) {
 	s := newSite(t)
-	s.run("chmod", "755", s.dir, filepath.Dir(s.dir))
-	s.run("mkdir", "-m", "700", s.path("private"))
-	s.run("mkdir", "-m", "777", s.path("open"))
-	s.write("secret", "[a]\npath = /\n")
-	s.write("private/readable", "[a]\npath = /\n")
-	s.write("mine", "[mine]\npath = "+s.dir+"\n")
-	s.run("chmod", "600", s.path("secret"), s.path("mine"))
-	s.run("chown", "65534:65534", s.path("mine"))
-	s.run("truncate", "-s", "32M", s.path("huge"))
+	s.Run("chmod", "755", s.dir, filepath.Dir(s.dir))
+	s.Run("mkdir", "-m", "700", s.Path("private"))
+	s.Run("mkdir", "-m", "777", s.Path("open"))
+	s.Write("secret", "[a]\npath = /\n")
+	s.Write("private/readable", "[a]\npath = /\n")
+	s.Write("mine", "[mine]\npath = "+s.dir+"\n")
+	s.Run("chmod", "600", s.Path("secret"), s.Path("mine"))
+	s.Run("chown", "65534:65534", s.Path("mine"))
+	s.Run("truncate", "-s", "32M", s.Path("huge"))
 	for name, make := range map[string]func(string) error{
 		"fifo":        func(p string) error { return unix.Mkfifo(p, 0o666) },
 		"device":      func(p string) error { return unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))) },
 		"watched":     func(p string) error { return unix.Mkfifo(p, 0o600) },
 		"rootfifo":    func(p string) error { return unix.Mkfifo(p, 0o600) },
-		"open/link":   func(p string) error { return os.Symlink(s.path("secret"), p) },
-		"open/device": func(p string) error { return os.Symlink(s.path("device"), p) },
+		"open/link":   func(p string) error { return os.Symlink(s.Path("secret"), p) },
+		"open/device": func(p string) error { return os.Symlink(s.Path("device"), p) },
 	} {
-		if err := make(s.path(name)); err != nil {
+		if err := make(s.Path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.run("chmod", "666", s.path("fifo"), s.path("device"))
-	s.write("includer", "&include "+s.path("fifo")+"\n&merge "+s.path("secret")+"\n")
+	s.Run("chmod", "666", s.Path("fifo"), s.Path("device"))
+	s.Write("includer", "&include "+s.Path("fifo")+"\n&merge "+s.Path("secret")+"\n")
 	refused := []string{"secret", "private/readable", "huge", "fifo", "rootfifo", "device"}
 	var paths []string
 	for _, name := range refused {
-		paths = append(paths, s.path(name))
+		paths = append(paths, s.Path(name))
 	}
 	// A read that is allowed shows that this one looks where the daemon reads.
-	count := opens(t, append(paths, s.path("mine"), s.path("watched"))...)
-	if f, err := os.OpenFile(s.path("watched"), os.O_RDONLY|unix.O_NONBLOCK, 0); err != nil || count()[s.path("watched")] != 1 {
+	count := opens(t, append(paths, s.Path("mine"), s.Path("watched"))...)
+	if f, err := os.OpenFile(s.Path("watched"), os.O_RDONLY|unix.O_NONBLOCK, 0); err != nil || count()[s.Path("watched")] != 1 {
 		t.Fatalf("a pipe that is opened is not noticed: %v", err)
 	} else {
 		f.Close()
@@ -177,9 +178,9 @@ func TestUsersConfigIsNotOpened(t *testing.T) {
 	names := append([]string{"open/link", "open/device", "includer"}, refused...)
 	pids := map[int]string{}
 	for _, name := range names {
-		pids[s.poser("/", s.dir, s.path(name))] = name
+		pids[s.poser("/", s.dir, s.Path(name))] = name
 	}
-	own := s.poser("/", s.dir, s.path("mine"))
+	own := s.poser("/", s.dir, s.Path("mine"))
 	s.await("all of them, and the module of the one that may be read", func() bool {
 		seen, named := 0, false
 		for _, f := range p.ours() {
@@ -196,14 +197,14 @@ func TestUsersConfigIsNotOpened(t *testing.T) {
 		return named && seen == len(names)+1
 	})
 	// For whatever is tried again. Openings that nobody has heard of yet are one.
-	for until := time.Now().Add(3 * recheckConfig); time.Now().Before(until); time.Sleep(recheckConfig / 10) {
+	for until := time.Now().Add(3 * rsyncd.RecheckAfter); time.Now().Before(until); time.Sleep(rsyncd.RecheckAfter / 10) {
 		count()
 	}
 	for path, n := range count() {
-		if path == s.path("watched") {
+		if path == s.Path("watched") {
 			continue
 		}
-		if path != s.path("mine") {
+		if path != s.Path("mine") {
 			t.Errorf("%s was opened %d times", path, n)
 		} else if n != 1 {
 			t.Errorf("%s was opened %d times and did not change", path, n)
@@ -214,16 +215,16 @@ func TestUsersConfigIsNotOpened(t *testing.T) {
 // A process in another root directory names files below that one.
 func TestConfigOfAnotherRoot(t *testing.T) {
 	s := newSite(t)
-	s.run("chmod", "755", s.dir, filepath.Dir(s.dir))
-	jail := s.path("jail")
-	s.run("mkdir", "-p", filepath.Join(jail, "srv"))
-	s.write("outside", "[outside]\npath = /\n")
-	count := opens(t, s.path("outside"))
+	s.Run("chmod", "755", s.dir, filepath.Dir(s.dir))
+	jail := s.Path("jail")
+	s.Run("mkdir", "-p", filepath.Join(jail, "srv"))
+	s.Write("outside", "[outside]\npath = /\n")
+	count := opens(t, s.Path("outside"))
 	p := s.probe(Options{})
-	s.poser(jail, "/srv", s.path("outside"))
+	s.poser(jail, "/srv", s.Path("outside"))
 	s.await("it", func() bool { _, ok := p.by(watchdog.ViaDaemon); return ok })
-	time.Sleep(2 * recheckConfig)
-	if n := count()[s.path("outside")]; n > 0 {
+	time.Sleep(2 * rsyncd.RecheckAfter)
+	if n := count()[s.Path("outside")]; n > 0 {
 		t.Errorf("a file of the host was opened %d times for a process in another root directory", n)
 	}
 	if f, _ := p.by(watchdog.ViaDaemon); f.Module != "" {
@@ -235,15 +236,15 @@ func TestConfigOfAnotherRoot(t *testing.T) {
 // only root may read and that a link leads to.
 func TestConfigThatOnlyRootReads(t *testing.T) {
 	s := newSite(t)
-	s.run("chmod", "755", s.dir, filepath.Dir(s.dir))
-	s.run("chmod", "777", s.path("dst"))
-	s.write("private.conf", fmt.Sprintf("use chroot = yes\nuid = nobody\n[jail]\npath = %s\nread only = no\n", s.path("dst")))
-	s.run("chmod", "600", s.path("private.conf"))
-	s.run("ln", "-s", "private.conf", s.path("linked.conf"))
+	s.Run("chmod", "755", s.dir, filepath.Dir(s.dir))
+	s.Run("chmod", "777", s.Path("dst"))
+	s.Write("private.conf", fmt.Sprintf("use chroot = yes\nuid = nobody\n[jail]\npath = %s\nread only = no\n", s.Path("dst")))
+	s.Run("chmod", "600", s.Path("private.conf"))
+	s.Run("ln", "-s", "private.conf", s.Path("linked.conf"))
 	p := s.probe(Options{})
-	s.start("rsync", "--daemon", "--no-detach", "--config="+s.path("linked.conf"), "--port=8876")
+	s.start("rsync", "--daemon", "--no-detach", "--config="+s.Path("linked.conf"), "--port=8876")
 	s.await("daemon", func() bool { return answers("127.0.0.1:8876") })
-	s.start("rsync", "-a", "--bwlimit=2000", s.path("src")+"/", "rsync://127.0.0.1:8876/jail/")
+	s.start("rsync", "-a", "--bwlimit=2000", s.Path("src")+"/", "rsync://127.0.0.1:8876/jail/")
 	s.await("transfer", func() bool {
 		f, ok := p.by(watchdog.ViaDaemon)
 		return ok && f.Direction == watchdog.Rx && f.Module == "jail"
@@ -253,11 +254,11 @@ func TestConfigThatOnlyRootReads(t *testing.T) {
 // Being root in a user namespace of one's own gives no right to the host's files.
 func TestConfigOfAnotherUserNamespace(t *testing.T) {
 	s := newSite(t)
-	s.run("chmod", "755", s.dir, filepath.Dir(s.dir))
-	s.write("secret", "[a]\npath = /\n")
-	s.run("chmod", "600", s.path("secret"))
+	s.Run("chmod", "755", s.dir, filepath.Dir(s.dir))
+	s.Write("secret", "[a]\npath = /\n")
+	s.Run("chmod", "600", s.Path("secret"))
 	s.implant("/")
-	count := opens(t, s.path("secret"))
+	count := opens(t, s.Path("secret"))
 	p := s.probe(Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -265,10 +266,10 @@ func TestConfigOfAnotherUserNamespace(t *testing.T) {
 	}
 	defer l.Close()
 	c := exec.Command("unshare", "--user", "--map-root-user", "--mount", "bash", "-c",
-		fmt.Sprintf("exec -a rsync %s --daemon --config=%s", s.path("rsync"), s.path("secret")))
+		fmt.Sprintf("exec -a rsync %s --daemon --config=%s", s.Path("rsync"), s.Path("secret")))
 	c.Env = append(os.Environ(), posing+"="+l.Addr().String()+" "+s.dir)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Setsid: true}
-	said, err := os.Create(s.path("unshare.out"))
+	said, err := os.Create(s.Path("unshare.out"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,8 +285,8 @@ func TestConfigOfAnotherUserNamespace(t *testing.T) {
 	defer end(c)
 	defer in.Close()
 	s.await("it", func() bool { _, ok := p.by(watchdog.ViaDaemon); return ok })
-	time.Sleep(2 * recheckConfig)
-	if n := count()[s.path("secret")]; n > 0 {
+	time.Sleep(2 * rsyncd.RecheckAfter)
+	if n := count()[s.Path("secret")]; n > 0 {
 		t.Errorf("was opened %d times", n)
 	}
 }

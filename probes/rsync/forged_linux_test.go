@@ -50,8 +50,8 @@ func TestForgedSession(t *testing.T) {
 		sshdtest.Forge(t, "sshd: root@pts/1", accepted, listener)
 		sshdtest.Forge(t, "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", listener)
 		p := s.probe(opts)
-		s.write("stay", "")
-		s.start(append(strings.Fields(s.ssh+" root@127.0.0.1"), "while [ -e "+s.path("stay")+" ]; do sleep 0.1; done")...)
+		s.Write("stay", "")
+		s.start(append(strings.Fields(s.ssh+" root@127.0.0.1"), "while [ -e "+s.Path("stay")+" ]; do sleep 0.1; done")...)
 		s.await("the session", func() bool {
 			for _, v := range p.Sessions() {
 				if v.Local.String() != "127.0.0.1:"+sshPort {

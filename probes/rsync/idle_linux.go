@@ -16,8 +16,8 @@ const (
 // when it is paused, is none of these.
 func (p *Probe) noteIdle(t *transfer, now time.Duration) {
 	total := t.TCP.BytesReceived + t.TCP.BytesAcked
-	if t.movedAt == 0 || t.Stopped || total < t.marked || total-t.marked >= idleBytes {
-		t.movedAt, t.marked = now, total
+	if t.movedAt == 0 || t.Stopped || total < t.bytesAtMove || total-t.bytesAtMove >= idleBytes {
+		t.movedAt, t.bytesAtMove = now, total
 	}
 	was := t.Idle
 	after := idleAfter
@@ -25,7 +25,7 @@ func (p *Probe) noteIdle(t *transfer, now time.Duration) {
 		after = idleQueued
 	}
 	t.Idle = t.Age > measuredYoung && now-t.movedAt >= after
-	if was && !t.Idle && !(t.visible && t.sure) {
+	if was && !t.Idle && !(t.visible && t.directionKnown) {
 		p.lookAgain(t) // it may have chosen a module
 	}
 }
@@ -33,11 +33,11 @@ func (p *Probe) noteIdle(t *transfer, now time.Duration) {
 // giveTurns chooses the idle transfers that this sample measures.
 func (p *Probe) giveTurns() {
 	left := 0
-	if p.whole {
+	if p.allDue {
 		left = idlePerSample
 	}
 	for _, t := range p.order {
-		t.itsTurn = false
+		t.idleTurn = false
 	}
 	for i := range p.order {
 		if left == 0 {
@@ -45,7 +45,7 @@ func (p *Probe) giveTurns() {
 		}
 		at := (p.idleTurn + i) % len(p.order)
 		if t := p.order[at]; t.Idle {
-			t.itsTurn = true
+			t.idleTurn = true
 			if left--; left == 0 {
 				p.idleTurn = at + 1
 			}

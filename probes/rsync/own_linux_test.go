@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/tcptest"
 )
 
 // strange gives somebody else's connection: the file of one end, to be inherited, its
 // inode, and the other end.
 func strange(t *testing.T) (f *os.File, inode uint64, far *net.TCPConn) {
 	t.Helper()
-	near, far := loopback(t)
-	inode, _ = inodeOf(t, near)
+	near, far := tcptest.Pair(t)
+	inode, _ = tcptest.Inode(t, near)
 	f, err := near.File()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func (s *site) startWith(f *os.File, argv ...string) *exec.Cmd {
 // other is never taken for a transfer's.
 func TestInheritedConnectionIsNotTheTransfers(t *testing.T) {
 	push := func(s *site, port int) []string {
-		return []string{"rsync", "-a", "--bwlimit=2000", s.path("src") + "/", fmt.Sprintf("rsync://127.0.0.1:%d/dst/9/", port)}
+		return []string{"rsync", "-a", "--bwlimit=2000", s.Path("src") + "/", fmt.Sprintf("rsync://127.0.0.1:%d/dst/9/", port)}
 	}
 	for name, run := range map[string]struct {
 		argv func(s *site) []string
@@ -58,10 +59,10 @@ func TestInheritedConnectionIsNotTheTransfers(t *testing.T) {
 	}{
 		"client of a daemon": {func(s *site) []string { return push(s, 8873) }, watchdog.ViaDaemonClient, false, 8873},
 		"client of ssh": {func(s *site) []string {
-			return []string{"rsync", "-a", "--bwlimit=2000", "-e", s.ssh, s.path("src") + "/", "root@127.0.0.1:" + s.path("dst") + "/9/"}
+			return []string{"rsync", "-a", "--bwlimit=2000", "-e", s.ssh, s.Path("src") + "/", "root@127.0.0.1:" + s.Path("dst") + "/9/"}
 		}, watchdog.ViaSSHClient, false, 2222},
 		"daemon": {func(s *site) []string {
-			return []string{"rsync", "--daemon", "--no-detach", "--config=" + s.path("rsyncd.conf"), "--port=8874"}
+			return []string{"rsync", "--daemon", "--no-detach", "--config=" + s.Path("rsyncd.conf"), "--port=8874"}
 		}, watchdog.ViaDaemon, true, 8874},
 	} {
 		for parent, keeps := range map[string]bool{"its parent holds it too": true, "it alone holds it": false} {
@@ -102,7 +103,7 @@ func TestLocalCopyHasNoConnection(t *testing.T) {
 	s := newSite(t)
 	f, inode, _ := strange(t)
 	p := s.probe(Options{})
-	c := s.startWith(f, "rsync", "-a", "--bwlimit=20000", s.path("src")+"/", s.path("local")+"/")
+	c := s.startWith(f, "rsync", "-a", "--bwlimit=20000", s.Path("src")+"/", s.Path("local")+"/")
 	f.Close()
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
@@ -128,13 +129,13 @@ func (s *site) fakeRsync() string {
 		if err != nil {
 			continue
 		}
-		if err := os.MkdirAll(s.path("fake"), 0o755); err != nil {
+		if err := os.MkdirAll(s.Path("fake"), 0o755); err != nil {
 			s.t.Fatal(err)
 		}
-		if err := os.WriteFile(s.path("fake/rsync"), b, 0o755); err != nil {
+		if err := os.WriteFile(s.Path("fake/rsync"), b, 0o755); err != nil {
 			s.t.Fatal(err)
 		}
-		return s.path("fake/rsync")
+		return s.Path("fake/rsync")
 	}
 	s.t.Skip("no tail")
 	return ""
@@ -147,7 +148,7 @@ func TestConnectionThatMovesWithoutTheProcessIsLetGo(t *testing.T) {
 	f, inode, far := strange(t)
 	p := s.probe(Options{})
 	port := far.LocalAddr().(*net.TCPAddr).Port
-	s.startWith(f, s.fakeRsync(), "-f", "/dev/null", "rsync://127.0.0.1:"+strconv.Itoa(port)+"/x/", s.path("local"))
+	s.startWith(f, s.fakeRsync(), "-f", "/dev/null", "rsync://127.0.0.1:"+strconv.Itoa(port)+"/x/", s.Path("local"))
 	reader := exec.Command("cat")
 	reader.Stdin = f
 	if err := reader.Start(); err != nil {
@@ -209,7 +210,7 @@ func TestOwnConnectionIsKept(t *testing.T) {
 		}
 		p.mu.Lock()
 		for _, x := range p.transfers {
-			if x.match.procs != nil && x.direct {
+			if x.bytes.procs != nil && x.ownSocket {
 				compared++
 			}
 		}
@@ -229,17 +230,17 @@ func TestOwnConnectionIsKept(t *testing.T) {
 func TestConnectionIsFoundByItsBytes(t *testing.T) {
 	s := newSite(t)
 	f, inode, _ := strange(t)
-	conf, err := os.ReadFile(s.path("rsyncd.conf"))
+	conf, err := os.ReadFile(s.Path("rsyncd.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write("other.conf", "port = 8875\n"+string(conf))
-	daemon := s.startWith(f, "rsync", "--daemon", "--no-detach", "--config="+s.path("other.conf"))
+	s.Write("other.conf", "port = 8875\n"+string(conf))
+	daemon := s.startWith(f, "rsync", "--daemon", "--no-detach", "--config="+s.Path("other.conf"))
 	f.Close()
 	s.await("daemon", func() bool { return answers("127.0.0.1:8875") })
-	s.start("rsync", "-a", "--bwlimit=2000", "rsync://127.0.0.1:8875/src/", s.path("local"))
+	s.start("rsync", "-a", "--bwlimit=2000", "rsync://127.0.0.1:8875/src/", s.Path("local"))
 	s.await("data", func() bool {
-		parts, _ := filepath.Glob(s.path("local/.*"))
+		parts, _ := filepath.Glob(s.Path("local/.*"))
 		return len(parts) > 0
 	})
 	daemon.Process.Kill()

@@ -14,8 +14,11 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
+	"lifeline/probes/rsync/discovery"
+	"lifeline/probes/rsync/proc"
+	"lifeline/probes/rsync/rsyncd"
+	"lifeline/probes/rsync/sockets"
 	"lifeline/watchdog"
 	"lifeline/watchdog/sockdiag"
 )
@@ -36,34 +39,29 @@ type Options struct {
 // Probe follows the rsync transfers of this host. Its methods may be called
 // from several goroutines.
 type Probe struct {
-	opts     Options
-	proc     procFS
-	sockets  *duplicator
-	diag     *sockdiag.Client
-	routes   *routes
-	netns    uint64 // ours
-	appeared chan struct{}
-	recheck  chan int           // pids that Sample found changed
-	files    chan []fileRequest // for lookUpFiles
+	opts      Options
+	proc      proc.FS
+	sockets   *sockets.Duplicator
+	diag      *sockdiag.Client
+	routes    *routes
+	netns     uint64 // ours
+	appeared  chan struct{}
+	discovery *discovery.Discovery
+	configs   *rsyncd.Cache
+	files     chan []fileRequest // for lookUpFiles
 
-	mu         sync.Mutex
-	transfers  map[watchdog.TransferID]*transfer
-	capability watchdog.Capability
-	failures   []watchdog.ProbeError // of discovery
-	sessions   []Session
-	sshPorts   []uint16          // as SSHPorts gives them
-	order      []*transfer       // all that discovery knew last, the oldest first
-	turn       int               // in order: whose state was read last
-	idleTurn   int               // in order: the idle one that is measured next
-	asked      []watchdog.Socket // by ask, of askedOf
-	askedOf    []*transfer
-	listed     []watchdog.Transfer
-	changed    bool          // since listed was made
-	close      bool          // as Follow says
-	whole      bool          // this sample measures all transfers
-	wholeAt    time.Duration // monotonic, of the last one that did
-	alive      time.Time     // of discovery: its last sign of life
-	lastPID    int           // that discovery has looked at
+	mu             sync.Mutex
+	transfers      map[watchdog.TransferID]*transfer
+	order          []*transfer       // all that discovery knew last, the oldest first
+	turn           int               // in order: whose state was read last
+	idleTurn       int               // in order: the idle one that is measured next
+	askedSockets   []watchdog.Socket // by ask, of askedOf
+	askedTransfers []*transfer
+	listed         []watchdog.Transfer
+	changed        bool          // since listed was made
+	measureAll     bool          // as Follow says
+	allDue         bool          // this sample measures all transfers
+	allDueAt       time.Duration // monotonic, of the last one that did
 }
 
 // errOtherPIDs says that the pids in a procfs would mean other processes here.
@@ -83,19 +81,15 @@ func New(opts Options) (*Probe, error) {
 	}
 	p := &Probe{
 		opts:      opts,
-		proc:      procFS{root: opts.Proc},
+		proc:      proc.FS{Root: opts.Proc},
 		appeared:  make(chan struct{}, 1),
-		recheck:   make(chan int, 256),
 		files:     make(chan []fileRequest, 1),
 		transfers: map[watchdog.TransferID]*transfer{},
 		routes:    newRoutes(),
 		diag:      sockdiag.NewClient(),
-		capability: watchdog.Capability{
-			Name: "proc-connector", Why: "not started", Left: "looking for new pids",
-		},
 	}
-	p.sockets = &duplicator{proc: p.proc}
-	self, err := readlink(opts.Proc + "/self")
+	p.sockets = sockets.NewDuplicator(p.proc)
+	self, err := proc.Readlink(opts.Proc + "/self")
 	if err != nil {
 		return nil, fmt.Errorf("rsync probe: %w", err)
 	}
@@ -108,7 +102,12 @@ func New(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rsync probe: own network namespace: %w", err)
 	}
-	p.netns, _ = bracketed(ns, "net:[")
+	p.netns, _ = proc.ParseInode(ns, "net:[")
+	p.configs = rsyncd.NewCache(p.proc, opts.Log)
+	p.discovery = discovery.New(discovery.Options{
+		Proc: p.proc, Sockets: p.sockets, Netns: p.netns, ForeignNetns: opts.ForeignNetns,
+		Poll: opts.Poll, NoConnector: opts.NoConnector, Log: opts.Log,
+	}, p)
 	return p, nil
 }
 
@@ -120,73 +119,32 @@ func (p *Probe) String() string { return "rsync probe" }
 func (p *Probe) Appeared() <-chan struct{} { return p.appeared }
 
 // Capability says whether the proc connector is in use.
-func (p *Probe) Capability() watchdog.Capability {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.capability
-}
+func (p *Probe) Capability() watchdog.Capability { return p.discovery.Capability() }
+
+// Sessions lists the live, authenticated ssh sessions of this host that carry
+// no rsync, as of the last second or two.
+func (p *Probe) Sessions() []discovery.Session { return p.discovery.Sessions() }
+
+// SSHPorts lists the ports of this host by which people get in over ssh, as of
+// the last second or two; none while no sshd is known.
+func (p *Probe) SSHPorts() []uint16 { return p.discovery.SSHPorts() }
 
 // Run discovers transfers until the context ends. Where the proc connector
 // fails, at the start or later, it goes on by looking for new pids.
 func (p *Probe) Run(ctx context.Context) error {
-	defer p.sockets.keep(func(watchdog.ProcID) bool { return false })
+	defer p.sockets.Retain(func(watchdog.ProcID) bool { return false })
 	defer p.diag.Close()
-	d := newDiscovery(p)
 	tasks, ctx := errgroup.WithContext(ctx)
-	conn, err := p.connect()
-	if err == nil {
-		d.scan.events = true
-		tasks.Go(func() error { d.listen(ctx, conn); return nil })
-	}
-	p.setCapability(err)
-	tasks.Go(func() error { return d.run(ctx) })
+	tasks.Go(func() error { return p.discovery.Run(ctx) })
 	tasks.Go(func() error { return p.lookUpFiles(ctx) })
-	tasks.Go(func() error { return d.configs.run(ctx, d.configured) })
+	tasks.Go(func() error { return p.configs.Run(ctx, p.configured) })
 	return tasks.Wait()
 }
 
-func (p *Probe) connect() (*connector, error) {
-	if p.opts.NoConnector {
-		return nil, errors.New("switched off")
-	}
-	return openConnector()
-}
-
-func (p *Probe) setCapability(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.capability.Available, p.capability.Why, p.capability.Left = err == nil, "", ""
-	if err != nil {
-		p.capability.Why = err.Error()
-		p.capability.Left = "looking for new pids at every tick"
-	}
-}
-
-// Sessions lists the live, authenticated ssh sessions of this host that carry
-// no rsync, as of the last second or two.
-func (p *Probe) Sessions() []Session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.sessions)
-}
-
-// seen notes the last pid that discovery has looked at, and gives the one
-// before.
-func (p *Probe) seen(last int) (before int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	before, p.lastPID = p.lastPID, last
-	return before
-}
-
-// setFailure notes that a part of discovery failed, or works again.
-func (p *Probe) setFailure(what string, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failures = slices.DeleteFunc(p.failures, func(e watchdog.ProbeError) bool { return e.Probe == watchdog.ProbeRsync.Part(what) })
-	if err != nil {
-		p.failures = append(p.failures, watchdog.ProbeError{Probe: watchdog.ProbeRsync.Part(what), Err: err.Error()})
-	}
+// configured has all transfers studied again, as the modules of a daemon changed.
+func (p *Probe) configured() {
+	p.studyAgain()
+	p.discovery.Again()
 }
 
 // retain drops the transfers that are no more, and orders the others.
@@ -200,8 +158,8 @@ func (p *Probe) retain(live map[watchdog.TransferID]bool) {
 	})
 }
 
-// unsettle has the next pass study all transfers again.
-func (p *Probe) unsettle() {
+// studyAgain has the next pass study all transfers again.
+func (p *Probe) studyAgain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.transfers {
@@ -215,13 +173,4 @@ func (p *Probe) wake() {
 	case p.appeared <- struct{}{}:
 	default:
 	}
-}
-
-// uptime is the time since boot, suspends included: the clock of start times.
-func uptime() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

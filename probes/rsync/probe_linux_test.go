@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lifeline/probes/rsync/discovery"
 	"lifeline/watchdog"
 )
 
@@ -103,7 +104,7 @@ func TestStopped(t *testing.T) {
 
 func TestWritableModuleSends(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *site, opts Options) {
-		if err := os.Rename(s.path("src/big"), s.path("local/big")); err != nil {
+		if err := os.Rename(s.Path("src/big"), s.Path("local/big")); err != nil {
 			t.Fatal(err)
 		}
 		p := s.probe(opts)
@@ -136,12 +137,12 @@ func TestSudo(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if err := os.WriteFile(s.path("sudo"), shell, 0o755); err != nil {
+	if err := os.WriteFile(s.Path("sudo"), shell, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.write("as-root", "rsync \"$@\"\nexit $?\n")
+	s.Write("as-root", "rsync \"$@\"\nexit $?\n")
 	p := s.probe(Options{})
-	s.client("ssh-push", 0, "--rsync-path="+s.path("sudo")+" "+s.path("as-root"))
+	s.client("ssh-push", 0, "--rsync-path="+s.Path("sudo")+" "+s.Path("as-root"))
 	s.await("transfer under sudo", func() bool {
 		found, ok := p.by(watchdog.ViaSSHServer)
 		return ok && found.Control == watchdog.ControlLimitOnly && len(found.Parents) > 0 && strings.Contains(found.Why, "sudo")
@@ -153,7 +154,7 @@ func TestSudo(t *testing.T) {
 func TestSharedConnection(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *site, opts Options) {
 		p := s.probe(opts)
-		mux := s.path("mux")
+		mux := s.Path("mux")
 		master := strings.Fields(s.ssh + " -M -N -S " + mux + " root@127.0.0.1")
 		s.start(master...)
 		s.await("master", func() bool { _, err := os.Stat(mux); return err == nil })
@@ -172,20 +173,20 @@ func TestSharedConnection(t *testing.T) {
 			far, ok := p.by(watchdog.ViaSSHClient)
 			return ok && far.Control == watchdog.ControlNone && far.Direction == watchdog.Tx && strings.HasPrefix(string(far.ID), "p")
 		})
-		s.write("stay", "")
-		session := s.start(append(strings.Fields(s.ssh+" -S "+mux+" root@127.0.0.1"), "while [ -e "+s.path("stay")+" ]; do sleep 0.1; done")...)
+		s.Write("stay", "")
+		session := s.start(append(strings.Fields(s.ssh+" -S "+mux+" root@127.0.0.1"), "while [ -e "+s.Path("stay")+" ]; do sleep 0.1; done")...)
 		s.await("a session", control(watchdog.ControlPauseOnly, "serves"))
-		if err := os.Remove(s.path("stay")); err != nil {
+		if err := os.Remove(s.Path("stay")); err != nil {
 			t.Fatal(err)
 		}
 		s.await("its end", control(watchdog.ControlFull, ""))
 		end(session)
-		terminal := s.start(append(strings.Fields(s.ssh+" -S "+mux+" -tt root@127.0.0.1"), "touch "+s.path("there")+"; exec sleep 1000")...)
+		terminal := s.start(append(strings.Fields(s.ssh+" -S "+mux+" -tt root@127.0.0.1"), "touch "+s.Path("there")+"; exec sleep 1000")...)
 		s.await("a terminal", control(watchdog.ControlPauseOnly, "terminal"))
-		s.await("its shell", func() bool { _, err := os.Stat(s.path("there")); return err == nil })
+		s.await("its shell", func() bool { _, err := os.Stat(s.Path("there")); return err == nil })
 		end(terminal)
 		s.await("its end", control(watchdog.ControlFull, ""))
-		s.run(strings.Fields(s.ssh + " -S " + mux + " -O forward -R 127.0.0.1:3333:127.0.0.1:3334 root@127.0.0.1")...)
+		s.Run(strings.Fields(s.ssh + " -S " + mux + " -O forward -R 127.0.0.1:3333:127.0.0.1:3334 root@127.0.0.1")...)
 		s.await("a forward", control(watchdog.ControlPauseOnly, "forwards TCP"))
 	})
 }
@@ -197,10 +198,10 @@ func TestSessions(t *testing.T) {
 		stranger := dialIdle(t, "127.0.0.1:"+sshPort)
 		defer stranger()
 		s.await("rsync over ssh", func() bool { _, ok := p.by(watchdog.ViaSSHServer); return ok })
-		s.write("stay", "") // without a terminal nothing else ends what runs at the far end
-		person := s.start(append(strings.Fields(s.ssh+" root@127.0.0.1"), "while [ -e "+s.path("stay")+" ]; do sleep 0.1; done")...)
+		s.Write("stay", "") // without a terminal nothing else ends what runs at the far end
+		person := s.start(append(strings.Fields(s.ssh+" root@127.0.0.1"), "while [ -e "+s.Path("stay")+" ]; do sleep 0.1; done")...)
 		local := "127.0.0.1:" + sshPort
-		var sessions []Session
+		var sessions []discovery.Session
 		s.await("the session", func() bool {
 			sessions = nil
 			for _, v := range p.Sessions() {
@@ -231,11 +232,11 @@ func TestSocketActivation(t *testing.T) {
 		if _, err := exec.LookPath("systemd-socket-activate"); err != nil {
 			t.Skip(err)
 		}
-		s.write("inetd.conf", fmt.Sprintf("use chroot = yes\nuid = root\ngid = root\n[jail]\npath = %s\nread only = no\n", s.path("dst")))
-		s.start("systemd-socket-activate", "-l", "127.0.0.1:8875", "--inetd", "-a", "rsync", "--daemon", "--config="+s.path("inetd.conf"))
+		s.Write("inetd.conf", fmt.Sprintf("use chroot = yes\nuid = root\ngid = root\n[jail]\npath = %s\nread only = no\n", s.Path("dst")))
+		s.start("systemd-socket-activate", "-l", "127.0.0.1:8875", "--inetd", "-a", "rsync", "--daemon", "--config="+s.Path("inetd.conf"))
 		s.await("listener", func() bool { return answers("127.0.0.1:8875") })
 		p := s.probe(opts)
-		s.start("rsync", "-a", "--bwlimit=2000", s.path("src")+"/", "rsync://127.0.0.1:8875/jail/")
+		s.start("rsync", "-a", "--bwlimit=2000", s.Path("src")+"/", "rsync://127.0.0.1:8875/jail/")
 		s.await("transfer", func() bool {
 			f, ok := p.by(watchdog.ViaDaemon)
 			return ok && f.Direction == watchdog.Rx && f.Module == "jail" && len(f.Procs) == 2 && f.Control == watchdog.ControlFull &&
@@ -261,7 +262,7 @@ func TestProxyJump(t *testing.T) {
 func TestForeignNamespace(t *testing.T) {
 	s := newSite(t)
 	p := s.probe(Options{})
-	script := fmt.Sprintf("ip link set lo up; rsync --daemon --no-detach --config=%s --port=8874 & sleep 1; rsync -a --bwlimit=2000 rsync://127.0.0.1:8874/src/ %s", s.path("rsyncd.conf"), s.path("dst/f/"))
+	script := fmt.Sprintf("ip link set lo up; rsync --daemon --no-detach --config=%s --port=8874 & sleep 1; rsync -a --bwlimit=2000 rsync://127.0.0.1:8874/src/ %s", s.Path("rsyncd.conf"), s.Path("dst/f/"))
 	s.start("unshare", "--net", "sh", "-c", script)
 	s.await("foreign transfer", func() bool {
 		transfers, _ := p.Sample(time.Since(p.began))
@@ -280,7 +281,7 @@ func TestDiscoveryWithTransfersUnderWay(t *testing.T) {
 			s.client(kind, i)
 		}
 		s.await("files", func() bool {
-			partial, _ := filepath.Glob(s.path("dst/*/.big.*"))
+			partial, _ := filepath.Glob(s.Path("dst/*/.big.*"))
 			return len(partial) == len(kinds)
 		})
 		p := s.probe(opts)

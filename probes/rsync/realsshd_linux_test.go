@@ -33,7 +33,7 @@ func (s *site) sftpOnly(port string) []string {
 			s.t.Fatal(err)
 		}
 	}
-	s.write("sftp_config", fmt.Sprintf("Port %[2]s\nListenAddress 127.0.0.1\nHostKey %[1]s/host_key\nAuthorizedKeysFile %[1]s/id.pub\n"+
+	s.Write("sftp_config", fmt.Sprintf("Port %[2]s\nListenAddress 127.0.0.1\nHostKey %[1]s/host_key\nAuthorizedKeysFile %[1]s/id.pub\n"+
 		"StrictModes no\nUsePAM no\nPidFile none\nSubsystem sftp internal-sftp\nForceCommand internal-sftp\n", s.dir, port))
 	return append(strings.Fields(strings.Replace(s.ssh, "-p "+s.sshd, "-p "+port, 1)+" -s nobody@127.0.0.1"), "sftp")
 }
@@ -59,7 +59,7 @@ func (s *site) stay(argv []string) *exec.Cmd {
 func TestSessionOfAUser(t *testing.T) {
 	s := newSite(t)
 	client := s.sftpOnly("2223")
-	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sftp_config"))
+	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.Path("sftp_config"))
 	s.await("sshd", func() bool { return answers("127.0.0.1:2223") })
 	p := s.probe(Options{})
 	c := s.stay(client)
@@ -74,11 +74,11 @@ func TestSSHDOfAUser(t *testing.T) {
 	s := newSite(t)
 	s.sftpOnly("2223")
 	for _, f := range []string{"host_key", "sftp_config"} {
-		if err := os.Chown(s.path(f), sshdtest.Nobody, sshdtest.Nobody); err != nil {
+		if err := os.Chown(s.Path(f), sshdtest.Nobody, sshdtest.Nobody); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sftp_config"))
+	c := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", s.Path("sftp_config"))
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: sshdtest.Nobody, Gid: sshdtest.Nobody}}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -103,8 +103,8 @@ func TestSessionOutlivesItsListener(t *testing.T) {
 	s := newSite(t)
 	s.sftpOnly("2223")
 	client := append(strings.Fields(strings.Replace(s.ssh, "-p "+s.sshd, "-p 2223", 1)+" root@127.0.0.1"), "exec sleep 1000")
-	s.write("sftp_config", strings.Replace(read1(t, s.path("sftp_config")), "ForceCommand internal-sftp\n", "", 1))
-	first := s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sftp_config"))
+	s.Write("sftp_config", strings.Replace(read1(t, s.Path("sftp_config")), "ForceCommand internal-sftp\n", "", 1))
+	first := s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.Path("sftp_config"))
 	s.await("sshd", func() bool { return answers("127.0.0.1:2223") })
 	p := s.probe(Options{})
 	s.stay(client)
@@ -114,7 +114,7 @@ func TestSessionOutlivesItsListener(t *testing.T) {
 	}
 	_ = first.Wait()
 	s.await("a session to a port that nobody listens on is none of sshd", func() bool { return p.people("2223") == 0 })
-	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sftp_config"))
+	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.Path("sftp_config"))
 	s.await("the session again", func() bool { return p.people("2223") == 1 })
 }
 
@@ -133,7 +133,7 @@ func TestSessionOfASocketUnit(t *testing.T) {
 		t.Skip(err)
 	}
 	s := newSite(t)
-	s.start("systemd-socket-activate", "-l", "127.0.0.1:2224", "--inetd", "-a", "/usr/sbin/sshd", "-i", "-f", s.path("sshd_config"))
+	s.start("systemd-socket-activate", "-l", "127.0.0.1:2224", "--inetd", "-a", "/usr/sbin/sshd", "-i", "-f", s.Path("sshd_config"))
 	s.await("listener", func() bool { return answers("127.0.0.1:2224") })
 	p := s.probe(Options{})
 	s.stay(append(strings.Fields(strings.Replace(s.ssh, "-p "+s.sshd, "-p 2224", 1)+" root@127.0.0.1"), "exec sleep 1000"))
@@ -144,10 +144,10 @@ func TestSessionOfASocketUnit(t *testing.T) {
 // The executable of an sshd that was upgraded meanwhile has no name any more.
 func TestSessionOfAnUpgradedSSHD(t *testing.T) {
 	s := newSite(t)
-	program := s.path("sshd")
-	s.run("cp", "/usr/sbin/sshd", program)
-	s.write("sshd2_config", strings.Replace(read1(t, s.path("sshd_config")), "Port "+s.sshd, "Port 2225", 1))
-	s.start(program, "-D", "-e", "-f", s.path("sshd2_config"))
+	program := s.Path("sshd")
+	s.Run("cp", "/usr/sbin/sshd", program)
+	s.Write("sshd2_config", strings.Replace(read1(t, s.Path("sshd_config")), "Port "+s.sshd, "Port 2225", 1))
+	s.start(program, "-D", "-e", "-f", s.Path("sshd2_config"))
 	s.await("sshd", func() bool { return answers("127.0.0.1:2225") })
 	if err := os.Rename(program, program+".old"); err == nil {
 		err = os.Remove(program + ".old")
@@ -155,7 +155,7 @@ func TestSessionOfAnUpgradedSSHD(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.run("cp", "/usr/sbin/sshd", program) // sshd executes itself anew for each connection
+	s.Run("cp", "/usr/sbin/sshd", program) // sshd executes itself anew for each connection
 	p := s.probe(Options{})
 	s.stay(append(strings.Fields(strings.Replace(s.ssh, "-p "+s.sshd, "-p 2225", 1)+" root@127.0.0.1"), "exec sleep 1000"))
 	s.await("the session", func() bool { return p.people("2225") == 1 })

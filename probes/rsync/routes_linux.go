@@ -12,11 +12,11 @@ import (
 // routes knows over which link a peer is reached.
 type routes struct {
 	mu    sync.Mutex
-	known map[netip.Addr]routed
+	known map[netip.Addr]route
 }
 
-// routed is an answer of the kernel.
-type routed struct {
+// route is an answer of the kernel.
+type route struct {
 	link  int
 	local bool
 	until time.Time
@@ -25,12 +25,12 @@ type routed struct {
 // routeFor is how long an answer is used.
 const routeFor = 5 * time.Second
 
-func newRoutes() *routes { return &routes{known: map[netip.Addr]routed{}} }
+func newRoutes() *routes { return &routes{known: map[netip.Addr]route{}} }
 
-// link is the index of the link of the route to a peer, 0 when unknown. The
+// Link is the index of the link of the route to a peer, 0 when unknown. The
 // indexes of another namespace mean nothing here: a foreign transfer belongs
 // to the link over which this namespace would reach its peer, if any.
-func (r *routes) link(peer netip.Addr, foreign bool) int {
+func (r *routes) Link(peer netip.Addr, foreign bool) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -39,7 +39,7 @@ func (r *routes) link(peer netip.Addr, foreign bool) int {
 		if len(r.known) > 4096 {
 			clear(r.known)
 		}
-		answer = ask(peer)
+		answer = lookUpRoute(peer)
 		answer.until = now.Add(routeFor)
 		r.known[peer] = answer
 	}
@@ -49,18 +49,18 @@ func (r *routes) link(peer netip.Addr, foreign bool) int {
 	return answer.link
 }
 
-// ask looks the route up.
-func ask(peer netip.Addr) routed {
+// lookUpRoute looks the route up.
+func lookUpRoute(peer netip.Addr) route {
 	if zone := peer.Zone(); zone != "" {
 		index, err := strconv.Atoi(zone)
 		if err == nil {
-			return routed{link: index}
+			return route{link: index}
 		}
 	}
 	found, err := netlink.RouteGet(peer.AsSlice())
 	if err != nil || len(found) == 0 {
-		return routed{}
+		return route{}
 	}
 	const local = 2 // RTN_LOCAL
-	return routed{link: found[0].LinkIndex, local: found[0].Type == local}
+	return route{link: found[0].LinkIndex, local: found[0].Type == local}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeline/probes/rsync/proc"
 	"lifeline/watchdog"
 	"lifeline/watchdog/sockdiag"
 )
@@ -24,7 +25,6 @@ const (
 	measureEvery    = 150 * time.Millisecond // later: every other sample, all in the same ones
 	distantEvery    = 3 * time.Second        // those that are only counted
 	distantRest     = 10 * time.Second       // their states and files
-	stalledAfter    = 5 * time.Second        // without a sign of life from discovery
 )
 
 // Follow says whether limits are on their way: then each Sample measures all
@@ -32,7 +32,7 @@ const (
 func (p *Probe) Follow(close bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.close = close
+	p.measureAll = close
 }
 
 // Sample measures the transfers that are due and lists all, the oldest first. now
@@ -41,14 +41,14 @@ func (p *Probe) Follow(close bool) {
 func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.ProbeError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lookForNew()
+	p.discovery.LookForNew()
 	p.readStates(now)
 	p.beginSample(now)
-	if p.whole || p.changed {
-		p.list(now, uptime())
+	if p.allDue || p.changed {
+		p.list(now, proc.Uptime())
 	}
 	p.askForFiles(time.Now())
-	return p.listed, p.errors(time.Now())
+	return p.listed, p.discovery.Errors(time.Now())
 }
 
 // list makes the list anew.
@@ -56,7 +56,7 @@ func (p *Probe) list(now, up time.Duration) {
 	p.changed = false
 	p.giveTurns()
 	p.listed = make([]watchdog.Transfer, 0, len(p.order))
-	p.ask(now, up)
+	p.askSockDiag(now, up)
 	for _, t := range p.order {
 		if p.sample(t, now) {
 			p.listed = append(p.listed, t.Transfer)
@@ -67,75 +67,54 @@ func (p *Probe) list(now, up time.Duration) {
 	}
 }
 
-// lookForNew has discovery look at new processes where no event tells of them.
-func (p *Probe) lookForNew() {
-	if p.capability.Available {
-		return
-	}
-	if last, err := p.proc.lastPID(); err == nil && last != p.lastPID {
-		p.look(0)
-	}
-}
-
-// errors lists what discovery could not do.
-func (p *Probe) errors(now time.Time) []watchdog.ProbeError {
-	failures := slices.Clone(p.failures)
-	if quiet := now.Sub(p.alive); !p.alive.IsZero() && quiet > stalledAfter {
-		failures = append(failures, watchdog.ProbeError{
-			Probe: watchdog.ProbeRsync.Part("discovery"), Err: "no sign of life for " + quiet.Round(time.Second).String(),
-		})
-	}
-	return failures
-}
-
-// ask takes what sock_diag tells of the transfers that are due, of all at once.
-func (p *Probe) ask(now, up time.Duration) {
-	p.asked, p.askedOf = p.asked[:0], p.askedOf[:0]
+// askSockDiag takes what sock_diag tells of the transfers that are due, of all at once.
+func (p *Probe) askSockDiag(now, up time.Duration) {
+	p.askedSockets, p.askedTransfers = p.askedSockets[:0], p.askedTransfers[:0]
 	for _, t := range p.order {
-		t.Age = max(0, up-sinceBoot(t.Procs[0]))
-		if p.due(t, now) && !t.Foreign && t.Socket.Inode != t.untold {
-			p.asked, p.askedOf = append(p.asked, t.Socket), append(p.askedOf, t)
+		t.Age = max(0, up-proc.SinceBoot(t.Procs[0]))
+		if p.due(t, now) && !t.Foreign && t.Socket.Inode != t.unanswered {
+			p.askedSockets, p.askedTransfers = append(p.askedSockets, t.Socket), append(p.askedTransfers, t)
 		}
 	}
-	if len(p.asked) == 0 {
+	if len(p.askedSockets) == 0 {
 		return
 	}
 	// Those of which it tells nothing are measured one by one.
-	_ = p.diag.TCPInfo(p.asked, func(i int, info *sockdiag.TCPInfo) {
-		p.askedOf[i].take(info)
-		p.askedOf[i].told = true
+	_ = p.diag.TCPInfo(p.askedSockets, func(i int, info *sockdiag.TCPInfo) {
+		p.askedTransfers[i].setTCPInfo(info)
+		p.askedTransfers[i].answered = true
 	})
 }
 
 // sample measures one transfer and says whether it is to be shown.
 func (p *Probe) sample(t *transfer, now time.Duration) bool {
-	if !t.told && !p.due(t, now) {
+	if !t.answered && !p.due(t, now) {
 		return t.visible // as it was
 	}
 	t.Measured = now
-	told := t.told
-	t.told = false
+	told := t.answered
+	t.answered = false
 	switch {
 	case told:
 	case p.measure(t):
-		t.untold = t.Socket.Inode
+		t.unanswered = t.Socket.Inode
 	default:
 		p.lookAgain(t)
 		return t.visible && p.runs(t)
 	}
-	if !t.sure {
-		t.judge()
+	if !t.directionKnown {
+		t.updateDirection()
 	}
 	before := t.Bytes
 	t.Bytes = t.TCP.BytesReceived
 	if t.Direction == watchdog.Tx {
 		t.Bytes = t.TCP.BytesAcked
 	}
-	t.moves = t.Bytes > before
+	t.moving = t.Bytes > before
 	p.noteIdle(t, now)
-	t.Rate = t.meter.add(now, t.Bytes)
-	if t.matchDue(now) && !p.distant(t) {
-		t.matched = now
+	t.Rate = t.meter.Add(now, t.Bytes)
+	if t.compareDue(now) && !p.distant(t) {
+		t.comparedAt = now
 		p.compare(t)
 	}
 	return t.visible
@@ -146,9 +125,9 @@ func (p *Probe) distant(t *transfer) bool { return t.Foreign && !p.opts.ForeignN
 
 // beginSample says whether this sample measures the old transfers too.
 func (p *Probe) beginSample(now time.Duration) {
-	p.whole = p.close || p.wholeAt == 0 || now-p.wholeAt >= measureEvery
-	if p.whole {
-		p.wholeAt = now
+	p.allDue = p.measureAll || p.allDueAt == 0 || now-p.allDueAt >= measureEvery
+	if p.allDue {
+		p.allDueAt = now
 	}
 }
 
@@ -164,26 +143,17 @@ func (p *Probe) due(t *transfer, now time.Duration) bool {
 	}
 	switch {
 	case p.distant(t):
-		return p.whole && now-t.Measured >= distantEvery
+		return p.allDue && now-t.Measured >= distantEvery
 	case t.Idle:
-		return t.itsTurn
+		return t.idleTurn
 	}
-	return t.Age <= measuredYoung || p.whole
-}
-
-// ticks is USER_HZ, the unit of start times, which is 100 on all
-// architectures that Go knows.
-const ticks = 100
-
-// sinceBoot is when a process was started.
-func sinceBoot(id watchdog.ProcID) time.Duration {
-	return time.Duration(id.Start) * (time.Second / ticks)
+	return t.Age <= measuredYoung || p.allDue
 }
 
 // runs says whether any process of a transfer still runs.
 func (p *Probe) runs(t *transfer) bool {
 	return slices.ContainsFunc(t.Procs, func(id watchdog.ProcID) bool {
-		st, err := p.sockets.stat(id)
+		st, err := p.sockets.Stat(id)
 		return err == nil && st.State != 'Z' && st.State != 'X'
 	})
 }
@@ -191,18 +161,10 @@ func (p *Probe) runs(t *transfer) bool {
 // lookAgain has discovery read a transfer's processes.
 func (p *Probe) lookAgain(t *transfer) {
 	for _, id := range t.Procs {
-		p.look(id.PID)
+		p.discovery.ReadAgain(id.PID)
 	}
 	for _, ref := range t.Socket.Refs {
-		p.look(ref.Proc.PID)
-	}
-}
-
-// look has discovery read a process again.
-func (p *Probe) look(pid int) {
-	select {
-	case p.recheck <- pid:
-	default: // it has much to do already
+		p.discovery.ReadAgain(ref.Proc.PID)
 	}
 }
 
@@ -214,10 +176,10 @@ func (p *Probe) readStates(now time.Duration) {
 	for range p.order {
 		p.turn = (p.turn + 1) % len(p.order)
 		t := p.order[p.turn]
-		if t.stated != 0 && now-t.stated < p.stateEvery(t) {
+		if t.stateReadAt != 0 && now-t.stateReadAt < p.stateEvery(t) {
 			continue
 		}
-		t.stated = now
+		t.stateReadAt = now
 		p.readState(t)
 		if left--; left == 0 {
 			return
@@ -232,7 +194,7 @@ func (p *Probe) stateEvery(t *transfer) time.Duration {
 		return distantRest
 	case t.Idle:
 		return idleState
-	case t.moves:
+	case t.moving:
 		return movingState / time.Duration(len(t.Procs))
 	}
 	return 0
@@ -244,7 +206,7 @@ func (p *Probe) readState(t *transfer) {
 	}
 	t.turn = (t.turn + 1) % len(t.Procs)
 	id := t.Procs[t.turn]
-	st, err := p.sockets.stat(id)
+	st, err := p.sockets.Stat(id)
 	t.stopped[t.turn] = err == nil && st.State == 'T'
 	was := t.Stopped
 	t.Stopped = slices.Contains(t.stopped, true)
@@ -257,28 +219,28 @@ func (p *Probe) readState(t *transfer) {
 func (p *Probe) measure(t *transfer) bool {
 	barred := false
 	for _, ref := range t.Socket.Refs {
-		err := p.sockets.with(ref, t.Socket.Inode, func(sock int) error {
+		err := p.sockets.With(ref, t.Socket.Inode, func(sock int) error {
 			info, err := sockdiag.GetTCPInfo(sock)
 			if err == nil {
-				t.take(&info)
+				t.setTCPInfo(&info)
 			}
 			return err
 		})
 		if err == nil {
 			return true
 		}
-		barred = barred || !errors.Is(err, errGone)
+		barred = barred || !errors.Is(err, proc.ErrGone)
 	}
 	t.TCP = watchdog.TCP{}
 	if barred && !t.Foreign {
-		_ = p.diag.TCPInfo([]watchdog.Socket{t.Socket}, func(_ int, info *sockdiag.TCPInfo) { t.take(info) })
+		_ = p.diag.TCPInfo([]watchdog.Socket{t.Socket}, func(_ int, info *sockdiag.TCPInfo) { t.setTCPInfo(info) })
 	}
 	return t.TCP.Known
 }
 
-// take converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and
+// setTCPInfo converts struct tcp_info (linux/tcp.h): microseconds, milliseconds and
 // segments.
-func (t *transfer) take(info *sockdiag.TCPInfo) {
+func (t *transfer) setTCPInfo(info *sockdiag.TCPInfo) {
 	mss := info.Advmss
 	if t.Direction == watchdog.Tx {
 		mss = info.Snd_mss
@@ -301,5 +263,5 @@ func (t *transfer) take(info *sockdiag.TCPInfo) {
 	if info.Min_rtt == ^uint32(0) { // no sample yet
 		t.TCP.MinRTT = 0
 	}
-	t.proof.Received, t.proof.Acked = info.Bytes_received, info.Bytes_acked
+	t.evidence.Received, t.evidence.Acked = info.Bytes_received, info.Bytes_acked
 }

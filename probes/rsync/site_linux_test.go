@@ -79,8 +79,8 @@ func newSite(t testing.TB) *site {
 	loopbackUp(t)
 	s := &site{t: t, dir: t.TempDir(), sshd: sshPort}
 	s.prepare()
-	s.start("rsync", "--daemon", "--no-detach", "--config="+s.path("rsyncd.conf"), "--port=8873")
-	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.path("sshd_config"))
+	s.start("rsync", "--daemon", "--no-detach", "--config="+s.Path("rsyncd.conf"), "--port=8873")
+	s.start("/usr/sbin/sshd", "-D", "-e", "-f", s.Path("sshd_config"))
 	s.await("servers", func() bool { return answers(daemonAddr) && answers("127.0.0.1:"+sshPort) })
 	return s
 }
@@ -108,41 +108,41 @@ func answers(addr string) bool {
 	return err == nil
 }
 
-func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+func (s *site) Path(name string) string { return filepath.Join(s.dir, name) }
 
 // prepare writes keys, configurations and data.
 func (s *site) prepare() {
 	s.t.Helper()
 	for _, dir := range []string{"src", "dst", "local", "/run/sshd"} {
 		if !filepath.IsAbs(dir) {
-			dir = s.path(dir)
+			dir = s.Path(dir)
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	for _, key := range []string{"id", "host_key"} {
-		s.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path(key))
+		s.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.Path(key))
 	}
-	s.write("src/big", strings.Repeat("0123456789abcde\n", bigFile/16))
-	s.write("rsyncd.conf", fmt.Sprintf(
+	s.Write("src/big", strings.Repeat("0123456789abcde\n", bigFile/16))
+	s.Write("rsyncd.conf", fmt.Sprintf(
 		"use chroot = no\nlog file = %[1]s/rsyncd.log\nuid = root\ngid = root\ntimeout = 3\n"+
 			"[src]\npath = %[1]s/src\n[both]\npath = %[1]s/local\nread only = no\n[dst]\npath = %[1]s/dst\nread only = no\ntimeout = 60\n", s.dir))
-	s.write("sshd_config", fmt.Sprintf(
+	s.Write("sshd_config", fmt.Sprintf(
 		"Port %[2]s\nListenAddress 127.0.0.1\nHostKey %[1]s/host_key\nAuthorizedKeysFile %[1]s/id.pub\n"+
 			"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nMaxStartups 100\n", s.dir, s.sshd))
 	s.ssh = fmt.Sprintf("ssh -p %s -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes",
-		s.sshd, s.path("id"))
+		s.sshd, s.Path("id"))
 }
 
-func (s *site) write(name, text string) {
+func (s *site) Write(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(s.Path(name), []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *site) run(argv ...string) {
+func (s *site) Run(argv ...string) {
 	s.t.Helper()
 	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		s.t.Fatalf("%v: %v: %s", argv, err, out)
@@ -154,7 +154,7 @@ func (s *site) start(argv ...string) *exec.Cmd {
 	s.t.Helper()
 	c := exec.Command(argv[0], argv[1:]...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	log, err := os.Create(s.path(filepath.Base(argv[0]) + ".out"))
+	log, err := os.Create(s.Path(filepath.Base(argv[0]) + ".out"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ var kinds = []string{"daemon-push", "daemon-pull", "ssh-push", "ssh-pull"}
 func (s *site) client(kind string, n int, more ...string) *exec.Cmd {
 	s.t.Helper()
 	argv := append([]string{"rsync", "-a", "--bwlimit=2000"}, more...)
-	src, dst := s.path("src")+"/", fmt.Sprintf("%s/%d/", s.path("dst"), n)
+	src, dst := s.Path("src")+"/", fmt.Sprintf("%s/%d/", s.Path("dst"), n)
 	switch kind {
 	case "daemon-push":
 		argv = append(argv, src, fmt.Sprintf("rsync://%s/dst/%d/", daemonAddr, n))
@@ -213,8 +213,8 @@ func (s *site) await(what string, met func() bool) {
 // outputs is what the commands have said so far.
 func (s *site) outputs() string {
 	var all strings.Builder
-	names, _ := filepath.Glob(s.path("*.out"))
-	for _, name := range append(names, s.path("rsyncd.log")) {
+	names, _ := filepath.Glob(s.Path("*.out"))
+	for _, name := range append(names, s.Path("rsyncd.log")) {
 		text, _ := os.ReadFile(name)
 		fmt.Fprintf(&all, "%s: %s\n", filepath.Base(name), text)
 	}
@@ -239,11 +239,7 @@ func (s *site) probe(opts Options) *running {
 		}
 	})
 	r := &running{Probe: p, t: s.t, began: time.Now()}
-	s.await("the first look at all processes", func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return !p.alive.IsZero()
-	})
+	s.await("the first look at all processes", func() bool { return !p.discovery.Alive().IsZero() })
 	if !opts.NoConnector && !p.Capability().Available {
 		s.t.Skipf("proc connector: %s", p.Capability().Why)
 	}
@@ -275,4 +271,14 @@ func (r *running) by(via watchdog.Via) (watchdog.Transfer, bool) {
 		return watchdog.Transfer{}, false
 	}
 	return all[0], true
+}
+
+// dialIdle connects and says nothing.
+func dialIdle(t *testing.T, addr string) (hangUp func()) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { c.Close() }
 }

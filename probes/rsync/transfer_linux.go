@@ -4,6 +4,11 @@ import (
 	"slices"
 	"time"
 
+	"lifeline/probes/rsync/cmdline"
+	"lifeline/probes/rsync/grouping"
+	"lifeline/probes/rsync/proc"
+	"lifeline/probes/rsync/proctable"
+	"lifeline/probes/rsync/rsyncd"
 	"lifeline/watchdog"
 )
 
@@ -11,29 +16,29 @@ import (
 // Sample what is measured, both under the probe's lock.
 type transfer struct {
 	watchdog.Transfer
-	proof   evidence
-	sure    bool // the direction is certain
-	visible bool
-	since   time.Time // first seen
-	studied time.Time // last study
-	meter   meter
-	told    bool                  // by sock_diag, for this sample
-	untold  uint64                // inode of the socket of which sock_diag tells nothing
-	movedAt time.Duration         // monotonic, when enough bytes to count had passed last
-	marked  uint64                // bytes both ways by then
-	unsent  bool                  // something waits in its socket to be sent
-	itsTurn bool                  // to be measured by this sample, although it is idle
-	moves   bool                  // between the last two measurements
-	turn    int                   // whose state is read next
-	stated  time.Duration         // monotonic, when a state was last read
-	stopped []bool                // by Procs
-	direct  bool                  // its own processes hold the connection
-	match   match                 // of these with the connection
-	matched time.Duration         // monotonic, when they were last compared
-	control watchdog.Controllable // as discovery found it
-	why     string
-	looked  time.Time // for its file
-	file    opened
+	evidence       directionEvidence
+	directionKnown bool // the direction is certain
+	visible        bool
+	since          time.Time // first seen
+	studied        time.Time // last study
+	meter          meter
+	answered       bool                  // by sock_diag, for this sample
+	unanswered     uint64                // inode of the socket of which sock_diag tells nothing
+	movedAt        time.Duration         // monotonic, when enough bytes to count had passed last
+	bytesAtMove    uint64                // bytes both ways by then
+	unsent         bool                  // something waits in its socket to be sent
+	idleTurn       bool                  // to be measured by this sample, although it is idle
+	moving         bool                  // between the last two measurements
+	turn           int                   // whose state is read next
+	stateReadAt    time.Duration         // monotonic, when a state was last read
+	stopped        []bool                // by Procs
+	ownSocket      bool                  // its own processes hold the connection
+	bytes          byteCheck             // of these with the connection
+	comparedAt     time.Duration         // monotonic, when they were last compared
+	control        watchdog.Controllable // as discovery found it
+	why            string
+	fileAskedAt    time.Time // for its file
+	file           openFile
 }
 
 // guessAfter is how long a transfer whose direction does not show is kept
@@ -41,54 +46,72 @@ type transfer struct {
 // no limit.
 const guessAfter = 15 * time.Millisecond
 
-// publish makes a found transfer known or renews it. fresh says that the
-// caller should hear of it now, settled that nothing more is to be found out.
-func (d *discovery) publish(f *found, now time.Time) (fresh, settled bool) {
-	p := d.probe
+// Publish implements the publisher of discovery.
+func (p *Probe) Publish(transfers []*grouping.Transfer, now time.Time) (unsettled []*grouping.Transfer) {
+	live := map[watchdog.TransferID]bool{}
+	wake := false
+	for _, f := range transfers {
+		live[f.ID] = true
+		fresh, settled := p.renew(f, now)
+		wake = wake || fresh
+		if !settled {
+			unsettled = append(unsettled, f)
+		}
+	}
+	p.retain(live)
+	if wake {
+		p.wake()
+	}
+	return unsettled
+}
+
+// renew makes a found transfer known or renews it. fresh says that the caller should hear
+// of it now, settled that nothing more is to be found out.
+func (p *Probe) renew(f *grouping.Transfer, now time.Time) (fresh, settled bool) {
 	p.mu.Lock()
-	t := p.transfers[f.id]
+	t := p.transfers[f.ID]
 	if t == nil {
 		t = &transfer{since: now}
-		t.file, t.File = nothing, nothing.File
+		t.file, t.File = noFile, noFile.File
 	}
-	every := youngFor(now.Sub(t.since))
+	every := proctable.YoungFor(now.Sub(t.since))
 	if t.Idle {
-		every = settledFor
+		every = proctable.SettledFor
 	}
 	study := now.Sub(t.studied) >= every
-	next, proof, sure := t.Transfer, t.proof, t.sure
+	next, proof, sure := t.Transfer, t.evidence, t.directionKnown
 	next.Control, next.Why = t.control, t.why
 	p.mu.Unlock()
 
-	d.describe(f, &next)
+	p.describe(f, &next)
 	if study {
-		proof = d.study(f, &next, sure)
+		proof = p.study(f, &next, sure)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.transfers[f.id] = t
+	p.transfers[f.ID] = t
 	changed := t.replace(next)
-	t.direct = f.tcp && len(f.others) == 0
+	t.ownSocket = f.Connected && len(f.OtherHolders) == 0
 	if study {
 		t.studied = now
-		proof.Received, proof.Acked = t.proof.Received, t.proof.Acked
-		t.proof = proof
+		proof.Received, proof.Acked = t.evidence.Received, t.evidence.Acked
+		t.evidence = proof
 	}
-	if !t.sure {
-		if f.tcp {
+	if !t.directionKnown {
+		if f.Connected {
 			p.measure(t)
 		}
-		changed = t.judge() || changed
+		changed = t.updateDirection() || changed
 	}
 	visible := t.visible
-	t.visible = visible || t.ready(f.tcp, now)
-	return t.visible && (!visible || changed), t.visible && t.sure
+	t.visible = visible || t.ready(f.Connected, now)
+	return t.visible && (!visible || changed), t.visible && t.directionKnown
 }
 
-// judge decides on the direction anew and says whether it turned.
-func (t *transfer) judge() bool {
+// updateDirection decides on the direction anew and says whether it turned.
+func (t *transfer) updateDirection() bool {
 	was := t.Direction
-	t.Direction, t.sure = judge(t.proof)
+	t.Direction, t.directionKnown = inferDirection(t.evidence)
 	if was == t.Direction {
 		return false
 	}
@@ -104,7 +127,7 @@ func (t *transfer) ready(tcp bool, now time.Time) bool {
 		return known >= lostAfter
 	}
 	busy := t.Path != "" || max(t.TCP.BytesReceived, t.TCP.BytesAcked) >= someBytes
-	return t.sure || (busy && known >= guessAfter)
+	return t.directionKnown || (busy && known >= guessAfter)
 }
 
 // lostAfter is how long a connection may stay unfound before its transfer is
@@ -117,7 +140,7 @@ func (t *transfer) replace(next watchdog.Transfer) bool {
 	changed := t.control != next.Control || t.Link != next.Link || t.Foreign != next.Foreign ||
 		!slices.Equal(t.Procs, next.Procs) || !slices.Equal(t.Socket.Refs, next.Socket.Refs)
 	if t.Socket.Inode != next.Socket.Inode {
-		t.match = match{}
+		t.bytes = byteCheck{}
 	}
 	t.ID, t.Via, t.Socket, t.Procs, t.Parents = next.ID, next.Via, next.Socket, next.Procs, next.Parents
 	t.control, t.why, t.Foreign, t.Link = next.Control, next.Why, next.Foreign, next.Link
@@ -127,28 +150,20 @@ func (t *transfer) replace(next watchdog.Transfer) bool {
 }
 
 // describe fills in what discovery found.
-func (d *discovery) describe(f *found, t *watchdog.Transfer) {
-	t.ID, t.Via, t.Socket = f.id, f.via, f.socket
-	t.Procs, t.Parents = ids(f.members), ids(f.parents)
-	t.Control, t.Why = f.control()
-	t.Foreign = d.foreign(f)
-	if f.tcp {
-		t.Link = d.probe.routes.link(f.socket.Remote.Addr(), t.Foreign)
+func (p *Probe) describe(f *grouping.Transfer, t *watchdog.Transfer) {
+	t.ID, t.Via, t.Socket = f.ID, f.Via, f.Socket
+	t.Procs, t.Parents = ids(f.Members), ids(f.Parents)
+	t.Control, t.Why = f.Control()
+	t.Foreign = f.Foreign(p.netns)
+	if f.Connected {
+		t.Link = p.routes.Link(f.Socket.Remote.Addr(), t.Foreign)
 	}
 }
 
-// distant says whether a transfer is only counted, and never touched.
-func (d *discovery) distant(f *found) bool { return d.foreign(f) && !d.probe.opts.ForeignNetns }
-
-// foreign says whether a transfer belongs to another network namespace.
-func (d *discovery) foreign(f *found) bool {
-	return f.socket.Netns != 0 && f.socket.Netns != d.probe.netns
-}
-
-func ids(procs []*process) []watchdog.ProcID {
+func ids(procs []*proc.Process) []watchdog.ProcID {
 	var out []watchdog.ProcID
 	for _, p := range procs {
-		out = append(out, p.id())
+		out = append(out, p.ID)
 	}
 	return out
 }
@@ -156,14 +171,14 @@ func ids(procs []*process) []watchdog.ProcID {
 // study finds out what a transfer works on and the timeout that is known, and
 // collects what shows its direction. Open files are looked at only as long as
 // that is not certain.
-func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
-	first := f.members[0]
-	e := evidence{Sends: f.argv, Pair: f.pair}
-	switch f.via {
+func (p *Probe) study(f *grouping.Transfer, t *watchdog.Transfer, sure bool) directionEvidence {
+	first := f.Members[0]
+	e := directionEvidence{Sends: f.Sends, Pair: f.HasSocketPair}
+	switch f.Via {
 	case watchdog.ViaDaemon:
-		m := d.module(f)
+		m := p.module(f)
 		e.ReadOnly, e.WriteOnly = m.ReadOnly, m.WriteOnly
-		t.Module, t.Timeout, t.Path = m.Name, ownTimeout(m.Timeout), f.dir()
+		t.Module, t.Timeout, t.Path = m.Name, cmdline.OwnTimeout(m.Timeout), f.ModuleDir()
 	case watchdog.ViaSSHServer:
 		if n := len(first.Cmd.Paths); n > 0 {
 			t.Path = first.Cmd.Paths[n-1]
@@ -173,17 +188,17 @@ func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
 	default:
 		t.Timeout = first.Cmd.Timeout
 		for _, arg := range first.Cmd.Paths {
-			if namesHost(arg) {
-				t.Path = modulePath(arg)
+			if cmdline.NamesHost(arg) {
+				t.Path = cmdline.ModulePath(arg)
 			}
 		}
 	}
-	if f.argv == nil && !sure {
+	if f.Sends == nil && !sure {
 		var pids []int
-		for _, p := range f.members {
-			pids = append(pids, p.ID.PID)
+		for _, m := range f.Members {
+			pids = append(pids, m.ID.PID)
 		}
-		file := d.probe.proc.openFile(pids, firstFD(f.via), noSize)
+		file := fileFinder{p.proc}.find(pids, firstFD(f.Via), noSize)
 		e.Writes, e.Reads = file.writes, file.found() && !file.writes
 	}
 	return e
@@ -191,14 +206,13 @@ func (d *discovery) study(f *found, t *watchdog.Transfer, sure bool) evidence {
 
 // module finds the module that a daemon's child serves, as soon as it serves
 // one.
-func (d *discovery) module(f *found) module {
+func (p *Probe) module(f *grouping.Transfer) rsyncd.Module {
 	// Asked for at once: who serves a module may not see its configuration any more.
-	first := f.members[0]
-	config, _ := d.configs.of(first, d.scan.process(first.PPID))
-	dir := f.dir()
+	config, _ := p.configs.Config(f.Members[0], f.Daemon)
+	dir := f.ModuleDir()
 	if dir == "" {
-		return module{}
+		return rsyncd.Module{}
 	}
-	m, _ := config.moduleAt(dir)
+	m, _ := config.ModuleAt(dir)
 	return m
 }

@@ -10,46 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/tcptest"
 )
-
-// loopback is one TCP connection, both ends of it.
-func loopback(t testing.TB) (near, far *net.TCPConn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Skip(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return c.(*net.TCPConn), s.(*net.TCPConn)
-}
 
 // socketOf names a connection as discovery would.
 func socketOf(t testing.TB, c *net.TCPConn) watchdog.Socket {
 	t.Helper()
-	raw, err := c.SyscallConn()
+	inode, fd := tcptest.Inode(t, c)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var st unix.Stat_t
-	var cookie uint64
-	if e := raw.Control(func(s uintptr) {
-		if err = unix.Fstat(int(s), &st); err == nil {
-			cookie, err = unix.GetsockoptUint64(int(s), unix.SOL_SOCKET, unix.SO_COOKIE)
-		}
-	}); e != nil || err != nil {
-		t.Fatal(e, err)
-	}
-	return watchdog.Socket{Inode: st.Ino, Cookie: cookie,
+	return watchdog.Socket{Inode: inode, Cookie: cookie,
 		Local: c.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: c.RemoteAddr().(*net.TCPAddr).AddrPort()}
 }
 
@@ -68,7 +40,7 @@ func TestManyConnectionsAreAsked(t *testing.T) {
 	const n = 3*batchSize + 5
 	var sockets []watchdog.Socket
 	for i := range n {
-		near, far := loopback(t)
+		near, far := tcptest.Pair(t)
 		if _, err := far.Write(make([]byte, 1000+i)); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +64,7 @@ func TestManyConnectionsAreAsked(t *testing.T) {
 
 // What remediation asks about a connection, one at a time or all with its ports.
 func TestAnswersNameTheirSocket(t *testing.T) {
-	near, _ := loopback(t)
+	near, _ := tcptest.Pair(t)
 	s := socketOf(t, near)
 	for _, flags := range []int{0, unix.NLM_F_DUMP} {
 		req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, flags)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"lifeline/probes/path"
-	"lifeline/probes/rsync"
+	"lifeline/probes/rsync/discovery"
 	"lifeline/watchdog"
 	"lifeline/watchdog/engine"
 )
@@ -21,7 +21,7 @@ type sampleProbe[T any] interface {
 type transferProbe interface {
 	sampleProbe[[]watchdog.Transfer]
 	Follow(close bool)
-	Sessions() []rsync.Session
+	Sessions() []discovery.Session
 }
 
 // pathProbe measures round-trip times to targets.
@@ -143,7 +143,7 @@ func (s *sampler) samplePaths(v view) {
 }
 
 // sshPeers are the clients of ssh sessions.
-func sshPeers(sessions []rsync.Session) (out []path.Session) {
+func sshPeers(sessions []discovery.Session) (out []path.Session) {
 	for _, x := range sessions {
 		out = append(out, path.Session{Peer: x.Peer})
 	}

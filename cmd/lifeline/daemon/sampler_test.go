@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lifeline/probes/path"
-	"lifeline/probes/rsync"
+	"lifeline/probes/rsync/discovery"
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
 )
@@ -56,8 +56,8 @@ func (f fakeTransfers) Sample(time.Duration) ([]watchdog.Transfer, []watchdog.Pr
 	return f.transfers, f.errs("rsync")
 }
 func (f fakeTransfers) Follow(close bool) { f.note("follow %v", close) }
-func (f fakeTransfers) Sessions() []rsync.Session {
-	return []rsync.Session{{Peer: netip.MustParseAddr("192.0.2.9")}}
+func (f fakeTransfers) Sessions() []discovery.Session {
+	return []discovery.Session{{Peer: netip.MustParseAddr("192.0.2.9")}}
 }
 
 func (f fakeLinks) Sample(time.Duration) ([]watchdog.Link, []watchdog.ProbeError) {
