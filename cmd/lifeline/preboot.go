@@ -15,6 +15,7 @@ import (
 
 	"lifeline/probes/iptables"
 	"lifeline/probes/preboot"
+	"lifeline/probes/preboot/sandbox"
 )
 
 const prebootLong = `Before a reboot: would the saved firewall rules let management in?
@@ -78,8 +79,8 @@ func newPrebootCommand() *cobra.Command {
 // namespaces of a rehearsal.
 func newRehearsalChildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: preboot.ChildArgs[len(preboot.ChildArgs)-1], Hidden: true, Args: exactly(),
-		RunE: func(*cobra.Command, []string) error { return preboot.RehearsalChild(os.Stdin, os.Stdout) },
+		Use: sandbox.ChildArgs[len(sandbox.ChildArgs)-1], Hidden: true, Args: exactly(),
+		RunE: func(*cobra.Command, []string) error { return sandbox.RunChild(os.Stdin, os.Stdout) },
 	}
 }
 

@@ -14,25 +14,30 @@ import (
 	"lifeline/probes/iptables"
 	"lifeline/probes/iptables/kernelmem"
 	"lifeline/probes/iptables/rules"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/sandbox"
+	"lifeline/probes/preboot/savedrules"
 )
 
-// stage is a scratch namespace that mirrors the machine.
-type stage interface {
-	// Stage builds the scene and loads its files.
-	Stage(scene) ([]loaded, error)
-	// Play tries connections, all at the same time.
-	Play(traffic) ([]Outcome, error)
-	// Renew asks whether IPv6 addresses and routes can be renewed.
-	Renew(renewal) (renewed, error)
+// testbed is a scratch namespace that mirrors the machine.
+type testbed interface {
+	// Build mirrors the machine; the other calls come after it.
+	Build(sandbox.Network) error
+	// Load lets the tools load files, one after the other, each within a deadline.
+	Load(list []sandbox.Load, deadline time.Duration) ([]sandbox.LoadResult, error)
+	// Connect tries connections, all at the same time.
+	Connect(sandbox.Traffic) ([]sandbox.Outcome, error)
+	// RenewIPv6 asks whether IPv6 addresses and routes can be renewed.
+	RenewIPv6(sandbox.Renewal) (sandbox.RenewalResult, error)
 	// Close ends it; nothing stays behind.
 	Close()
 }
 
-// stageOpener is one way to a stage.
-type stageOpener struct {
+// testbedOpener is one way to a stage.
+type testbedOpener struct {
 	// ids says that every user id exists inside.
 	ids  bool
-	open func(context.Context) (stage, error)
+	open func(context.Context) (testbed, error)
 }
 
 // loadDeadline bounds each run of a tool. It is far beyond what 100,000 rules
@@ -43,7 +48,7 @@ const loadDeadline = 20 * time.Second
 // *UsageError) and of ctx; everything else that goes wrong is in the report,
 // and makes it unknown.
 func Check(ctx context.Context, o Options) (Report, error) {
-	c := checker{machine: thisHost{}, now: time.Now, stages: waysToStage, root: "/", memory: kernelMemory()}
+	c := checker{machine: hostinfo.Local{}, now: time.Now, testbeds: testbeds, root: "/", memory: kernelMemory()}
 	return c.check(ctx, o)
 }
 
@@ -70,7 +75,7 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 	}
 	if len(qs) > 0 {
 		run := inquiry{gathered: g, qs: qs, report: &r}
-		run.all(ctx, c.stages(g.trusted()))
+		run.all(ctx, c.testbeds(g.trusted()))
 	}
 	r.Assumptions = append(append(r.Assumptions, made.open...), g.assumptions(qs)...)
 	if err := ctx.Err(); err != nil {
@@ -86,21 +91,21 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 // inquiry answers the questions of one check.
 type inquiry struct {
 	*gathered
-	qs     []question
-	report *Report
-	stage  stage
-	// noStage says why there is no stage.
-	noStage string
-	ids     bool
+	qs      []question
+	report  *Report
+	testbed testbed
+	// noTestbed says why there is no stage.
+	noTestbed string
+	ids       bool
 	// broke: the child was killed.
 	broke bool
 }
 
-func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
+func (i *inquiry) all(ctx context.Context, ways []testbedOpener) {
 	before := kernelModules()
 	i.load(ctx, ways)
-	if i.stage != nil {
-		defer i.stage.Close()
+	if i.testbed != nil {
+		defer i.testbed.Close()
 	}
 	for _, q := range i.qs {
 		if ctx.Err() != nil {
@@ -113,7 +118,7 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 			continue
 		}
 		i.report.Notes = append(i.report.Notes, f.notes...)
-		i.report.Files = append(i.report.Files, FileStatus{Role: f.role, Path: f.path, Tool: f.tool, Load: i.loadOf(f), Error: f.said.message})
+		i.report.Files = append(i.report.Files, FileStatus{Role: f.Role, Path: f.Path, Tool: f.tool, Load: i.loadOf(f), Error: f.said.Message})
 	}
 	if now := missingFrom(before, kernelModules()); len(now) > 0 {
 		i.report.Notes = append(i.report.Notes, "kernel modules that the tools had loaded: "+strings.Join(now, ", "))
@@ -121,19 +126,19 @@ func (i *inquiry) all(ctx context.Context, ways []stageOpener) {
 }
 
 // concern reports whether a file matters to any of the questions.
-func (i *inquiry) concern(f *ruleFile) bool {
-	return slices.ContainsFunc(i.qs, func(q question) bool { return f.concerns(q.Family) })
+func (i *inquiry) concern(f *bootFile) bool {
+	return slices.ContainsFunc(i.qs, func(q question) bool { return f.Concerns(q.Family) })
 }
 
 // load opens a stage and lets the tools load the files there.
-func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
-	sc, notes := newScene(i.host, i.qs)
-	sc.Deadline = loadDeadline
+func (i *inquiry) load(ctx context.Context, ways []testbedOpener) {
+	sc, notes := sandbox.Mirror(i.host, bareQuestions(i.qs))
 	i.report.Notes = append(i.report.Notes, notes...)
-	var files []*ruleFile
+	var files []*bootFile
+	var loads []sandbox.Load
 	wants := demand{sum: kernelmem.Demand{CPUs: runtime.NumCPU()}, most: i.memory}
 	for _, f := range i.files {
-		f.said = toolWord{load: iptables.LoadUnknown}
+		f.said = sandbox.LoadStatus{Load: iptables.LoadUnknown}
 		if !i.concern(f) {
 			continue
 		}
@@ -141,70 +146,88 @@ func (i *inquiry) load(ctx context.Context, ways []stageOpener) {
 			f.refused = wants.add(f)
 		}
 		if f.refused != nil {
-			f.said.message = f.refused.Error()
-			i.noStage = f.refused.Error()
+			f.said.Message = f.refused.Error()
+			i.noTestbed = f.refused.Error()
 			continue
 		}
 		files = append(files, f)
-		sc.Files = append(sc.Files, f.includes...)
-		sc.Loads = append(sc.Loads, f.load(i.backend))
+		for _, in := range f.Includes {
+			sc.Files = append(sc.Files, sandbox.File{Path: in.Path, Text: in.Text})
+		}
+		l, notes := loadFor(f.File, i.backend)
+		f.notes = notes
+		loads = append(loads, l)
 	}
-	if i.noStage != "" {
+	if i.noTestbed != "" {
 		return
 	}
 	for _, w := range ways {
-		s, err := w.open(ctx)
+		s, said, err := w.start(ctx, sc, loads)
 		if err == nil {
-			var said []loaded
-			if said, err = s.Stage(sc); err == nil && len(said) == len(sc.Loads) {
-				i.stage, i.ids, i.noStage = s, w.ids, ""
-				i.hear(files, said)
-				i.noteUnbounded(s)
-				return
-			}
-			s.Close()
+			i.testbed, i.ids, i.noTestbed = s, w.ids, ""
+			i.recordLoads(files, said)
+			i.noteUnbounded(s)
+			return
 		}
-		if i.broken(err); i.broke {
-			i.noStage = err.Error()
+		if i.noteKilled(err); i.broke {
+			i.noTestbed = err.Error()
 			return // the files would do the same again
 		}
-		if i.noStage == "" && err != nil {
-			i.noStage = err.Error()
+		if i.noTestbed == "" {
+			i.noTestbed = err.Error()
 		}
 	}
 }
 
+// start opens a stage, builds a scene there and lets the tools load files.
+func (w testbedOpener) start(ctx context.Context, sc sandbox.Network, list []sandbox.Load) (testbed, []sandbox.LoadResult, error) {
+	s, err := w.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.Build(sc); err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	said, err := s.Load(list, loadDeadline)
+	if err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	return s, said, nil
+}
+
 // noteUnbounded says so where only the sum of what the files ask for bounds the
 // rehearsal's memory.
-func (i *inquiry) noteUnbounded(s stage) {
+func (i *inquiry) noteUnbounded(s testbed) {
 	if p, ok := s.(interface{ Unbounded() string }); ok && p.Unbounded() != "" && len(i.files) > 0 {
 		i.report.Notes = append(i.report.Notes, "no memory cgroup is around the rehearsal, only what the files ask for is summed up: "+p.Unbounded())
 	}
 }
 
-// broken takes note of an error that tells that the child was killed: files that
+// noteKilled takes note of an error that tells that the child was killed: files that
 // do that are not safe, whatever the analysis says.
-func (i *inquiry) broken(err error) {
-	var k killedError
+func (i *inquiry) noteKilled(err error) {
+	var k sandbox.KilledError
 	if !i.broke && errors.As(err, &k) {
 		i.broke = true
 		i.report.Assumptions = append(i.report.Assumptions, iptables.Assumption{Name: "rehearsal", Why: k.Error()})
 	}
 }
 
-// hear takes what the tools said about the files.
-func (i *inquiry) hear(files []*ruleFile, said []loaded) {
+// recordLoads takes what the tools said about the files.
+func (i *inquiry) recordLoads(files []*bootFile, said []sandbox.LoadResult) {
 	doubt := false
 	for n, f := range files {
 		f.asked, f.tool = said[n].Tool != "", said[n].Tool
-		f.said = understand(said[n], i.ids, i.here)
-		if f.withheld {
-			f.said = f.said.withheld(said[n], 1+bytes.Count(f.text, []byte("\n")))
+		f.said = sandbox.StatusOf(said[n], i.ids, i.here)
+		if f.Withheld {
+			f.said = f.said.Redact(said[n], 1+bytes.Count(f.Text, []byte("\n")))
 		}
 		// A set that could not be made here is missing to the rules that
 		// follow, through no fault of theirs.
-		f.said.doubtful = f.said.doubtful || doubt && f.said.load == iptables.LoadFails
-		doubt = doubt || f.said.load == iptables.LoadUnknown
+		f.said.Doubtful = f.said.Doubtful || doubt && f.said.Load == iptables.LoadFails
+		doubt = doubt || f.said.Load == iptables.LoadUnknown
 	}
 }
 
@@ -213,23 +236,23 @@ func (i *inquiry) hear(files []*ruleFile, said []loaded) {
 func (i *inquiry) inputs(f iptables.Family, parser iptables.Load) iptables.Inputs {
 	in := iptables.Inputs{Names: i.names}
 	for _, rf := range i.files {
-		if !rf.concerns(f) {
+		if !rf.Concerns(f) {
 			continue
 		}
-		file := iptables.File{Name: rf.path, Text: rf.text, Withheld: rf.withheld}
+		file := iptables.File{Name: rf.Path, Text: rf.Text, Withheld: rf.Withheld}
 		if rf.asked || rf.refused != nil {
-			file.Told = rf.said.told(parser)
+			file.Told = rf.said.Told(parser)
 		}
-		switch rf.role {
-		case roleRules4, roleRules6:
+		switch rf.Role {
+		case savedrules.RoleRules4, savedrules.RoleRules6:
 			in.Rules = append(in.Rules, file)
-		case roleOther4, roleOther6:
+		case savedrules.RoleOther4, savedrules.RoleOther6:
 			in.Other = append(in.Other, file)
-		case roleIPSets:
+		case savedrules.RoleIPSets:
 			in.IPSets = &file
-		case roleNFT:
+		case savedrules.RoleNFT:
 			in.NFT = append(in.NFT, file)
-		case roleARP:
+		case savedrules.RoleARP:
 			in.ARP = &file
 		}
 	}
@@ -241,14 +264,14 @@ func (i *inquiry) answer(q question) {
 	result := i.analyse(q)
 	from := "parser"
 	for _, f := range i.files {
-		if f.isRules() && f.concerns(q.Family) && f.asked {
+		if f.IsRules() && f.Concerns(q.Family) && f.asked {
 			from = "tool"
 		}
 	}
-	i.settleLoads(q, &result)
+	i.adoptLoads(q, &result)
 	if i.options.runs(Analysis) {
 		c := analysisCheck(q, result, from)
-		c.Mend = i.mends(q, result)
+		c.Mend = i.fixes(q, result)
 		i.report.Checks = append(i.report.Checks, c)
 	}
 	if i.options.runs(Rehearsal) {
@@ -257,7 +280,7 @@ func (i *inquiry) answer(q question) {
 			known = &result
 		}
 		c := CheckResult{Name: Rehearsal, Family: q.Family, Iface: q.Iface, Load: result.Load, LoadError: result.LoadError, LoadFrom: from}
-		if why := i.unlike(q); why != "" {
+		if why := i.whyNotRehearsed(q); why != "" {
 			c.Status, c.Summary = Unclear, "no rehearsal was possible: "+why
 		} else {
 			i.rehearse(q, known, result.Listen, &c)
@@ -267,15 +290,15 @@ func (i *inquiry) answer(q question) {
 	}
 }
 
-// unlike says why the scratch namespace is not what the machine will be after
+// whyNotRehearsed says why the scratch namespace is not what the machine will be after
 // the boot; empty where it is.
-func (i *inquiry) unlike(q question) string {
-	if i.stage == nil {
-		return i.noStage
+func (i *inquiry) whyNotRehearsed(q question) string {
+	if i.testbed == nil {
+		return i.noTestbed
 	}
 	for _, f := range i.files {
-		if f.concerns(q.Family) && (!f.asked || i.loadOf(f) == iptables.LoadUnknown) {
-			return strings.TrimSuffix(fmt.Sprintf("%s could not be loaded here as the boot may load it: %s", f.path, f.said.message), ": ")
+		if f.Concerns(q.Family) && (!f.asked || i.loadOf(f) == iptables.LoadUnknown) {
+			return strings.TrimSuffix(fmt.Sprintf("%s could not be loaded here as the boot may load it: %s", f.Path, f.said.Message), ": ")
 		}
 	}
 	return ""
@@ -283,23 +306,23 @@ func (i *inquiry) unlike(q question) string {
 
 // loadOf is the load of a file, as far as the tools or the analysis settled
 // it.
-func (i *inquiry) loadOf(f *ruleFile) iptables.Load {
-	if f.isRules() {
-		return f.said.load
+func (i *inquiry) loadOf(f *bootFile) iptables.Load {
+	if f.IsRules() {
+		return f.said.Load
 	}
-	if f.role == roleIPSets && !f.asked {
-		if _, err := rules.ParseIPSets(f.path, f.text); err == nil {
+	if f.Role == savedrules.RoleIPSets && !f.asked {
+		if _, err := rules.ParseIPSets(f.Path, f.Text); err == nil {
 			return iptables.LoadOK
 		}
 	}
-	return f.said.told(iptables.LoadOK).Load
+	return f.said.Told(iptables.LoadOK).Load
 }
 
 // analyse asks the analysis, with the tools' word on the load where it counts.
 func (i *inquiry) analyse(q question) iptables.Result {
 	parser := iptables.LoadOK
 	for _, f := range i.files {
-		if f.concerns(q.Family) && f.said.doubtful {
+		if f.Concerns(q.Family) && f.said.Doubtful {
 			bare := i.inputs(q.Family, parser)
 			for n := range bare.Rules {
 				bare.Rules[n].Told = iptables.Told{}
@@ -311,21 +334,21 @@ func (i *inquiry) analyse(q question) iptables.Result {
 	return iptables.Analyse(q.Question, i.inputs(q.Family, parser))
 }
 
-// settleLoads gives the rule files of a family the load that the analysis
+// adoptLoads gives the rule files of a family the load that the analysis
 // settled on, and the analysis the tool's words where it has none.
-func (i *inquiry) settleLoads(q question, r *iptables.Result) {
+func (i *inquiry) adoptLoads(q question, r *iptables.Result) {
 	for _, f := range i.files {
-		if !f.isRules() || !f.concerns(q.Family) {
+		if !f.IsRules() || !f.Concerns(q.Family) {
 			continue
 		}
-		if !f.asked || f.said.doubtful {
-			f.said.load = r.Load
+		if !f.asked || f.said.Doubtful {
+			f.said.Load = r.Load
 			if r.LoadError != "" {
-				f.said.message = r.LoadError
+				f.said.Message = r.LoadError
 			}
 		}
 		if r.LoadError == "" && r.Load != iptables.LoadOK {
-			r.LoadError = f.said.message
+			r.LoadError = f.said.Message
 		}
 	}
 }

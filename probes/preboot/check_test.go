@@ -15,75 +15,82 @@ import (
 	"time"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/sandbox"
 )
 
-// fakeMachine is a host made of values.
-type fakeMachine struct {
-	d       description
-	list    []session
-	ports   []uint16 // of sessions, beside 22
-	leftOut []string
-	listens []netip.AddrPort
-	err     error
+// fakeHost is a host made of values.
+type fakeHost struct {
+	description hostinfo.Description
+	list        []hostinfo.Session
+	ports       []uint16 // of sessions, beside 22
+	leftOut     []string
+	listens     []netip.AddrPort
+	err         error
 }
 
-func (m fakeMachine) describe() (description, error) { return m.d, m.err }
-func (m fakeMachine) sessions() (evidence, error) {
-	return evidence{list: m.list, ports: append([]uint16{22}, m.ports...), leftOut: m.leftOut}, nil
+func (m fakeHost) Describe() (hostinfo.Description, error) { return m.description, m.err }
+func (m fakeHost) Sessions() (hostinfo.SSHSessions, error) {
+	return hostinfo.SSHSessions{Sessions: m.list, Ports: append([]uint16{22}, m.ports...), LeftOut: m.leftOut}, nil
 }
-func (m fakeMachine) sshd() ([]netip.AddrPort, string)    { return m.listens, "sshd -T" }
-func (m fakeMachine) backend() (iptables.Backend, string) { return iptables.NFT, "fake" }
-func (m fakeMachine) names() iptables.Names               { return iptables.Names{} }
+func (m fakeHost) SSHD() ([]netip.AddrPort, string)    { return m.listens, "sshd -T" }
+func (m fakeHost) Backend() (iptables.Backend, string) { return iptables.NFT, "fake" }
+func (m fakeHost) Names() iptables.Names               { return iptables.Names{} }
 
 // anywhere is an sshd that listens on all addresses.
 func anywhere(port uint16) []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port), netip.AddrPortFrom(netip.IPv6Unspecified(), port)}
 }
 
-func newFakeMachine() fakeMachine {
+func newFakeHost() fakeHost {
 	h := testHost()
 	h.Routes = append(h.Routes, iptables.Route{Dst: "2001:db8::/64", Link: "eth0"})
-	return fakeMachine{d: description{host: h, caveats: map[string][]iptables.Assumption{}}, listens: anywhere(22),
-		list: []session{seenNow("10.3.0.1")}}
+	return fakeHost{description: hostinfo.Description{Host: h, Caveats: map[string][]iptables.Assumption{}}, listens: anywhere(22),
+		list: []hostinfo.Session{seenNow("10.3.0.1")}}
 }
 
-// fakeStage says the same of every file and connection.
-type fakeStage struct {
-	said    loaded
-	outcome Outcome
+// fakeTestbed says the same of every file and connection.
+type fakeTestbed struct {
+	said    sandbox.LoadResult
+	outcome sandbox.Outcome
 	// denied are sources that the connections of never get through.
 	denied  netip.Prefix
-	renewed renewed
-	scenes  []scene
+	renewed sandbox.RenewalResult
+	built   int
+	loads   []sandbox.Load
 	closed  int
 }
 
-func (s *fakeStage) Stage(sc scene) ([]loaded, error) {
-	s.scenes = append(s.scenes, sc)
-	return slices.Repeat([]loaded{s.said}, len(sc.Loads)), nil
+func (s *fakeTestbed) Build(sandbox.Network) error { s.built++; return nil }
+
+func (s *fakeTestbed) Load(list []sandbox.Load, _ time.Duration) ([]sandbox.LoadResult, error) {
+	s.loads = append(s.loads, list...)
+	return slices.Repeat([]sandbox.LoadResult{s.said}, len(list)), nil
 }
 
-func (s *fakeStage) Play(tr traffic) ([]Outcome, error) {
-	out := slices.Repeat([]Outcome{s.outcome}, len(tr.Tries))
+func (s *fakeTestbed) Connect(tr sandbox.Traffic) ([]sandbox.Outcome, error) {
+	out := slices.Repeat([]sandbox.Outcome{s.outcome}, len(tr.Tries))
 	for i, c := range tr.Tries {
 		if s.denied.IsValid() && s.denied.Contains(c.Src) {
-			out[i] = TimedOut
+			out[i] = sandbox.TimedOut
 		}
 	}
 	return out, nil
 }
-func (s *fakeStage) Renew(renewal) (renewed, error) { return s.renewed, nil }
-func (s *fakeStage) Close()                         { s.closed++ }
+func (s *fakeTestbed) RenewIPv6(sandbox.Renewal) (sandbox.RenewalResult, error) {
+	return s.renewed, nil
+}
+func (s *fakeTestbed) Close() { s.closed++ }
 
 // fakeChecker checks a fake machine whose files lie in a directory.
-func fakeChecker(m fakeMachine, s *fakeStage, root string) checker {
-	return checker{machine: m, now: func() time.Time { return testNow }, root: root, stages: func(bool) []stageOpener {
-		return []stageOpener{{ids: true, open: func(context.Context) (stage, error) { return s, nil }}}
+func fakeChecker(m fakeHost, s *fakeTestbed, root string) checker {
+	return checker{machine: m, now: func() time.Time { return testNow }, root: root, testbeds: func(bool) []testbedOpener {
+		return []testbedOpener{{ids: true, open: func(context.Context) (testbed, error) { return s, nil }}}
 	}}
 }
 
-func goodStage() *fakeStage {
-	return &fakeStage{said: loaded{Tool: "iptables-nft-restore"}, outcome: Established}
+func goodTestbed() *fakeTestbed {
+	return &fakeTestbed{said: sandbox.LoadResult{Tool: "iptables-nft-restore"}, outcome: sandbox.Established}
 }
 
 const openRules = "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
@@ -94,8 +101,8 @@ func openRules4() string {
 
 func TestCheckOfThisMachine(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/sysconfig/iptables": "other", "etc/iptables/rules.v6": openRules})
-	s, state := goodStage(), t.TempDir()
-	c := fakeChecker(newFakeMachine(), s, root)
+	s, state := goodTestbed(), t.TempDir()
+	c := fakeChecker(newFakeHost(), s, root)
 	r, err := c.check(t.Context(), Options{StateDir: state})
 	if err != nil || r.Verdict != Safe {
 		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
@@ -115,14 +122,14 @@ func TestCheckOfThisMachine(t *testing.T) {
 	}
 
 	// Nobody is logged in later: memory asks the same question.
-	m := newFakeMachine()
+	m := newFakeHost()
 	m.list = nil
-	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{StateDir: state})
+	r, err = fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{StateDir: state})
 	if err != nil || r.Verdict != Safe || join(r.Questions[0].Mgmt) != "10.3.0.1/32" {
 		t.Errorf("from memory: %s: %s, %v", r.Verdict, r.Reason, err)
 	}
 	// Without memory there is no question, and that is not safe.
-	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{})
+	r, err = fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no management sources are known") {
 		t.Errorf("without a question: %s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -132,8 +139,8 @@ func TestCheckOfThisMachine(t *testing.T) {
 // among the others that this machine loads.
 func TestCheckOfACandidate(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": "*filter\n:INPUT DROP\nCOMMIT\n", "etc/iptables/rules.v6": openRules, "etc/iptables/ipsets": "create a hash:net\n", "new": openRules4()})
-	s := goodStage()
-	r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{Rules4: []string{filepath.Join(root, "new")}, Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
+	s := goodTestbed()
+	r, err := fakeChecker(newFakeHost(), s, root).check(t.Context(), Options{Rules4: []string{filepath.Join(root, "new")}, Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
 	if err != nil || r.Verdict != Safe {
 		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -147,7 +154,7 @@ func TestCheckOfACandidate(t *testing.T) {
 }
 
 func TestCheckWithoutSavedRules(t *testing.T) {
-	r, err := fakeChecker(newFakeMachine(), goodStage(), t.TempDir()).check(t.Context(), Options{})
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), t.TempDir()).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no saved IPv4 rules are found") {
 		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -157,7 +164,7 @@ func TestCheckWithoutSavedRules(t *testing.T) {
 // but what it holds is not known.
 func TestCheckOfUnreadableSavedRules(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4/is-a-directory": ""})
-	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{})
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), root).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "rules.v4: is a directory") {
 		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -165,7 +172,7 @@ func TestCheckOfUnreadableSavedRules(t *testing.T) {
 
 func TestCheckOfAnEmptyFile(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": "# nothing\n"})
-	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{})
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), root).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Safe || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "rules.v4 holds no table: nothing is protected") {
 		t.Errorf("%s: %s, %q, %v", r.Verdict, r.Reason, r.Notes, err)
 	}
@@ -173,7 +180,7 @@ func TestCheckOfAnEmptyFile(t *testing.T) {
 
 func TestCheckAsksOnce(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
-	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{Families: []iptables.Family{4, 4},
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), root).check(t.Context(), Options{Families: []iptables.Family{4, 4},
 		Dst: addrs("192.0.2.10", "192.0.2.10"), Ports: []uint16{22, 22}, Mgmt: prefixes("10.3.0.0/16", "10.3.0.0/16")})
 	if err != nil || len(r.Questions) != 1 {
 		t.Fatalf("%+v, %v", r.Questions, err)
@@ -187,49 +194,49 @@ func TestCheckAsksOnce(t *testing.T) {
 // answered keeps the rest from being safe.
 func TestCheckOfSourcesThatCannotBeAsked(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
-	m := newFakeMachine()
-	m.d.host.Routes = []iptables.Route{{Dst: "10.3.0.0/16", Link: "eth0"}, {Dst: "2001:db8:a::/48", Link: "eth2"}}
+	m := newFakeHost()
+	m.description.Host.Routes = []iptables.Route{{Dst: "10.3.0.0/16", Link: "eth0"}, {Dst: "2001:db8:a::/48", Link: "eth2"}}
 	for mgmt, want := range map[string]string{
 		"172.16.0.0/12":   "management source 172.16.0.0/12: the machine has no route to it",
 		"2001:db8:a::/48": "eth2 has no lasting IPv6 address that sshd",
 	} {
-		r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", mgmt)})
+		r, err := fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", mgmt)})
 		if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, want) {
 			t.Errorf("%s: %s: %s, %v", mgmt, r.Verdict, r.Reason, err)
 		}
 	}
 	m.list = append(m.list, seenNow("172.16.0.1"))
-	if r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.LeftOut) != 1 {
+	if r, err := fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{}); err != nil || r.Verdict != Safe || len(r.LeftOut) != 1 {
 		t.Errorf("a remembered source that is gone: %s: %s, %v", r.Verdict, r.Reason, err)
 	}
 }
 
-// replacingStage puts another file in the place of the one it is given.
-type replacingStage struct {
-	*fakeStage
+// replacingTestbed puts another file in the place of the one it is given.
+type replacingTestbed struct {
+	*fakeTestbed
 	path, text string
 }
 
-func (s replacingStage) Stage(sc scene) ([]loaded, error) {
+func (s replacingTestbed) Load(list []sandbox.Load, deadline time.Duration) ([]sandbox.LoadResult, error) {
 	_ = os.Remove(s.path)
 	if err := os.WriteFile(s.path, []byte(s.text), 0o644); err != nil {
 		return nil, err
 	}
-	return s.fakeStage.Stage(sc)
+	return s.fakeTestbed.Load(list, deadline)
 }
 
 // TestBothEnginesSeeTheSameFile: it is read once, and what becomes of it
 // meanwhile is for the next check.
 func TestBothEnginesSeeTheSameFile(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
-	s := replacingStage{goodStage(), filepath.Join(root, "etc/iptables/rules.v4"), "*filter\n:INPUT DROP\nCOMMIT\n"}
-	c := fakeChecker(newFakeMachine(), nil, root)
-	c.stages = func(bool) []stageOpener {
-		return []stageOpener{{ids: true, open: func(context.Context) (stage, error) { return s, nil }}}
+	s := replacingTestbed{goodTestbed(), filepath.Join(root, "etc/iptables/rules.v4"), "*filter\n:INPUT DROP\nCOMMIT\n"}
+	c := fakeChecker(newFakeHost(), nil, root)
+	c.testbeds = func(bool) []testbedOpener {
+		return []testbedOpener{{ids: true, open: func(context.Context) (testbed, error) { return s, nil }}}
 	}
 	r, err := c.check(t.Context(), Options{})
-	if err != nil || r.Verdict != Safe || string(s.scenes[0].Loads[0].Input) != openRules4() {
-		t.Errorf("%s: %s, %v, %q", r.Verdict, r.Reason, err, s.scenes[0].Loads[0].Input)
+	if err != nil || r.Verdict != Safe || string(s.loads[0].Input) != openRules4() {
+		t.Errorf("%s: %s, %v, %q", r.Verdict, r.Reason, err, s.loads[0].Input)
 	}
 	if r, err = c.check(t.Context(), Options{}); err != nil || r.Checks[0].Verdict != iptables.Blocked {
 		t.Errorf("the next check: %s: %s, %v", r.Verdict, r.Reason, err)
@@ -240,19 +247,19 @@ func TestBothEnginesSeeTheSameFile(t *testing.T) {
 // management's.
 func TestCheckAsksWhereSSHDListens(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
-	m := newFakeMachine()
-	for n, l := range m.d.host.Links {
+	m := newFakeHost()
+	for n, l := range m.description.Host.Links {
 		if l.Name == "eth0" {
-			m.d.host.Links[n].Addresses = append(l.Addresses, prefixes("192.0.2.11/24")...)
+			m.description.Host.Links[n].Addresses = append(l.Addresses, prefixes("192.0.2.11/24")...)
 		}
 	}
 	m.listens = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.11:22"), netip.MustParseAddrPort("127.0.0.1:22")}
 	m.list = nil
-	r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16")})
+	r, err := fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16")})
 	if err != nil || r.Verdict != Safe || join(r.Questions[0].Dst) != "192.0.2.11" {
 		t.Errorf("%s: %s, %+v, %v", r.Verdict, r.Reason, r.Questions, err)
 	}
-	r, err = fakeChecker(m, goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
+	r, err = fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16", "2001:db8:a::/48")})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "no lasting IPv6 address that sshd listens on") {
 		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -260,7 +267,7 @@ func TestCheckAsksWhereSSHDListens(t *testing.T) {
 
 func TestCheckSplitsByLink(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
-	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(t.Context(), Options{Mgmt: prefixes("10.2.0.0/15", "2001:db8:a::/48")})
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), root).check(t.Context(), Options{Mgmt: prefixes("10.2.0.0/15", "2001:db8:a::/48")})
 	if err != nil || r.Verdict != Safe {
 		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -276,26 +283,26 @@ func TestCheckSplitsByLink(t *testing.T) {
 
 func TestCheckCaveats(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4(), "etc/iptables/rules.v6": openRules})
-	m := newFakeMachine()
-	m.d.caveats["eth0"] = []iptables.Assumption{{Name: "tunnel", Why: "eth0 is a tunnel"}}
-	m.d.caveats["eth1"] = []iptables.Assumption{{Name: "tunnel", Why: "eth1 is a tunnel"}}
-	r, err := fakeChecker(m, goodStage(), root).check(t.Context(), Options{})
+	m := newFakeHost()
+	m.description.Caveats["eth0"] = []iptables.Assumption{{Name: "tunnel", Why: "eth0 is a tunnel"}}
+	m.description.Caveats["eth1"] = []iptables.Assumption{{Name: "tunnel", Why: "eth1 is a tunnel"}}
+	r, err := fakeChecker(m, goodTestbed(), root).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || r.Reason != "eth0 is a tunnel" || len(r.Assumptions) != 1 {
 		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
 	six := Options{Mgmt: prefixes("2001:db8:a::/48")}
 	for _, c := range []struct {
-		renewed renewed
+		renewed sandbox.RenewalResult
 		want    Verdict
 		reason  string
 	}{
-		{renewed{Advertised: true, Leased: true}, Safe, ""},
-		{renewed{Advertised: true}, Unknown, "by DHCPv6, and in the rehearsal they did not"},
-		{renewed{Leased: true}, Unknown, "by advertisement, and in the rehearsal they did not"},
+		{sandbox.RenewalResult{Advertised: true, Leased: true}, Safe, ""},
+		{sandbox.RenewalResult{Advertised: true}, Unknown, "by DHCPv6, and in the rehearsal they did not"},
+		{sandbox.RenewalResult{Leased: true}, Unknown, "by advertisement, and in the rehearsal they did not"},
 	} {
-		m := newFakeMachine()
-		m.d.caveats["eth0/6"] = []iptables.Assumption{{Name: byAdvertisement, Why: "by advertisement"}, {Name: byDHCP, Why: "by DHCPv6"}}
-		s := goodStage()
+		m := newFakeHost()
+		m.description.Caveats["eth0/6"] = []iptables.Assumption{{Name: hostinfo.ByAdvertisement, Why: "by advertisement"}, {Name: hostinfo.ByDHCP, Why: "by DHCPv6"}}
+		s := goodTestbed()
 		s.renewed = c.renewed
 		r, err := fakeChecker(m, s, root).check(t.Context(), six)
 		if err != nil || r.Verdict != c.want || !strings.Contains(r.Reason, c.reason) {
@@ -310,9 +317,9 @@ func TestCheckCaveats(t *testing.T) {
 
 func TestCheckWithoutAStage(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
-	c := fakeChecker(newFakeMachine(), nil, root)
-	c.stages = func(bool) []stageOpener {
-		return []stageOpener{{open: func(context.Context) (stage, error) { return nil, errors.New("no namespaces") }}}
+	c := fakeChecker(newFakeHost(), nil, root)
+	c.testbeds = func(bool) []testbedOpener {
+		return []testbedOpener{{open: func(context.Context) (testbed, error) { return nil, errors.New("no namespaces") }}}
 	}
 	r, err := c.check(t.Context(), Options{})
 	if err != nil || r.Verdict != Safe || !strings.Contains(r.Reason, "no rehearsal was possible: no namespaces") {
@@ -331,17 +338,17 @@ func TestCheckWithoutAStage(t *testing.T) {
 func TestCheckWithoutTheTool(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
 	for name, c := range map[string]struct {
-		said    loaded
+		said    sandbox.LoadResult
 		verdict Verdict
 		from    string
 	}{
-		"not installed": {loaded{Code: -1, Err: "not installed: iptables-nft-restore"}, Safe, "parser"},
-		"killed":        {loaded{Tool: "iptables-nft-restore", Code: -1, Err: "stopped after 20s"}, Unknown, "tool"},
-		"no module":     {loaded{Tool: "iptables-nft-restore", Code: 1, Stderr: "missing kernel module?\nrestore: line 4 failed\n"}, Unknown, "tool"},
+		"not installed": {sandbox.LoadResult{Code: -1, Err: "not installed: iptables-nft-restore"}, Safe, "parser"},
+		"killed":        {sandbox.LoadResult{Tool: "iptables-nft-restore", Code: -1, Err: "stopped after 20s"}, Unknown, "tool"},
+		"no module":     {sandbox.LoadResult{Tool: "iptables-nft-restore", Code: 1, Stderr: "missing kernel module?\nrestore: line 4 failed\n"}, Unknown, "tool"},
 	} {
-		s := goodStage()
+		s := goodTestbed()
 		s.said = c.said
-		r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{})
+		r, err := fakeChecker(newFakeHost(), s, root).check(t.Context(), Options{})
 		if err != nil || r.Verdict != c.verdict || r.Checks[0].LoadFrom != c.from {
 			t.Errorf("%s: %s: %s, %+v, %v", name, r.Verdict, r.Reason, r.Checks[0], err)
 		}
@@ -353,12 +360,12 @@ func TestCheckWithoutTheTool(t *testing.T) {
 
 func TestCheckRefusesPrograms(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": strings.Replace(openRules4(), "-p tcp", "-M /tmp/x -p tcp", 1)})
-	s := goodStage()
-	r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{})
+	s := goodTestbed()
+	r, err := fakeChecker(newFakeHost(), s, root).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Files[0].Error, "names a program to run (-M)") {
 		t.Errorf("%s: %s, %+v, %v", r.Verdict, r.Reason, r.Files, err)
 	}
-	if len(s.scenes) > 0 {
+	if s.built > 0 {
 		t.Error("a stage was opened")
 	}
 	if m := r.Checks[0].Mend; len(m) != 1 || !strings.Contains(m[0].Text, "rules.v4:4: the rule names a program") {
@@ -367,9 +374,9 @@ func TestCheckRefusesPrograms(t *testing.T) {
 }
 
 func TestCheckWhenTheMachineCannotBeSeen(t *testing.T) {
-	m := newFakeMachine()
+	m := newFakeHost()
 	m.err = errors.New("netlink is shut")
-	r, err := fakeChecker(m, goodStage(), t.TempDir()).check(t.Context(), Options{})
+	r, err := fakeChecker(m, goodTestbed(), t.TempDir()).check(t.Context(), Options{})
 	if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "netlink is shut") {
 		t.Errorf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
@@ -380,7 +387,7 @@ func TestCheckThatNobodyWaitsFor(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, err := fakeChecker(newFakeMachine(), goodStage(), root).check(ctx, Options{})
+	r, err := fakeChecker(newFakeHost(), goodTestbed(), root).check(ctx, Options{})
 	if !errors.Is(err, context.Canceled) || len(r.Checks) != 0 || r.Verdict == Safe {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -415,7 +422,7 @@ func TestCheckUsage(t *testing.T) {
 		`link name "a/b"`:                            with(func(o *Options) { o.Links, o.HostFile = nil, dir+"/link.json" }),
 		"ipsets file: open " + dir + "/none":         with(func(o *Options) { o.Links, o.HostFile, o.Rules4 = nil, dir+"/host.json", []string{rules} }),
 	} {
-		_, err := fakeChecker(newFakeMachine(), goodStage(), t.TempDir()).check(t.Context(), o)
+		_, err := fakeChecker(newFakeHost(), goodTestbed(), t.TempDir()).check(t.Context(), o)
 		var wrong *UsageError
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -447,7 +454,7 @@ func TestParseOptions(t *testing.T) {
 
 func TestDescribeHost(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/ipsets": "", "etc/nftables.conf": "", "etc/systemd/system/sysinit.target.wants/nftables.service": ""})
-	h, err := describeHost(newFakeMachine(), root)
+	h, err := describeHost(newFakeHost(), root)
 	if err != nil || h.IPSets != "/etc/iptables/ipsets" || !slices.Equal(h.NFT, []string{"/etc/nftables.conf"}) {
 		t.Fatalf("%+v, %v", h, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"lifeline/probes/iptables/kernelmem"
+	"lifeline/probes/preboot/savedrules"
 )
 
 const (
@@ -30,18 +31,18 @@ type demand struct {
 type tooCostly struct{ error }
 
 // add takes a file in. An error says that the files ask for too much with it.
-func (d *demand) add(f *ruleFile) error {
-	switch f.role {
-	case roleIPSets:
-		d.sum.IPSets(f.path, f.text)
-	case roleNFT:
-		files := []kernelmem.NFTFile{{Name: f.path, Text: f.text}}
-		for _, in := range f.includes {
-			files = append(files, kernelmem.NFTFile{Name: in.Path, Text: in.Text, Times: in.times})
+func (d *demand) add(f *bootFile) error {
+	switch f.Role {
+	case savedrules.RoleIPSets:
+		d.sum.IPSets(f.Path, f.Text)
+	case savedrules.RoleNFT:
+		files := []kernelmem.NFTFile{{Name: f.Path, Text: f.Text}}
+		for _, in := range f.Includes {
+			files = append(files, kernelmem.NFTFile{Name: in.Path, Text: in.Text, Times: in.Times})
 		}
 		d.sum.NFT(files...)
 	default:
-		d.sum.Rules(f.path, f.text)
+		d.sum.Rules(f.Path, f.Text)
 	}
 	if d.sum.Total() <= d.most {
 		return nil
@@ -49,8 +50,8 @@ func (d *demand) add(f *ruleFile) error {
 	return tooCostly{fmt.Errorf("%s of kernel memory: more than %s is not loaded, not even in the scratch namespace", d.sum.Most(), kernelmem.Size(d.most))}
 }
 
-// whatToDo is the mend for a file that no tool may see.
-func whatToDo(refused error) string {
+// fixForRefused is the mend for a file that no tool may see.
+func fixForRefused(refused error) string {
 	if errors.As(refused, &tooCostly{}) {
 		return "make the file ask for less"
 	}

@@ -42,13 +42,13 @@ func TestCostlyFilesAreNotLoaded(t *testing.T) {
 		}
 		o := Options{Backend: iptables.Legacy, Iface: "eth0", Dst: addrs("192.0.2.10"), Mgmt: prefixes("10.0.0.0/8"),
 			Rules4: []string{filepath.Join(dir, "rules.v4")}, HostFile: filepath.Join(dir, "host.json")}
-		s := goodStage()
-		r, err := fakeChecker(newFakeMachine(), s, dir).check(t.Context(), o)
+		s := goodTestbed()
+		r, err := fakeChecker(newFakeHost(), s, dir).check(t.Context(), o)
 		if err != nil || r.Verdict != Unknown {
 			t.Errorf("%s: %s: %s, %v", name, r.Verdict, r.Reason, err)
 			continue
 		}
-		if len(s.scenes) > 0 {
+		if s.built > 0 {
 			t.Errorf("%s: it was loaded", name)
 		}
 		said := r.Reason

@@ -1,21 +1,25 @@
 package preboot
 
-import "lifeline/probes/iptables"
+import (
+	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/savedrules"
+)
 
 // DescribeHost describes this machine as --host reads it: links, addresses,
 // routes, the reverse path filter, and the files that it would load beside
 // the iptables rules.
-func DescribeHost() (iptables.Host, error) { return describeHost(thisHost{}, "/") }
+func DescribeHost() (iptables.Host, error) { return describeHost(hostinfo.Local{}, "/") }
 
-func describeHost(m machine, root string) (iptables.Host, error) {
-	d, err := m.describe()
+func describeHost(m localHost, root string) (iptables.Host, error) {
+	d, err := m.Describe()
 	if err != nil {
 		return iptables.Host{}, err
 	}
-	found, _ := usualHere(root)
-	d.host.IPSets = found[roleIPSets]
-	if p := found[roleNFT]; p != "" {
-		d.host.NFT = []string{p}
+	found, _ := savedrules.Usual(root)
+	d.Host.IPSets = found[savedrules.RoleIPSets]
+	if p := found[savedrules.RoleNFT]; p != "" {
+		d.Host.NFT = []string{p}
 	}
-	return d.host, nil
+	return d.Host, nil
 }

@@ -1,10 +1,7 @@
 package preboot
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -17,6 +14,8 @@ import (
 
 	"lifeline/probes/iptables"
 	"lifeline/probes/iptables/rulegen"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/sandbox"
 )
 
 // The differential test: random rule files, each loaded by the real tool in a
@@ -28,65 +27,10 @@ import (
 // LIFELINE_DIFFERENTIAL=SECONDS.
 const diffFiles = 520
 
-// diffArg makes the test binary a child that loads one file after the other
-// into the same namespaces.
-const diffArg = "differential-child"
-
-type diffJob struct {
-	Loads   []load
-	Traffic traffic
-}
-
-type diffReply struct {
-	Loads   []loaded
-	Results []Outcome
-}
-
-// diffChild is the rehearsal child's machinery, fed with many files.
-func diffChild(in io.Reader, out io.Writer) error {
-	proc, err := openHostProc()
-	if err != nil {
-		return err
-	}
-	q := question{Question: iptables.Question{Family: iptables.IPv4, Iface: "eth0"}}
-	q6 := question{Question: iptables.Question{Family: iptables.IPv6, Iface: "eth0"}}
-	sc, _ := newScene(diffHost(), []question{q, q6})
-	t, err := build(proc, sc)
-	if err != nil {
-		return err
-	}
-	if err := enterRoot(nil); err != nil {
-		return err
-	}
-	tools, err := newToolRunner()
-	if err != nil {
-		return err
-	}
-	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var job diffJob
-		if err := dec.Decode(&job); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		var r diffReply
-		for _, l := range job.Loads {
-			r.Loads = append(r.Loads, tools.run(l, 20*time.Second))
-		}
-		if r.Results, err = t.play(job.Traffic); err != nil {
-			return err
-		}
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
-	}
-}
-
 // clearing resets every table of a back end.
-func clearing(b iptables.Backend, f iptables.Family) load {
+func clearing(b iptables.Backend, f iptables.Family) sandbox.Load {
 	if b == iptables.NFT {
-		return load{Tools: []loadTool{{Argv: []string{"nft", "-f", "-"}}}, Input: []byte("flush ruleset\n")}
+		return sandbox.Load{Commands: []sandbox.Command{{Argv: []string{"nft", "-f", "-"}}}, Input: []byte("flush ruleset\n")}
 	}
 	text := ""
 	for _, t := range []string{"raw", "mangle", "nat", "filter", "security"} {
@@ -96,13 +40,13 @@ func clearing(b iptables.Backend, f iptables.Family) load {
 		}
 		text += "COMMIT\n"
 	}
-	return load{Tools: restoreTools(b, f), Input: []byte(text)}
+	return sandbox.Load{Commands: sandbox.RestoreCommands(b, f), Input: []byte(text)}
 }
 
 // differ runs random files of one kind through one child.
 type differ struct {
 	t       *testing.T
-	p       *process
+	p       *sandbox.Sandbox
 	family  iptables.Family
 	backend iptables.Backend
 	tally   *diffTally
@@ -114,17 +58,22 @@ type diffTally struct {
 	files, loaded, allowed, blocked, conditional, probes, in, firm atomic.Int64
 }
 
-func (d *differ) ask(job diffJob) diffReply {
-	var r diffReply
-	if err := d.p.enc.Encode(job); err != nil {
-		d.t.Fatalf("the child is gone: %v: %s", err, d.p.stderr)
+// load loads files into the same namespaces, one after the other.
+func (d *differ) load(list []sandbox.Load) []sandbox.LoadResult {
+	said, err := d.p.Load(list, 20*time.Second)
+	if err != nil {
+		d.t.Fatalf("the child is gone: %v", err)
 	}
-	if err := d.p.dec.Decode(&r); err != nil {
-		_ = d.p.stdin.Close()
-		<-d.p.done
-		d.t.Fatalf("the child is gone: %v: %s", err, d.p.stderr)
+	return said
+}
+
+// connect tries connections.
+func (d *differ) connect(tr sandbox.Traffic) []sandbox.Outcome {
+	out, err := d.p.Connect(tr)
+	if err != nil {
+		d.t.Fatalf("the child is gone: %v", err)
 	}
-	return r
+	return out
 }
 
 // one tries one file.
@@ -133,27 +82,28 @@ func (d *differ) one(seed uint64) {
 	q, in := c.question, c.inputs(d.names)
 	bare := iptables.Analyse(q, in)
 	tries, sports := d.tries(rand.New(rand.NewPCG(seed, 2)), q, bare)
-	tr := traffic{Listen: []uint16{22, 2022}, Timeout: 80 * time.Millisecond, Tries: tries}
-	reply := d.ask(diffJob{Loads: c.loads(), Traffic: tr})
-	last := len(reply.Loads) - 1
-	if c.other != "" && reply.Loads[last-1].Code != 0 { // refused as a whole
-		c.other, reply.Loads[last-1] = "", loaded{}
+	tr := sandbox.Traffic{Listen: []uint16{22, 2022}, Timeout: 80 * time.Millisecond, Tries: tries}
+	said := d.load(c.loads())
+	outcomes := d.connect(tr)
+	last := len(said) - 1
+	if c.other != "" && said[last-1].Code != 0 { // refused as a whole
+		c.other, said[last-1] = "", sandbox.LoadResult{}
 		in = c.inputs(d.names)
 		bare = iptables.Analyse(q, in)
 	}
-	for i, l := range reply.Loads[:last] {
+	for i, l := range said[:last] {
 		if l.Code != 0 {
 			d.t.Fatalf("seed %d: load %d: %+v\n%s", seed, i, l, c)
 		}
 	}
-	word := understand(reply.Loads[last], true, true)
+	word := sandbox.StatusOf(said[last], true, true)
 	fail := func(format string, args ...any) {
 		d.t.Errorf("IPv%d %s seed %d: %s\nsources %s ports %d\n%s", d.family, d.backend, seed, fmt.Sprintf(format, args...), join(q.Mgmt), q.Ports, c)
 	}
-	if told := word.told(bare.Load).Load; bare.Load != told && bare.Load != iptables.LoadUnknown && told != iptables.LoadUnknown {
-		fail("the parser says the load %s, %q; the tool %s, %q", bare.Load, bare.LoadError, told, word.message)
+	if told := word.Told(bare.Load).Load; bare.Load != told && bare.Load != iptables.LoadUnknown && told != iptables.LoadUnknown {
+		fail("the parser says the load %s, %q; the tool %s, %q", bare.Load, bare.LoadError, told, word.Message)
 	}
-	in.Rules[0].Told = word.told(bare.Load)
+	in.Rules[0].Told = word.Told(bare.Load)
 	whole := iptables.Analyse(q, in)
 	d.tally.count(whole)
 	if whole.Verdict == iptables.Conditional && len(whole.Assumptions) == 0 {
@@ -163,24 +113,24 @@ func (d *differ) one(seed uint64) {
 		return // what is loaded now is not known
 	}
 	for i, try := range tries {
-		d.judge(q, in, whole, try, sports[i], reply.Results[i], func() Outcome {
-			return d.ask(diffJob{Traffic: traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []connection{try}}}).Results[0]
+		d.judge(q, in, whole, try, sports[i], outcomes[i], func() sandbox.Outcome {
+			return d.connect(sandbox.Traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []sandbox.Connection{try}})[0]
 		}, fail)
 	}
 }
 
 // tries are random connections of the question, and some that the analysis
 // proposes.
-func (d *differ) tries(rnd *rand.Rand, q iptables.Question, r iptables.Result) (list []connection, expect []iptables.Verdict) {
-	seen := map[connection]bool{}
+func (d *differ) tries(rnd *rand.Rand, q iptables.Question, r iptables.Result) (list []sandbox.Connection, expect []iptables.Verdict) {
+	seen := map[sandbox.Connection]bool{}
 	add := func(src netip.Addr, sport uint16, dst netip.Addr, port uint16, v iptables.Verdict) {
-		c := connection{Link: "eth0", Src: src, SPort: sport, Dst: dst, DPort: port}
-		if seen[c] || !usableSource(q.Host, src) {
+		c := sandbox.Connection{Link: "eth0", Src: src, SPort: sport, Dst: dst, DPort: port}
+		if seen[c] || !hostinfo.UsableSource(q.Host, src) {
 			return
 		}
 		seen[c] = true
-		if w, ok := wayTo(q.Host, src, "eth0"); ok && w.neighbour {
-			c.Neighbour = w.link
+		if w, ok := hostinfo.WayTo(q.Host, src, "eth0"); ok && w.Neighbour {
+			c.Neighbour = w.Link
 		}
 		list, expect = append(list, c), append(expect, v)
 	}
@@ -200,8 +150,8 @@ func (d *differ) tries(rnd *rand.Rand, q iptables.Question, r iptables.Result) (
 
 // judge holds one outcome to the analysis of the whole question and of that
 // source alone. A silence is believed only after a second, longer look.
-func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.Result, c connection, expect iptables.Verdict, o Outcome, again func() Outcome, fail func(string, ...any)) {
-	if o == NotTried {
+func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.Result, c sandbox.Connection, expect iptables.Verdict, o sandbox.Outcome, again func() sandbox.Outcome, fail func(string, ...any)) {
+	if o == sandbox.NotTried {
 		return
 	}
 	alone := q
@@ -220,14 +170,14 @@ func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.R
 		}
 		return false
 	}
-	if o == Established {
+	if o == sandbox.Established {
 		d.tally.in.Add(1)
 	}
 	if wants(iptables.Allowed) || wants(iptables.Blocked) {
 		d.tally.firm.Add(1)
 	}
-	if wants(iptables.Allowed) && o != Established {
-		if o = again(); o != Established {
+	if wants(iptables.Allowed) && o != sandbox.Established {
+		if o = again(); o != sandbox.Established {
 			fail("%s: %s, but the analysis lets it in (whole %s %s, alone %s %s, probe %s)", ProbeResult{Src: c.Src, SPort: c.SPort, Dst: c.Dst, Port: c.DPort}, o, whole.Verdict, whole.Scope, single.Verdict, single.Scope, expect)
 		}
 	}
@@ -239,7 +189,7 @@ func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.R
 	if c.SPort > 0 && c.SPort < 32768 && expect != iptables.Blocked {
 		return // "all" speaks of the ports that clients pick by themselves
 	}
-	if wants(iptables.Blocked) && o == Established {
+	if wants(iptables.Blocked) && o == sandbox.Established {
 		fail("%s: established, but the analysis blocks it (whole %s %s, alone %s %s, probe %s): %v", ProbeResult{Src: c.Src, SPort: c.SPort, Dst: c.Dst, Port: c.DPort}, whole.Verdict, whole.Scope, single.Verdict, single.Scope, expect, single.Trace)
 	}
 }
@@ -287,15 +237,19 @@ func TestDifferential(t *testing.T) {
 	kinds := []differ{{family: 4, backend: iptables.NFT}, {family: 4, backend: iptables.Legacy}, {family: 6, backend: iptables.NFT}, {family: 6, backend: iptables.Legacy}}
 	var next [4]atomic.Uint64 // a seed belongs to the same kind in every run
 	var group sync.WaitGroup
+	network, _ := sandbox.Mirror(diffHost(), []iptables.Question{{Family: iptables.IPv4, Iface: "eth0"}, {Family: iptables.IPv6, Iface: "eth0"}})
 	workers := 2 * len(kinds) * max(1, runtime.NumCPU()/2)
 	for w := range workers {
 		d, kind := kinds[w%len(kinds)], w%len(kinds)
-		d.t, d.tally, d.names = t, &tally, thisHost{}.names()
-		p, err := startProgram(t.Context(), asNobody, []string{diffArg}, cageMemory)
+		d.t, d.tally, d.names = t, &tally, hostinfo.Local{}.Names()
+		p, err := sandbox.Start(t.Context(), sandbox.AsNobody)
 		if err != nil {
 			t.Skipf("no namespaces of our own here: %v", err)
 		}
 		t.Cleanup(p.Close)
+		if err := p.Build(network); err != nil {
+			t.Fatal(err)
+		}
 		d.p = p
 		group.Go(func() {
 			for {

@@ -1,13 +1,13 @@
 // Package preboot answers, before a reboot happens, whether this machine can
 // still be managed after it: safe, unsafe or unknown.
 //
-// Two engines look at the saved rules. The analysis (package iptables) covers
-// every packet of the question; the rehearsal loads the files with the real
-// restore tool into a scratch network namespace that mirrors the host, and
-// sends real connections. Neither is believed alone where both ran: a
-// disagreement is unknown. An error is unknown too, never safe.
+// In come options of whoever asks, the saved rules (package savedrules) and what the
+// host says of itself (package hostinfo); out comes a Report with its verdict and its
+// reason. Two engines look at the rules: the analysis (package iptables) covers every
+// packet of the question, and the rehearsal loads the files with the real restore tools
+// into a scratch network that mirrors the host and sends real connections there
+// (package sandbox).
 //
-// A rules file is hostile input. The tools run in namespaces of their own,
-// with a root that shows programs and name tables only, without the power to
-// gain privileges, under limits of memory and time, and die with their parent.
+// It never changes the host, and never believes one engine where both ran and
+// disagree: that is unknown, and so is an error, never safe.
 package preboot

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
+	"lifeline/probes/preboot/savedrules"
 )
 
 // TestExtensionsLoad gives a rule of every extension to the real tools: what
@@ -17,9 +19,10 @@ func TestExtensionsLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sets := ruleFile{role: roleIPSets, path: "sets", text: []byte("create admins hash:net timeout 0\n")}
+	sets := savedrules.File{Role: savedrules.RoleIPSets, Path: "sets", Text: []byte("create admins hash:net timeout 0\n")}
 	for _, b := range []iptables.Backend{iptables.NFT, iptables.Legacy} {
-		loads, rules := []load{sets.load(b)}, []string{""}
+		sets, _ := loadFor(&sets, b)
+		loads, rules := []sandbox.Load{sets}, []string{""}
 		for line := range strings.Lines(string(text)) {
 			w := strings.Fields(line)
 			_, rule, ok := strings.Cut(line, "-A ")
@@ -27,22 +30,23 @@ func TestExtensionsLoad(t *testing.T) {
 				continue
 			}
 			for _, family := range w[1] {
-				role := roleRules4
+				role := savedrules.RoleRules4
 				if family == '6' {
-					role = roleRules6
+					role = savedrules.RoleRules6
 				}
-				f := ruleFile{role: role, path: "f", text: fmt.Appendf(nil, "*%s\n-A %sCOMMIT\n", w[2], rule)}
-				loads, rules = append(loads, f.load(b)), append(rules, fmt.Sprintf("%s IPv%c %s", b, family, line))
+				f := savedrules.File{Role: role, Path: "f", Text: fmt.Appendf(nil, "*%s\n-A %sCOMMIT\n", w[2], rule)}
+				l, _ := loadFor(&f, b)
+				loads, rules = append(loads, l), append(rules, fmt.Sprintf("%s IPv%c %s", b, family, line))
 			}
 		}
 		lacking := 0
-		for i, said := range stageLoads(t, asSelf, loads...) {
-			switch understand(said, true, true).told(iptables.LoadOK).Load {
+		for i, said := range loadAll(t, sandbox.AsSelf, loads...) {
+			switch sandbox.StatusOf(said, true, true).Told(iptables.LoadOK).Load {
 			case iptables.LoadFails:
 				t.Errorf("%s: %+v", rules[i], said)
 			case iptables.LoadUnknown:
 				lacking++
-				t.Logf("not here: %s: %s", rules[i], oneLine(said.Stderr))
+				t.Logf("not here: %s: %s", rules[i], said.Stderr)
 			}
 		}
 		if lacking > len(loads)/2 {

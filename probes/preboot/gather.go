@@ -10,14 +10,32 @@ import (
 	"time"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/savedrules"
 )
+
+// localHost is what this host is asked about itself.
+type localHost interface {
+	// Describe tells links, addresses, routes, and what of them is not
+	// modelled.
+	Describe() (hostinfo.Description, error)
+	// Sessions lists the ssh sessions that people have.
+	Sessions() (hostinfo.SSHSessions, error)
+	// SSHD tells where sshd listens, an unspecified address standing for all of
+	// its family, and how that is known; nothing where nothing is configured.
+	SSHD() (listens []netip.AddrPort, how string)
+	// Backend is the one that this host's iptables-restore belongs to.
+	Backend() (b iptables.Backend, how string)
+	// Names are the host's name tables.
+	Names() iptables.Names
+}
 
 // gathered is all that a check rests on.
 type gathered struct {
 	given
-	files []*ruleFile
+	files []*bootFile
 	// root is what the files of a description, and nft includes, must lie inside.
-	root    folder
+	root    savedrules.Folder
 	names   iptables.Names
 	caveats map[string][]iptables.Assumption
 	notes   []string
@@ -32,10 +50,10 @@ type gathered struct {
 // checker is Check with its surroundings: the machine, the clock, the way to
 // a scratch namespace.
 type checker struct {
-	machine machine
+	machine localHost
 	now     func() time.Time
-	// stages are the ways to a rehearsal, best first.
-	stages func(trusted bool) []stageOpener
+	// testbeds are the ways to a rehearsal, best first.
+	testbeds func(trusted bool) []testbedOpener
 	// root is where the usual files of this machine are.
 	root string
 	// memory is that of gathered; 0 means mostKernelMemory.
@@ -49,7 +67,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 		return nil, err
 	}
 	o = o.once()
-	g := &gathered{given: given{options: o}, root: everywhere, names: c.machine.names(), memory: cmp.Or(c.memory, mostKernelMemory)}
+	g := &gathered{given: given{options: o}, root: savedrules.Everywhere, names: c.machine.Names(), memory: cmp.Or(c.memory, mostKernelMemory)}
 	var err error
 	switch {
 	case o.HostFile != "":
@@ -76,7 +94,7 @@ func (c checker) gather(o Options) (*gathered, error) {
 	g.fillPorts(c)
 	g.backend, g.howBack = o.Backend, "as given"
 	if g.backend == "" {
-		g.backend, g.howBack = c.machine.backend()
+		g.backend, g.howBack = c.machine.Backend()
 	}
 	return g, g.readFiles(c)
 }
@@ -84,9 +102,9 @@ func (c checker) gather(o Options) (*gathered, error) {
 // describedBy takes the host from a description; the files that it names are
 // relative to it.
 func (g *gathered) describedBy(path string) error {
-	data, err := readFile(path)
+	data, err := savedrules.ReadFile(path)
 	if err != nil {
-		return usagef("host description: %w", named(path, err))
+		return usagef("host description: %w", err)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return usagef("host description: %s is empty: `lifeline preboot --describe-host` writes one", path)
@@ -98,12 +116,12 @@ func (g *gathered) describedBy(path string) error {
 	if err != nil {
 		return fmt.Errorf("host description: %w", err)
 	}
-	g.root = folder(dir)
+	g.root = savedrules.Folder(dir)
 	for _, p := range []*string{&g.host.IPSets, &g.host.Rules4OtherBackend, &g.host.Rules6OtherBackend, &g.host.ARPTables} {
-		*p = g.root.named(*p)
+		*p = g.root.Resolve(*p)
 	}
 	for i := range g.host.NFT {
-		g.host.NFT[i] = g.root.named(g.host.NFT[i])
+		g.host.NFT[i] = g.root.Resolve(g.host.NFT[i])
 	}
 	return nil
 }
@@ -112,16 +130,16 @@ func (g *gathered) describedBy(path string) error {
 // plainly about another one: a link or an address that this one does not have.
 func (g *gathered) thisMachine(c checker) error {
 	o := g.options
-	d, err := c.machine.describe()
+	d, err := c.machine.Describe()
 	if err != nil {
 		return fmt.Errorf("describe this machine: %w", err)
 	}
-	hasLink := o.Iface == "" || slices.ContainsFunc(d.host.Links, func(l iptables.Link) bool { return l.Name == o.Iface })
-	hasDst := !slices.ContainsFunc(o.Dst, func(a netip.Addr) bool { return !isLocal(d.host, a) })
+	hasLink := o.Iface == "" || slices.ContainsFunc(d.Host.Links, func(l iptables.Link) bool { return l.Name == o.Iface })
+	hasDst := !slices.ContainsFunc(o.Dst, func(a netip.Addr) bool { return !hostinfo.IsLocal(d.Host, a) })
 	if !hasLink || !hasDst {
 		return nil // the bare description that complete makes
 	}
-	g.here, g.host, g.passing, g.caveats = true, d.host, d.passing, d.caveats
+	g.here, g.host, g.transient, g.caveats = true, d.Host, d.Transient, d.Caveats
 	if len(o.Mgmt) == 0 {
 		return g.findSources(c)
 	}
@@ -131,28 +149,28 @@ func (g *gathered) thisMachine(c checker) error {
 // findSources looks for ssh sessions, remembers them, and takes what was
 // remembered. Where sessions cannot be seen, memory has to do.
 func (g *gathered) findSources(c checker) error {
-	old, err := recall(g.options.StateDir)
+	old, err := hostinfo.LoadSightings(g.options.StateDir)
 	if err != nil {
 		g.notes = append(g.notes, err.Error())
 	}
-	e, err := c.machine.sessions()
+	e, err := c.machine.Sessions()
 	if err != nil {
 		g.notes = append(g.notes, fmt.Sprintf("ssh sessions cannot be seen: %v", err))
 	}
 	at := c.now()
-	all, forgotten := remember(old, e.list, at)
-	if len(e.list) > 0 {
-		if err := keep(g.options.StateDir, all); err != nil {
+	all, forgotten := hostinfo.Remember(old, e.Sessions, at)
+	if len(e.Sessions) > 0 {
+		if err := hostinfo.SaveSightings(g.options.StateDir, all); err != nil {
 			g.notes = append(g.notes, err.Error())
 		}
 	}
-	abroad := func(list []sighting) []sighting {
-		return slices.DeleteFunc(slices.Clone(list), func(s sighting) bool { return isLocal(g.host, s.Src) })
+	abroad := func(list []hostinfo.Sighting) []hostinfo.Sighting {
+		return slices.DeleteFunc(slices.Clone(list), func(s hostinfo.Sighting) bool { return hostinfo.IsLocal(g.host, s.Src) })
 	}
-	asked, rest := relevant(abroad(all), at)
-	g.seen, g.howSeen = asked, howSeen(asked, at)
-	g.leftOut = append(tellLeftOut(append(abroad(forgotten), rest...), asked), e.leftOut...)
-	g.ports, g.howPort = e.ports, "ssh sessions"
+	asked, rest := hostinfo.SelectAsked(abroad(all), at)
+	g.seen, g.howSeen = asked, hostinfo.CountSightings(asked, at)
+	g.leftOut = append(hostinfo.DescribeLeftOut(append(abroad(forgotten), rest...), asked), e.LeftOut...)
+	g.ports, g.howPort = e.Ports, "ssh sessions"
 	return nil
 }
 
@@ -164,7 +182,7 @@ func (g *gathered) fillPorts(c checker) {
 		g.ports, g.howPort = g.options.Ports, "as given"
 	case g.here:
 		var how string
-		g.listens, how = c.machine.sshd()
+		g.listens, how = c.machine.SSHD()
 		var ports []uint16
 		for _, l := range g.listens {
 			ports = append(ports, l.Port())
@@ -189,13 +207,13 @@ func (g *gathered) fillPorts(c checker) {
 func (g *gathered) readFiles(c checker) error {
 	o, h := g.options, g.host
 	paths := map[string][]string{
-		roleIPSets: {h.IPSets}, roleOther4: {h.Rules4OtherBackend}, roleOther6: {h.Rules6OtherBackend},
-		roleRules4: o.Rules4, roleRules6: o.Rules6, roleNFT: h.NFT, roleARP: {h.ARPTables},
+		savedrules.RoleIPSets: {h.IPSets}, savedrules.RoleOther4: {h.Rules4OtherBackend}, savedrules.RoleOther6: {h.Rules6OtherBackend},
+		savedrules.RoleRules4: o.Rules4, savedrules.RoleRules6: o.Rules6, savedrules.RoleNFT: h.NFT, savedrules.RoleARP: {h.ARPTables},
 	}
 	usual := map[string]bool{}
 	if g.here {
 		// What is given stands for what this machine would load in its place.
-		found, notes := usualHere(c.root)
+		found, notes := savedrules.Usual(c.root)
 		g.saved = len(o.Rules4)+len(o.Rules6) == 0
 		g.notes = append(g.notes, notes...)
 		for role, p := range found {
@@ -204,7 +222,7 @@ func (g *gathered) readFiles(c checker) error {
 			}
 		}
 	}
-	for _, role := range []string{roleIPSets, roleOther4, roleOther6, roleRules4, roleRules6, roleNFT, roleARP} {
+	for _, role := range []string{savedrules.RoleIPSets, savedrules.RoleOther4, savedrules.RoleOther6, savedrules.RoleRules4, savedrules.RoleRules6, savedrules.RoleNFT, savedrules.RoleARP} {
 		for _, p := range paths[role] {
 			if p == "" {
 				continue
@@ -212,17 +230,17 @@ func (g *gathered) readFiles(c checker) error {
 			if usual[role] {
 				p = filepath.Join(c.root, p)
 			}
-			f, err := readRuleFile(role, p, g.root)
+			f, err := savedrules.Read(role, p, g.root)
 			switch {
 			case err != nil && usual[role]:
 				return err // nobody asked for it by a wrong name
 			case err != nil:
 				return &UsageError{err}
 			}
-			if f.isRules() && !hasTable(f.text) {
+			if f.IsRules() && !hasTable(f.Text) {
 				g.notes = append(g.notes, fmt.Sprintf("%s holds no table: nothing is protected by it", p))
 			}
-			g.files = append(g.files, f)
+			g.files = append(g.files, &bootFile{File: f, refused: f.Refused})
 		}
 	}
 	return nil
@@ -236,7 +254,7 @@ func hasTable(text []byte) bool {
 // trusted reports whether every file is the machine's own, so that it may be
 // loaded with root's (two) capabilities.
 func (g *gathered) trusted() bool {
-	return g.saved && !slices.ContainsFunc(g.files, func(f *ruleFile) bool { return !f.trusted })
+	return g.saved && !slices.ContainsFunc(g.files, func(f *bootFile) bool { return !f.Trusted })
 }
 
 // assumptions are what the machine itself leaves open for the questions
@@ -255,7 +273,7 @@ func (g *gathered) assumptions(qs []question) []iptables.Assumption {
 			}
 			seen[k] = true
 		}
-		has := slices.ContainsFunc(g.files, func(f *ruleFile) bool { return f.isRules() && f.concerns(q.Family) })
+		has := slices.ContainsFunc(g.files, func(f *bootFile) bool { return f.IsRules() && f.Concerns(q.Family) })
 		if key := fmt.Sprint("rules", q.Family); g.here && !has && !seen[key] {
 			seen[key] = true
 			out = append(out, iptables.Assumption{Name: "no-rules-file",

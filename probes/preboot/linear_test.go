@@ -1,12 +1,12 @@
 package preboot
 
 import (
-	"bytes"
 	"runtime"
 	"strings"
 	"testing"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/savedrules"
 )
 
 // allocated is how many bytes f allocates, whatever is freed meanwhile.
@@ -25,17 +25,14 @@ func TestReadingTakesNoMultiple(t *testing.T) {
 	const size = 4 << 20
 	newlines := []byte(openRules4() + strings.Repeat("\n", size))
 	for name, f := range map[string]func(){
-		"refuse":   func() { _ = refuseProgram("f", newlines, false) },
-		"strip":    func() { stripHostWide("f", newlines) },
-		"line":     func() { lineOf(newlines, size) },
-		"commit":   func() { commitLine(newlines, "filter") },
-		"insert":   func() { withLine([]iptables.File{{Name: "f", Text: newlines}}, Mend{File: "f", Line: size, Rule: "x"}) },
-		"includes": func() { includePaths(newlines) },
-		"table":    func() { hasTable(newlines) },
+		"line":   func() { lineOf(newlines, size) },
+		"commit": func() { commitLine(newlines, "filter") },
+		"insert": func() { withLine([]iptables.File{{Name: "f", Text: newlines}}, Fix{File: "f", Line: size, Rule: "x"}) },
+		"table":  func() { hasTable(newlines) },
 		"demand": func() {
 			d := demand{most: mostKernelMemory}
-			for _, role := range []string{roleRules4, roleIPSets, roleNFT} {
-				if err := d.add(&ruleFile{role: role, path: "f", text: newlines}); err != nil {
+			for _, role := range []string{savedrules.RoleRules4, savedrules.RoleIPSets, savedrules.RoleNFT} {
+				if err := d.add(&bootFile{File: &savedrules.File{Role: role, Path: "f", Text: newlines}}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -50,9 +47,5 @@ func TestReadingTakesNoMultiple(t *testing.T) {
 		if got := allocated(f); got > 12*size {
 			t.Errorf("%s: %d MB for a file of %d MB", name, got>>20, size>>20)
 		}
-	}
-	lines := bytes.Repeat([]byte("-A INPUT -j ACCEPT\n"), size/19)
-	if pieces, err := cut(append([]byte("*filter\n"), append(lines, "COMMIT\n"...)...), 25); err == nil {
-		t.Errorf("%d pieces, each with all empty lines before it", len(pieces))
 	}
 }

@@ -127,6 +127,17 @@ func (o Options) once() Options {
 
 func once[T comparable](list []T) []T { return missingFrom(nil, list) }
 
+// missingFrom are the elements of want that have does not hold, each once.
+func missingFrom[T comparable](have, want []T) []T {
+	var out []T
+	for _, p := range want {
+		if !slices.Contains(have, p) && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 func (o Options) runs(e Engine) bool {
 	return len(o.Engines) == 0 || slices.Contains(o.Engines, e)
 }

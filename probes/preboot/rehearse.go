@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/hostinfo"
+	"lifeline/probes/preboot/sandbox"
 )
 
 // patience is how much longer a connection may take that the analysis lets in
@@ -35,7 +37,7 @@ func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.Ad
 	}
 	outcomes, err := i.play(list, ports, timeout)
 	if err != nil {
-		i.broken(err)
+		i.noteKilled(err)
 		c.Status, c.Summary = Unclear, "the rehearsal broke off: "+err.Error()
 		return
 	}
@@ -43,7 +45,7 @@ func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.Ad
 		c.Probes = append(c.Probes, a.result(outcomes[n]))
 	}
 	if a, ok := narrowAttempt(list, outcomes); ok {
-		if o, err := i.stage.Play(traffic{Listen: ports, Tries: []connection{a.connection}, Timeout: timeout}); err == nil && len(o) == 1 {
+		if o, err := i.testbed.Connect(sandbox.Traffic{Listen: ports, Tries: []sandbox.Connection{a.Connection}, Timeout: timeout}); err == nil && len(o) == 1 {
 			c.Probes = append(c.Probes, a.result(o[0]))
 		}
 	}
@@ -57,16 +59,16 @@ func (i *inquiry) renew(q question) {
 	needs := func(name string) bool {
 		return slices.ContainsFunc(i.caveats[key], func(a iptables.Assumption) bool { return a.Name == name })
 	}
-	if q.Family != iptables.IPv6 || !needs(byAdvertisement) && !needs(byDHCP) {
+	if q.Family != iptables.IPv6 || !needs(hostinfo.ByAdvertisement) && !needs(hostinfo.ByDHCP) {
 		return
 	}
-	got, err := i.stage.Renew(renewal{Link: q.Iface, DHCP: needs(byDHCP), Deadline: renewDeadline})
+	got, err := i.testbed.RenewIPv6(sandbox.Renewal{Link: q.Iface, DHCP: needs(hostinfo.ByDHCP), Deadline: renewDeadline})
 	if err != nil {
-		i.broken(err)
+		i.noteKilled(err)
 		i.report.Notes = append(i.report.Notes, "the renewal of IPv6 addresses could not be rehearsed: "+err.Error())
 		return
 	}
-	passes := map[string]bool{byAdvertisement: got.Advertised, byDHCP: got.Leased}
+	passes := map[string]bool{hostinfo.ByAdvertisement: got.Advertised, hostinfo.ByDHCP: got.Leased}
 	var left []iptables.Assumption
 	for _, a := range i.caveats[key] {
 		passed, tried := passes[a.Name]
@@ -82,29 +84,29 @@ func (i *inquiry) renew(q question) {
 
 // play tries connections, and once more, with more patience, those that
 // contradict the analysis.
-func (i *inquiry) play(list []attempt, ports []uint16, timeout time.Duration) ([]Outcome, error) {
-	tr := traffic{Listen: ports, Timeout: timeout}
+func (i *inquiry) play(list []attempt, ports []uint16, timeout time.Duration) ([]sandbox.Outcome, error) {
+	tr := sandbox.Traffic{Listen: ports, Timeout: timeout}
 	for _, a := range list {
-		tr.Tries = append(tr.Tries, a.connection)
+		tr.Tries = append(tr.Tries, a.Connection)
 	}
-	out, err := i.stage.Play(tr)
+	out, err := i.testbed.Connect(tr)
 	if err != nil {
 		return nil, err
 	}
 	if len(out) != len(list) {
 		return nil, fmt.Errorf("%d of %d connections are answered for", len(out), len(list))
 	}
-	again := traffic{Listen: ports, Timeout: patience * timeout}
+	again := sandbox.Traffic{Listen: ports, Timeout: patience * timeout}
 	var which []int
 	for n, a := range list {
-		if a.expect == iptables.Allowed && out[n] != Established {
-			again.Tries, which = append(again.Tries, a.connection), append(which, n)
+		if a.expect == iptables.Allowed && out[n] != sandbox.Established {
+			again.Tries, which = append(again.Tries, a.Connection), append(which, n)
 		}
 	}
 	if len(which) == 0 {
 		return out, nil
 	}
-	second, err := i.stage.Play(again)
+	second, err := i.testbed.Connect(again)
 	if err != nil || len(second) != len(which) {
 		return out, err
 	}
@@ -114,7 +116,7 @@ func (i *inquiry) play(list []attempt, ports []uint16, timeout time.Duration) ([
 	return out, nil
 }
 
-func (a attempt) result(o Outcome) ProbeResult {
+func (a attempt) result(o sandbox.Outcome) ProbeResult {
 	via := viaGateway
 	switch {
 	case a.Narrow:
@@ -132,11 +134,11 @@ func (c *CheckResult) conclude() {
 	for n, p := range c.Probes {
 		switch {
 		case p.Via == viaNarrow:
-			if p.Result == Stalled {
+			if p.Result == sandbox.Stalled {
 				c.Warnings = append(c.Warnings, "behind a hop with a smaller MTU a session hangs at the first large packet: the ICMP error that tells the machine (IPv4 type 3 code 4, ICMPv6 type 2) does not pass")
 			}
-		case p.Result == NotTried:
-		case p.Result == Established:
+		case p.Result == sandbox.NotTried:
+		case p.Result == sandbox.Established:
 			tried, in = tried+1, in+1
 		default:
 			tried++

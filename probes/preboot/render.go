@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
 	"lifeline/watchdog/printable"
 )
 
@@ -142,7 +143,7 @@ func (t *printer) details(c CheckResult) {
 	}
 	shown := 0
 	for _, p := range c.Probes {
-		if p.Result != Established && shown < maxShown {
+		if p.Result != sandbox.Established && shown < maxShown {
 			t.line("  tried:   %s by %s: %s", p.String(), p.Via, string(p.Result))
 			shown++
 		}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -34,10 +35,10 @@ func golden(t *testing.T, name, got string) {
 }
 
 // checkText checks one rules file on the fake machine and renders the answer.
-func checkText(t *testing.T, rules string, s *fakeStage) Report {
+func checkText(t *testing.T, rules string, s *fakeTestbed) Report {
 	t.Helper()
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": rules})
-	r, err := fakeChecker(newFakeMachine(), s, root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16")})
+	r, err := fakeChecker(newFakeHost(), s, root).check(t.Context(), Options{Mgmt: prefixes("10.3.0.0/16")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,16 +64,16 @@ func checkText(t *testing.T, rules string, s *fakeStage) Report {
 }
 
 func TestText(t *testing.T) {
-	partly, refusing := goodStage(), goodStage()
+	partly, refusing := goodTestbed(), goodTestbed()
 	partly.denied = prefixes("10.3.7.0/24")[0]
-	refusing.said = loaded{Tool: "iptables-nft-restore", Code: 2, Stderr: "iptables-nft-restore v1.8.9 (nf_tables): unknown option \"--dprot\"\nError occurred at line: 4\n"}
+	refusing.said = sandbox.LoadResult{Tool: "iptables-nft-restore", Code: 2, Stderr: "iptables-nft-restore v1.8.9 (nf_tables): unknown option \"--dprot\"\nError occurred at line: 4\n"}
 	closed := strings.Replace(openRules4(), "-A INPUT -p tcp --dport 22", "-A INPUT -s 10.3.7.0/24 -j DROP\n-A INPUT -p tcp --dport 22", 1)
 	limited := strings.Replace(openRules4(), "--dport 22", "--dport 22 -m limit --limit 3/min", 1)
 	broken := strings.Replace(openRules4(), "--dport", "--dprot", 1)
 	for name, r := range map[string]Report{
-		"safe.txt":   checkText(t, openRules4(), goodStage()),
+		"safe.txt":   checkText(t, openRules4(), goodTestbed()),
 		"unsafe.txt": checkText(t, closed, partly),
-		"limit.txt":  checkText(t, limited, goodStage()),
+		"limit.txt":  checkText(t, limited, goodTestbed()),
 		"load.txt":   checkText(t, broken, refusing),
 	} {
 		var b strings.Builder
@@ -110,7 +111,7 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 		Checks: []CheckResult{{Name: Analysis, Iface: evil, Status: Fail, Summary: evil, Warnings: []string{evil},
 			Trace:          []iptables.TraceStep{{File: evil, Table: evil, Rule: evil}, {Did: evil}},
 			Counterexample: &iptables.Packet{In: evil, Step: evil}, Assumptions: []iptables.Assumption{{Name: evil, Rule: evil, File: evil, Line: 1, Why: evil}},
-			Mend: []Mend{{Text: evil}}}}}
+			Mend: []Fix{{Text: evil}}}}}
 	for _, colour := range []bool{false, true} {
 		var b strings.Builder
 		if err := r.Text(&b, colour); err != nil {
@@ -128,7 +129,7 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 
 func TestMendsAreNeverCut(t *testing.T) {
 	rule := "-A INPUT -m comment --comment " + strings.Repeat("x", 300)
-	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Mend: []Mend{{Text: rule}}, Trace: []iptables.TraceStep{{Table: "filter", Rule: rule}}}}}
+	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Mend: []Fix{{Text: rule}}, Trace: []iptables.TraceStep{{Table: "filter", Rule: rule}}}}}
 	var b strings.Builder
 	if err := r.Text(&b, false); err != nil || strings.Count(b.String(), rule) != 2 {
 		t.Errorf("%v\n%s", err, b.String())

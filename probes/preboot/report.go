@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
 )
 
 // Schema is the version of the report's JSON form, which docs/preboot-schema.json
@@ -102,7 +103,7 @@ type CheckResult struct {
 	Assumptions    []iptables.Assumption `json:"assumptions,omitempty"`
 	Warnings       []string              `json:"warnings,omitempty"`
 	// Mend are lines that would let management in.
-	Mend []Mend `json:"mend,omitempty"`
+	Mend []Fix `json:"mend,omitempty"`
 	// Probes are the connections of a rehearsal.
 	Probes []ProbeResult `json:"probes,omitempty"`
 }
@@ -115,15 +116,15 @@ type ProbeResult struct {
 	Port  uint16     `json:"port"`
 	// Via is "gateway", "link", or "narrow" for a way over a hop of 1280
 	// bytes.
-	Via    string  `json:"via"`
-	Result Outcome `json:"result"`
+	Via    string          `json:"via"`
+	Result sandbox.Outcome `json:"result"`
 	// Expect is what the analysis said of this connection; empty where it
 	// said nothing.
 	Expect iptables.Verdict `json:"expect,omitempty"`
 }
 
-// Mend is one line that would help, and where it goes.
-type Mend struct {
+// Fix is one line that would help, and where it goes.
+type Fix struct {
 	// File is empty where no file helps and the text says what does.
 	File string `json:"file"`
 	// Line is the 1-based line to put the rule in front of; 0 means at the end

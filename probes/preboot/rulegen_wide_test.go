@@ -6,6 +6,7 @@ import (
 
 	"lifeline/probes/iptables"
 	"lifeline/probes/iptables/rulegen"
+	"lifeline/probes/preboot/sandbox"
 )
 
 // diffCase is all that is loaded for one question of the differential test.
@@ -51,11 +52,11 @@ func (c diffCase) inputs(names iptables.Names) iptables.Inputs {
 }
 
 // loads puts the case in the place of the one before; its rules come last.
-func (c diffCase) loads() []load {
+func (c diffCase) loads() []sandbox.Load {
 	f, b := c.question.Family, c.question.Backend
-	list := []load{clearing(b, f), clearing(b.Other(), f)}
+	list := []sandbox.Load{clearing(b, f), clearing(b.Other(), f)}
 	if c.sets != "" {
-		list = append(list, load{Tools: []loadTool{{Argv: []string{"ipset", "restore"}}}, Input: []byte(c.sets)})
+		list = append(list, sandbox.Load{Commands: []sandbox.Command{{Argv: []string{"ipset", "restore"}}}, Input: []byte(c.sets)})
 	}
 	if c.other != "" {
 		list = append(list, restore(b.Other(), f, c.other))

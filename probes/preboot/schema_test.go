@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
 )
 
 // schemaNode is as much of JSON Schema as docs/preboot-schema.json uses.
@@ -105,20 +106,20 @@ func readSchema(t *testing.T) schemaNode {
 
 func TestSchema(t *testing.T) {
 	schema := readSchema(t)
-	partly, refusing := goodStage(), goodStage()
+	partly, refusing := goodTestbed(), goodTestbed()
 	partly.denied = prefixes("10.3.7.0/24")[0]
-	refusing.said = loaded{Tool: "iptables-nft-restore", Code: 2, Stderr: "Error occurred at line: 4\n"}
+	refusing.said = sandbox.LoadResult{Tool: "iptables-nft-restore", Code: 2, Stderr: "Error occurred at line: 4\n"}
 	closed := strings.Replace(openRules4(), "-A INPUT -p tcp --dport 22", "-A INPUT -s 10.3.7.0/24 -j DROP\n-A INPUT -p tcp --dport 22", 1)
 	limited := strings.Replace(openRules4(), "--dport 22", "--dport 22 -m limit --limit 3/min", 1)
-	m := newFakeMachine()
+	m := newFakeHost()
 	m.list = nil
-	empty, err := fakeChecker(m, goodStage(), t.TempDir()).check(t.Context(), Options{})
+	empty, err := fakeChecker(m, goodTestbed(), t.TempDir()).check(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tunnel := checkText(t, openRules4(), goodStage())
+	tunnel := checkText(t, openRules4(), goodTestbed())
 	tunnel.Assumptions = append(tunnel.Assumptions, iptables.Assumption{Name: "tunnel", Why: "x"})
-	for i, r := range []Report{checkText(t, openRules4(), goodStage()), checkText(t, closed, partly), checkText(t, limited, goodStage()),
+	for i, r := range []Report{checkText(t, openRules4(), goodTestbed()), checkText(t, closed, partly), checkText(t, limited, goodTestbed()),
 		checkText(t, strings.Replace(openRules4(), "--dport", "--dprot", 1), refusing), empty, tunnel} {
 		text, err := json.Marshal(r)
 		if err != nil {

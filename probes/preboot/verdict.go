@@ -5,14 +5,15 @@ import (
 	"slices"
 
 	"lifeline/probes/iptables"
+	"lifeline/probes/preboot/sandbox"
 	"lifeline/watchdog/printable"
 )
 
-// settled are the assumptions that a rehearsal settles: the scratch namespace
+// settledByRehearsal are the assumptions that a rehearsal settles: the scratch namespace
 // is in them what the machine will be. Behind any other (a rate, an hour, a MAC
 // address, a program that is asked) a connection may be turned away here and
 // let in there.
-var settled = []string{
+var settledByRehearsal = []string{
 	"nftables", "arptables", "budget", "load", "order", "parser", "addrtype", "mark", "conntrack state", "conntrack entry",
 	"nat", "translated address", "translated port", "translated source", "source-port",
 }
@@ -45,7 +46,7 @@ func conclude(r *Report) {
 				rehearsal = &r.Checks[i]
 			}
 		}
-		v, why := judge(analysis, rehearsal)
+		v, why := questionVerdict(analysis, rehearsal)
 		if v != Safe {
 			worse(v, why)
 		}
@@ -64,8 +65,8 @@ func conclude(r *Report) {
 	r.Reason = printable.String(r.Reason) // it goes into logs, alerts and terminals
 }
 
-// judge gives the verdict of one question.
-func judge(analysis, rehearsal *CheckResult) (Verdict, string) {
+// questionVerdict gives the verdict of one question.
+func questionVerdict(analysis, rehearsal *CheckResult) (Verdict, string) {
 	if rehearsal != nil && analysis != nil {
 		if p, ok := contradiction(*rehearsal); ok {
 			return Unknown, fmt.Sprintf("the engines disagree: the analysis says %s of %s, the rehearsal got %q", p.Expect, p, p.Result)
@@ -79,7 +80,7 @@ func judge(analysis, rehearsal *CheckResult) (Verdict, string) {
 		if analysis == nil {
 			return Unsafe, why
 		}
-		if a, open := unsettled(analysis.Assumptions); open {
+		if a, open := firstUnsettled(analysis.Assumptions); open {
 			return Unknown, why + ", which may differ on the machine itself: " + firstWhy([]iptables.Assumption{a})
 		}
 		return Unsafe, why
@@ -100,17 +101,17 @@ func judge(analysis, rehearsal *CheckResult) (Verdict, string) {
 // not. The narrow hop is left out: the analysis warns of it beside its verdict.
 func contradiction(rehearsal CheckResult) (ProbeResult, bool) {
 	for _, p := range rehearsal.Probes {
-		in := p.Result == Established
-		if p.Via != viaNarrow && p.Result != NotTried && (p.Expect == iptables.Allowed && !in || p.Expect == iptables.Blocked && in) {
+		in := p.Result == sandbox.Established
+		if p.Via != viaNarrow && p.Result != sandbox.NotTried && (p.Expect == iptables.Allowed && !in || p.Expect == iptables.Blocked && in) {
 			return p, true
 		}
 	}
 	return ProbeResult{}, false
 }
 
-// unsettled finds an assumption that a rehearsal says nothing about.
-func unsettled(list []iptables.Assumption) (iptables.Assumption, bool) {
-	i := slices.IndexFunc(list, func(a iptables.Assumption) bool { return !slices.Contains(settled, a.Name) })
+// firstUnsettled finds an assumption that a rehearsal says nothing about.
+func firstUnsettled(list []iptables.Assumption) (iptables.Assumption, bool) {
+	i := slices.IndexFunc(list, func(a iptables.Assumption) bool { return !slices.Contains(settledByRehearsal, a.Name) })
 	if i < 0 {
 		return iptables.Assumption{}, false
 	}

@@ -6,101 +6,96 @@ type shaper struct {
 	stands bool    // it is in place and carries the budget
 	since  float64 // when it was asked for or came to stand
 	denied float64 // do not ask again before
-	wait   float64 // s to wait after the next denial
+	again  float64 // s to wait after the next denial
 }
 
+func (h *shaper) shift(by float64) { h.since, h.denied = h.since+by, h.denied+by }
+
+// A shaper behind the bottleneck is felt only when the senders react, and needs
+// short queues for a sign: beyond these bounds windows are better.
 const (
-	// A shaper behind the bottleneck is felt only when the senders react, and needs
-	// short queues for a sign: beyond these bounds windows are better. While one is in
-	// use the bounds are wider by shaperSlack.
 	shaperRTT   = 0.030 // s
 	shaperNoise = 0.001 // s
-	shaperSlack = 2
-	// A shaper that does not stand after standsWithin seconds is denied.
-	standsWithin           = 3
-	deniedFirst            = 30   // s
-	deniedMost             = 1800 // s
-	takeOverDepth          = 0.9  // of the capacity, so that a queue left standing drains
-	takeOverDepthWithQueue = 0.75
 )
 
 // slack is the factor by which a bound is wider for a shaper that is in use.
 func (h *shaper) slack() float64 {
 	if h.wanted {
-		return shaperSlack
+		return 2
 	}
 	return 1
 }
 
-// handOver asks for the shaper once the capacity is known, and follows whether
-// it stands. The socket limits stay until it does. unbacked says that the delay may be
-// a target's own, which a shaper would hide.
-func (l *law) handOver(m *model, e evidence, engaged, unbacked bool) {
-	h := &l.shaper
-	if !h.suits(m, e, l.mode, unbacked) {
+// handover asks for the shaper once the capacity is known, and follows whether
+// it stands. The socket limits stay until it does.
+func (c *Controller) handover(in *Input, s *signal) {
+	h := &c.shaper
+	if !c.suitsShaper(in, s) {
 		if h.wanted {
-			l.takeBack(e)
+			c.takeBack(s)
 		}
 		return
 	}
 	switch {
 	case !h.wanted:
-		steady := l.mode == cruising && e.now > l.settled
-		if engaged && steady && e.now >= h.denied {
-			h.wanted, h.since = true, e.now
+		ready := c.load.engaged && c.mode == cruising && s.now > c.budget.settled
+		if ready && s.now >= h.denied {
+			h.wanted, h.since = true, s.now
 		}
-	case !h.stands && e.in.ShaperOn:
-		h.stands, h.since, h.wait = true, e.now, 0
-		l.takeOver(m, e)
-	case !h.stands && e.now-h.since > standsWithin, h.stands && !e.in.ShaperOn:
-		h.wait = clamp(2*h.wait, deniedFirst, deniedMost)
-		h.denied = e.now + h.wait
-		l.takeBack(e)
+	case !h.stands && in.ShaperOn:
+		h.stands, h.since, h.again = true, s.now, 0
+		c.takeOver(in, s)
+	case !h.stands && s.now-h.since > 3, h.stands && !in.ShaperOn:
+		h.again = clamp(2*h.again, 30, 1800)
+		h.denied = s.now + h.again
+		c.takeBack(s)
 	}
 }
 
-// suits says whether a shaper may carry the budget here.
-func (h *shaper) suits(m *model, e evidence, state mode, unbacked bool) bool {
-	return h.permitted(m, e, state, unbacked) && m.capacity.best() > 0 && m.capacity.trusted()
+// suitsShaper says whether a shaper may carry the budget here.
+func (c *Controller) suitsShaper(in *Input, s *signal) bool {
+	return c.permitsShaper(in, s) && c.best(in) > 0 && c.trusted(in)
 }
 
-// permitted says whether anything but an unknown capacity speaks against a
+// permitsShaper says whether anything but an unknown capacity speaks against a
 // shaper. Its own queue shows in the transfers' own RTT, so only probes can
 // steer it.
-func (h *shaper) permitted(m *model, e evidence, state mode, unbacked bool) bool {
-	if unbacked || !e.in.Shaper || m.NoShaper || state == openLoop || e.passive {
+func (c *Controller) permitsShaper(in *Input, s *signal) bool {
+	if c.witness.lacks(c, s) {
 		return false
 	}
-	slack := h.slack()
-	if !m.sending() && !m.ShaperOnly && (e.rtt > shaperRTT*slack || m.delay.variability() > shaperNoise) {
+	slack := c.shaper.slack()
+	noise := c.delay.restless()
+	if c.set.Direction == Rx && !c.set.ShaperOnly && (s.rtt > shaperRTT*slack || noise > shaperNoise) {
 		return false
 	}
-	return (e.known || h.stands) && m.capacity.best() < shaperMost*slack
+	return in.Shaper && !c.set.NoShaper && c.mode != unsighted && !s.passive &&
+		(s.sees || c.shaper.stands) && c.best(in) < shaperMost*slack
 }
 
-// awaited says that a shaper will take over soon, which is better than to
+// awaitsShaper says that a shaper will take over soon, which is better than to
 // pause transfers.
-func (h *shaper) awaited(m *model, e evidence, state mode, unbacked bool) bool {
-	return h.permitted(m, e, state, unbacked) && e.now >= h.denied
+func (c *Controller) awaitsShaper(in *Input, s *signal) bool {
+	return c.permitsShaper(in, s) && s.now >= c.shaper.denied
 }
 
-// takeOver starts below the capacity.
-func (l *law) takeOver(m *model, e evidence) {
-	l.top = max(m.capacity.best()-e.others, m.capacity.least())
-	l.rate = l.top
-	l.cruise.sure, l.cruise.met, l.cruise.confidence = false, false, confidence{}
-	depth := takeOverDepth
-	if e.newest > m.target {
-		depth = takeOverDepthWithQueue
+// takeOver starts below the capacity, so that a queue left standing drains.
+func (c *Controller) takeOver(in *Input, s *signal) {
+	b := &c.budget
+	b.top = max(c.best(in)-s.others, c.least(in))
+	b.rate, b.sure, b.met, b.proof = b.top, false, false, proof{}
+	depth := 0.9
+	if s.fresh > c.target {
+		depth = 0.75
 	}
-	l.startDrain(m, e, depth)
+	c.sink(s, depth)
 }
 
 // takeBack returns to socket limits at the present budget.
-func (l *law) takeBack(e evidence) {
-	l.shaper.wanted, l.shaper.stands, l.shaper.since = false, false, e.now
-	l.settled = e.now + e.loop
-	if l.mode == draining {
-		l.mode = cruising
+func (c *Controller) takeBack(s *signal) {
+	c.shaper.wanted, c.shaper.stands, c.shaper.since = false, false, s.now
+	c.budget.settled = s.now + s.loop
+	if c.mode == draining {
+		c.mode = cruising
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/probes/preboot"
+	"lifeline/probes/preboot/savedrules"
 	"lifeline/watchdog"
 )
 
@@ -96,7 +97,7 @@ func (w *rebootCheck) follow(ctx context.Context) {
 		case <-timer.C:
 			files.letGo() // a check follows: no change is missed
 			files.follow()
-			files.watch = preboot.WatchFor(w.check(ctx))
+			files.watch = savedrules.WatchFor(w.check(ctx)...)
 			files.follow()
 			s.asked(time.Now())
 		}
@@ -104,9 +105,9 @@ func (w *rebootCheck) follow(ctx context.Context) {
 	}
 }
 
-// check asks once, and returns the files that the answer rests on. A check that
-// fails is unknown, never the answer before it.
-func (w *rebootCheck) check(ctx context.Context) []preboot.FileStatus {
+// check asks once, and returns the paths of the files that the answer rests on. A
+// check that fails is unknown, never the answer before it.
+func (w *rebootCheck) check(ctx context.Context) (paths []string) {
 	ctx, cancel := context.WithTimeout(ctx, rebootMost)
 	defer cancel()
 	now := watchdog.Reboot{Known: true, At: time.Now()}
@@ -123,19 +124,22 @@ func (w *rebootCheck) check(ctx context.Context) []preboot.FileStatus {
 	if changed && ctx.Err() == nil {
 		w.log.Info("pre-reboot check", "verdict", now.Verdict, "reason", now.Reason)
 	}
-	return r.Files
+	for _, f := range r.Files {
+		paths = append(paths, f.Path)
+	}
+	return paths
 }
 
 // savedFiles tells when something changes that the answer rests on.
 type savedFiles struct {
 	fs     *fsnotify.Watcher // nil where nothing can be watched
-	watch  preboot.Watch
+	watch  savedrules.Watch
 	log    *slog.Logger
 	warned bool
 }
 
 func newSavedFiles(log *slog.Logger) *savedFiles {
-	f := &savedFiles{watch: preboot.WatchFor(nil), log: log}
+	f := &savedFiles{watch: savedrules.WatchFor(), log: log}
 	var err error
 	if f.fs, err = fsnotify.NewWatcher(); err != nil {
 		f.fs = nil

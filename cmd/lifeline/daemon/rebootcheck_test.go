@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"lifeline/probes/preboot"
+	"lifeline/probes/preboot/savedrules"
 )
 
 func TestRebootSchedule(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSavedFilesChange(t *testing.T) {
 	}
 	files := newSavedFiles(slog.New(slog.DiscardHandler))
 	defer files.close()
-	files.watch = preboot.WatchFor([]preboot.FileStatus{{Path: path("late/rules")}, {Path: path("link/rules")}})
+	files.watch = savedrules.WatchFor(path("late/rules"), path("link/rules"))
 	files.follow()
 	for _, c := range []struct {
 		what   string

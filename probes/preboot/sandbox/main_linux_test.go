@@ -1,0 +1,23 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+)
+
+// TestMain lets the test binary be the child of its own rehearsals.
+func TestMain(m *testing.M) {
+	switch {
+	case slices.Equal(os.Args[1:], ChildArgs):
+		if err := RunChild(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	case len(os.Args) == 2 && os.Args[1] == hangArg:
+		hang()
+	}
+	os.Exit(m.Run())
+}
