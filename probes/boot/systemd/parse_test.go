@@ -65,3 +65,19 @@ func TestUnitNames(t *testing.T) {
 		t.Errorf("a template has the template %q", tpl)
 	}
 }
+
+func TestCommandLines(t *testing.T) {
+	for value, want := range map[string][][]string{
+		`/bin/a "b c" 'd;e' f\ g`:         {{"/bin/a", "b c", "d;e", "f g"}},
+		`/bin/a b ; /bin/c`:               {{"/bin/a", "b"}, {"/bin/c"}},
+		`/bin/sh -c "x; y" \; z`:          {{"/bin/sh", "-c", "x; y", ";", "z"}},
+		`/bin/sh -c 'a "b" \n'`:           {{"/bin/sh", "-c", `a "b" \n`}},
+		`/sbin/iptables-restore < /etc/x`: {{"/sbin/iptables-restore", "<", "/etc/x"}},
+		``:                                nil,
+	} {
+		got := commandLines(value)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
+	}
+}
