@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"lifeline/probes/boot/remark"
 	"lifeline/probes/boot/roottest"
 	"lifeline/probes/boot/systemd"
 )
@@ -105,7 +106,7 @@ const (
 var (
 	languages = map[Language]string{IPTables: "v4", IP6Tables: "v6", NFTables: "nft", IPSets: "ipset"}
 	failures  = map[Failure]string{Open: "", Closed: " closed", NoNetwork: " no-network"}
-	remarks   = map[Kind]string{Missed: "missed", Opaque: "opaque", Note: "note", Cut: "cut"}
+	remarks   = map[remark.Kind]string{remark.Missed: "missed", remark.Opaque: "opaque", remark.Note: "note", remark.Cut: "cut"}
 )
 
 // describe is a load in one line.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/remark"
 )
 
 const interfacesFile = "/etc/network/interfaces"
@@ -67,7 +68,7 @@ func (p *planner) hooks(dir string, by starter) {
 func (p *planner) missedScript(file, text string) {
 	for _, e := range command.Shell(p.tree, "/bin/sh "+file, file, 1) {
 		if e.Kind != command.Manager || e.Tool != "" {
-			p.remark(Missed, "loader-not-executable", text, file)
+			p.Remarks.Add(remark.Missed, "loader-not-executable", text, file)
 			return
 		}
 	}
@@ -80,7 +81,7 @@ func (p *planner) vitalScript(o option, by starter) {
 		return
 	}
 	if ok, err := p.tree.Exists(words[0]); err == nil && !ok {
-		p.remark(Cut, "loader-failure-stops-network",
+		p.Remarks.Add(remark.Cut, "loader-failure-stops-network",
 			fmt.Sprintf("%s line %d: %s is missing, so that pre-up fails and the link is not configured", o.file, o.line, words[0]), o.file, words[0])
 	}
 }

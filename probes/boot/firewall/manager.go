@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/remark"
 )
 
 // manager takes a firewall manager that is started.
@@ -21,7 +22,7 @@ func (p *planner) manager(l Load, e command.Effect, by starter) {
 		p.ipsetService(l, by)
 	default:
 		names := append(l.Names, managerFiles[e.Tool]...)
-		p.remark(Opaque, "loader-not-understood",
+		p.Remarks.Add(remark.Opaque, "loader-not-understood",
 			fmt.Sprintf("%s starts %s, whose rules are not understood here", by.name, e.Tool), names...)
 	}
 }
@@ -45,11 +46,11 @@ const (
 func (p *planner) netfilterPersistent(l Load, by starter) {
 	values, plain := p.settings(persistentDefault)
 	if !plain {
-		p.remark(Opaque, "loader-not-understood", persistentDefault+" does more than set variables", persistentDefault)
+		p.Remarks.Add(remark.Opaque, "loader-not-understood", persistentDefault+" does more than set variables", persistentDefault)
 	}
 	names, err := p.tree.ReadDir(persistentPlugins)
 	if err != nil {
-		p.remark(Missed, "plugin-missing", fmt.Sprintf("%s has no plugins: it loads nothing", by.name), persistentPlugins)
+		p.Remarks.Add(remark.Missed, "plugin-missing", fmt.Sprintf("%s has no plugins: it loads nothing", by.name), persistentPlugins)
 		return
 	}
 	for _, n := range names {
@@ -86,7 +87,7 @@ func (p *planner) plugin(l Load, by starter, name, file string, executable bool,
 	there := p.exists(rules)
 	switch {
 	case !executable && there:
-		p.remark(Missed, "plugin-not-executable", fmt.Sprintf("%s is not executable: %s does not load %s", file, by.name, rules), file, rules, by.name)
+		p.Remarks.Add(remark.Missed, "plugin-not-executable", fmt.Sprintf("%s is not executable: %s does not load %s", file, by.name, rules), file, rules, by.name)
 		return
 	case !executable:
 		return
@@ -119,7 +120,7 @@ func (p *planner) iptablesServices(l Load, by starter) {
 	prefix := map[Language]string{IPTables: "IPTABLES", IP6Tables: "IP6TABLES"}[l.Language]
 	values, plain := p.settings(rules + "-config")
 	if !plain {
-		p.remark(Opaque, "loader-not-understood", rules+"-config does more than set variables", rules+"-config")
+		p.Remarks.Add(remark.Opaque, "loader-not-understood", rules+"-config does more than set variables", rules+"-config")
 	}
 	part, ok := p.part(rules, by, l.Names)
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/remark"
 	"lifeline/probes/boot/systemd"
 )
 
@@ -44,14 +45,14 @@ func (p *planner) missedUnit(j systemd.Job) {
 	}
 	switch j.State {
 	case systemd.Dropped:
-		p.remark(Note, "manager-conflict-loser", text, names...)
+		p.Remarks.Add(remark.Note, "manager-conflict-loser", text, names...)
 	case systemd.Masked:
-		p.remark(Missed, "unit-masked", text, names...)
+		p.Remarks.Add(remark.Missed, "unit-masked", text, names...)
 	case systemd.Fails, systemd.Skipped:
-		p.remark(Missed, "unit-skipped", text, names...)
+		p.Remarks.Add(remark.Missed, "unit-skipped", text, names...)
 	case systemd.Missing:
 	default:
-		p.remark(Missed, "unit-not-started", text, names...)
+		p.Remarks.Add(remark.Missed, "unit-not-started", text, names...)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"lifeline/probes/boot/remark"
 )
 
 // includeStatement matches an include of nft(8).
@@ -41,14 +43,14 @@ func (p *planner) nft(l Load, name string, by starter) {
 // included is the text of an included file, where the starter finds one.
 func (p *planner) included(name string, by starter, names []string) ([]byte, bool) {
 	if s, hidden := by.hides(name); hidden {
-		p.remark(Missed, "include-protecthome",
+		p.Remarks.Add(remark.Missed, "include-protecthome",
 			fmt.Sprintf("%s loads nothing: %s=%s hides %s, which %s includes, from the unit", by.name, s.Key, s.Value, name, names[len(names)-1]),
 			append(names, name, s.Key)...)
 		return nil, false
 	}
 	text, ok := p.read(name)
 	if !ok {
-		p.remark(Missed, "include-missing", fmt.Sprintf("%s loads nothing: %s includes %s, which is missing", by.name, names[len(names)-1], name),
+		p.Remarks.Add(remark.Missed, "include-missing", fmt.Sprintf("%s loads nothing: %s includes %s, which is missing", by.name, names[len(names)-1], name),
 			append(names, name)...)
 	}
 	return text, ok

@@ -3,6 +3,7 @@ package firewall
 import (
 	"slices"
 
+	"lifeline/probes/boot/remark"
 	"lifeline/probes/boot/rootfs"
 	"lifeline/probes/boot/systemd"
 )
@@ -72,36 +73,11 @@ type Part struct {
 	Text []byte
 }
 
-// Kind is what a remark is about.
-type Kind int
-
-// What may be remarked.
-const (
-	// Missed: somebody meant something to be loaded, and it is not.
-	Missed Kind = iota
-	// Opaque: something changes the packet filter and is not understood.
-	Opaque
-	// Note: something that changes nothing for the verdict, and is told.
-	Note
-	// Cut: the link will not be configured.
-	Cut
-)
-
-// Remark is something that the loads do not tell.
-type Remark struct {
-	Kind Kind
-	// Cause is a short word for it, as "file-missing".
-	Cause string
-	// Text is a sentence, and Names the files, units and settings that it rests on.
-	Text  string
-	Names []string
-}
-
 // Plan is what a boot loads.
 type Plan struct {
 	// Loads are in an order that the boot may have; Ordered tells which pairs have no other.
 	Loads   []Load
-	Remarks []Remark
+	Remarks remark.List
 	// SaveOnStop are the files that an orderly reboot writes anew before.
 	SaveOnStop []SaveOnStop
 
@@ -141,7 +117,7 @@ type planner struct {
 func Read(t *rootfs.Tree, b *systemd.Boot, link string) *Plan {
 	p := &planner{tree: t, boot: b, link: link, Plan: Plan{boot: b}}
 	for _, d := range b.Doubts {
-		p.remark(Opaque, "not-read", d.Path+": "+d.Text, d.Path)
+		p.Remarks.Add(remark.Opaque, "not-read", d.Path+": "+d.Text, d.Path)
 	}
 	p.units()
 	p.scheduled()
@@ -149,10 +125,6 @@ func Read(t *rootfs.Tree, b *systemd.Boot, link string) *Plan {
 	p.notStarted()
 	p.sort()
 	return &p.Plan
-}
-
-func (p *planner) remark(k Kind, cause, text string, names ...string) {
-	p.Remarks = append(p.Remarks, Remark{Kind: k, Cause: cause, Text: text, Names: names})
 }
 
 // sort puts the loads into an order that the boot may have: those of units by their
@@ -174,7 +146,7 @@ func (p *planner) sort() {
 func (p *planner) exists(name string) bool {
 	ok, err := p.tree.Exists(name)
 	if err != nil {
-		p.remark(Opaque, "not-read", err.Error(), name)
+		p.Remarks.Add(remark.Opaque, "not-read", err.Error(), name)
 	}
 	return ok
 }

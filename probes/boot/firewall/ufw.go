@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/remark"
 )
 
 const (
@@ -18,16 +19,16 @@ const (
 func (p *planner) ufw(l Load, by starter) {
 	for _, f := range []string{ufwDefault, ufwConf} {
 		if text, ok := p.read(f); !ok || len(text) == 0 {
-			p.remark(Missed, "file-missing", fmt.Sprintf("%s is missing or empty: ufw-init gives up and loads nothing", f), f, by.name)
+			p.Remarks.Add(remark.Missed, "file-missing", fmt.Sprintf("%s is missing or empty: ufw-init gives up and loads nothing", f), f, by.name)
 			return
 		}
 	}
 	values, plain := p.settings(ufwDefault, ufwConf)
 	if !plain {
-		p.remark(Opaque, "loader-not-understood", ufwDefault+" or "+ufwConf+" does more than set variables", ufwDefault, ufwConf)
+		p.Remarks.Add(remark.Opaque, "loader-not-understood", ufwDefault+" or "+ufwConf+" does more than set variables", ufwDefault, ufwConf)
 	}
 	if !isYes(values["ENABLED"]) {
-		p.remark(Note, "manager-off", fmt.Sprintf("ufw is off: %s has %s, and ufw-init loads nothing", ufwConf, p.assigned(ufwConf, "ENABLED")),
+		p.Remarks.Add(remark.Note, "manager-off", fmt.Sprintf("ufw is off: %s has %s, and ufw-init loads nothing", ufwConf, p.assigned(ufwConf, "ENABLED")),
 			ufwConf, p.assigned(ufwConf, "ENABLED"), by.name)
 		return
 	}
@@ -84,7 +85,7 @@ func (p *planner) ufwFamily(l Load, lang Language, values map[string]string) {
 		l.Names = append(l.Names, f)
 		text, ok := p.read(f)
 		if !ok || len(text) == 0 {
-			p.remark(Missed, "file-missing", f+" is missing or empty: ufw goes on without it", f)
+			p.Remarks.Add(remark.Missed, "file-missing", f+" is missing or empty: ufw goes on without it", f)
 			continue
 		}
 		if f == user {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/remark"
 	"lifeline/probes/boot/systemd"
 )
 
@@ -52,7 +53,7 @@ func (p *planner) unit(j systemd.Job, by starter) {
 		}
 	}
 	if found && j.State == systemd.Doubtful {
-		p.remark(Opaque, "unit-doubtful", j.Why, append(j.Names, u.Name)...)
+		p.Remarks.Add(remark.Opaque, "unit-doubtful", j.Why, append(j.Names, u.Name)...)
 	}
 	if name, known := knownUnits[u.Name]; known && !found {
 		p.overridden(j, name)
@@ -73,7 +74,7 @@ func (p *planner) overridden(j systemd.Job, program string) {
 		text += fmt.Sprintf(": %s has ExecStart=%s", e.At.File, e.At.Value)
 		names = append(names, e.At.File, e.At.Value)
 	}
-	p.remark(Missed, "unit-overridden", text, names...)
+	p.Remarks.Add(remark.Missed, "unit-overridden", text, names...)
 }
 
 // effect takes what a command does.
@@ -86,7 +87,7 @@ func (p *planner) effect(e command.Effect, by starter) {
 	case e.TestOnly:
 		return
 	case e.Conditional:
-		p.remark(Opaque, "loader-not-understood",
+		p.Remarks.Add(remark.Opaque, "loader-not-understood",
 			fmt.Sprintf("%s may execute %q (%s): whether it does is not known", by.name, e.Text, e.At()), append(names, e.Text)...)
 		return
 	}
@@ -112,7 +113,7 @@ func (p *planner) effect(e command.Effect, by starter) {
 	case command.Manager:
 		p.manager(l, e, by)
 	default:
-		p.remark(Opaque, "loader-not-understood",
+		p.Remarks.Add(remark.Opaque, "loader-not-understood",
 			fmt.Sprintf("%s executes %q (%s), which changes the packet filter in a way that is not understood", by.name, e.Text, e.At()),
 			append(names, strings.Fields(e.Text)...)...)
 	}
@@ -123,7 +124,7 @@ func (p *planner) file(l Load, name string, by starter) {
 	l.Names = append(l.Names, name)
 	part, ok := p.part(name, by, l.Names)
 	if !ok && l.Failure == NoNetwork {
-		p.remark(Cut, "loader-failure-stops-network",
+		p.Remarks.Add(remark.Cut, "loader-failure-stops-network",
 			fmt.Sprintf("%s cannot load %s, which is missing, and does not configure the link then", by.name, name), l.Names...)
 	}
 	if ok {
@@ -135,7 +136,7 @@ func (p *planner) file(l Load, name string, by starter) {
 // part is a file that a starter loads, where the starter finds one.
 func (p *planner) part(name string, by starter, names []string) (Part, bool) {
 	if s, hidden := by.hides(name); hidden {
-		p.remark(Missed, "include-protecthome",
+		p.Remarks.Add(remark.Missed, "include-protecthome",
 			fmt.Sprintf("%s does not see %s: %s=%s hides it from the unit", by.name, name, s.Key, s.Value),
 			append(names, name, s.Key)...)
 		return Part{}, false
@@ -147,10 +148,10 @@ func (p *planner) part(name string, by starter, names []string) (Part, bool) {
 	target, rerr := p.tree.Resolve(name)
 	switch link, lerr := p.tree.Readlink(name); {
 	case lerr == nil && rerr == nil:
-		p.remark(Missed, "file-dangling", fmt.Sprintf("%s leads to %s, which is missing: %s loads nothing of it", name, target, by.name),
+		p.Remarks.Add(remark.Missed, "file-dangling", fmt.Sprintf("%s leads to %s, which is missing: %s loads nothing of it", name, target, by.name),
 			append(names, name, link)...)
 	default:
-		p.remark(Missed, "file-missing", fmt.Sprintf("%s is missing: %s loads nothing of it", name, by.name), append(names, name)...)
+		p.Remarks.Add(remark.Missed, "file-missing", fmt.Sprintf("%s is missing: %s loads nothing of it", name, by.name), append(names, name)...)
 	}
 	return Part{}, false
 }
