@@ -3,9 +3,9 @@ package firewall
 import (
 	"fmt"
 	"path"
-	"regexp"
 
 	"lifeline/probes/boot/command"
+	"lifeline/probes/boot/ifupdown"
 	"lifeline/probes/boot/remark"
 )
 
@@ -33,9 +33,6 @@ var managerFiles = map[string][]string{
 	"arno-iptables-firewall": {"/etc/arno-iptables-firewall/firewall.conf"}, "firewalld": {"/etc/firewalld", "/usr/lib/firewalld"},
 }
 
-// runParts are the names that run-parts(8) executes.
-var runParts = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
 const (
 	persistentDefault = "/etc/default/netfilter-persistent"
 	persistentPlugins = "/usr/share/netfilter-persistent/plugins.d"
@@ -56,7 +53,7 @@ func (p *planner) netfilterPersistent(l Load, by starter) {
 	for _, n := range names {
 		plugin := path.Join(persistentPlugins, n)
 		st, err := p.tree.Stat(plugin)
-		if err != nil || !runParts.MatchString(n) {
+		if err != nil || !ifupdown.RunParts.MatchString(n) {
 			continue
 		}
 		p.plugin(l, by, n, plugin, st.Executable(), values)
