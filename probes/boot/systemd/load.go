@@ -161,14 +161,14 @@ func (l *loader) load(name string) *Unit {
 
 func (l *loader) read(file string) []Setting {
 	if text, ok := l.generated[file]; ok {
-		return parse(file, []byte(text))
+		return Parse(file, []byte(text))
 	}
 	text, err := l.tree.ReadFile(file)
 	if err != nil {
 		l.doubt(file, err)
 		return nil
 	}
-	return parse(file, text)
+	return Parse(file, text)
 }
 
 // doubt keeps what cannot be looked at; what is not there is none.

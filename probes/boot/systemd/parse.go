@@ -14,9 +14,9 @@ type Setting struct {
 	Line int
 }
 
-// parse reads a unit file as systemd does (systemd.syntax(7), src/shared/conf-parser.c):
-// what it would warn of and ignore is left out.
-func parse(file string, text []byte) []Setting {
+// Parse reads a unit file, or another of that syntax, as systemd does (systemd.syntax(7),
+// src/shared/conf-parser.c): what it would warn of and ignore is left out.
+func Parse(file string, text []byte) []Setting {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	var out []Setting
 	section := ""

@@ -21,7 +21,7 @@ func TestParse(t *testing.T) {
 		"Bad=\xff\n" +
 		"Last=at the end\\"
 	var got []string
-	for _, s := range parse("/f", []byte(text)) {
+	for _, s := range Parse("/f", []byte(text)) {
 		got = append(got, fmt.Sprintf("%d %s.%s=%s", s.Line, s.Section, s.Key, strings.Join(strings.Fields(s.Value), " ")))
 	}
 	want := []string{
@@ -36,7 +36,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("[Unit]\nAfter=a\\\n b\n"))
 	f.Add([]byte("[\n=\n\\\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, s := range parse("/f", text) {
+		for _, s := range Parse("/f", text) {
 			if s.Line < 1 || s.Section == "" || strings.ContainsAny(s.Key+s.Value, "\n") {
 				t.Errorf("%+v", s)
 			}
