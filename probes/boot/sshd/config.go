@@ -48,13 +48,6 @@ type config struct {
 	unread error
 }
 
-// readConfig reads a configuration with what it includes.
-func readConfig(t *rootfs.Tree, file string) *config {
-	c := &config{}
-	c.file(t, file, 0, false)
-	return c
-}
-
 // fail keeps the first mistake.
 func (c *config) fail(l line, reason string) {
 	if c.bad == nil {

@@ -219,7 +219,7 @@ func (r *reader) config(o options, u *systemd.Unit) *config {
 		r.Remarks.Add(remark.Cut, "sshd-config-missing", fmt.Sprintf("sshd does not start: %s is missing", o.config), o.config, u.Name)
 		return nil
 	}
-	c := readConfigWith(r.tree, o)
+	c := readConfig(r.tree, o)
 	switch {
 	case c.unread != nil:
 		r.Remarks.Add(remark.Opaque, "sshd-config-unread", c.unread.Error(), o.config)
@@ -232,8 +232,8 @@ func (r *reader) config(o options, u *systemd.Unit) *config {
 	return c
 }
 
-// readConfigWith reads the options of the command line before the file.
-func readConfigWith(t *rootfs.Tree, o options) *config {
+// readConfig reads the options of the command line before the file.
+func readConfig(t *rootfs.Tree, o options) *config {
 	c := &config{}
 	for _, l := range o.lines {
 		c.line(l, false)
