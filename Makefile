@@ -108,7 +108,7 @@ DAMAGES ?= 1000
 
 .PHONY: soak-attack
 soak-attack: ## attacks that take longer than make test may: DAMAGES random damages of each file, a target that lies (as root)
-	@LIFELINE_DAMAGES=$(DAMAGES) $(GO) test -count=1 -v -timeout 30m -run '^TestRandomDamage$$' ./watchdog/facts ./watchdog/alert
+	@LIFELINE_DAMAGES=$(DAMAGES) $(GO) test -count=1 -v -timeout 30m -run '^TestRandomDamage$$' ./watchdog/facts ./watchdog/alert/spool
 	@LIFELINE_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run '^TestLiarSoak$$' ./cmd/lifeline
 
 MINUTES ?= 10

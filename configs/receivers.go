@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/notify"
 )
 
 // Alerts is the table [alerts].
@@ -20,7 +21,7 @@ type Alerts struct {
 }
 
 // Receiver is one table [[receiver]]. What is left out has the default of its
-// type, see alert.DefaultReceiver.
+// type, see notify.DefaultReceiver.
 type Receiver struct {
 	Name           string            `toml:"name"`
 	Type           string            `toml:"type"`
@@ -78,8 +79,8 @@ func (c Config) AlertConfig() alert.Config {
 }
 
 // alert lays what is set over the defaults of the type.
-func (r Receiver) alert() alert.Receiver {
-	a := alert.DefaultReceiver(r.Type)
+func (r Receiver) alert() notify.Receiver {
+	a := notify.DefaultReceiver(r.Type)
 	if r.Resolved != nil {
 		a.Resolved = *r.Resolved
 	}
@@ -125,7 +126,7 @@ func (c *Config) checkAlerts(bad report) {
 		errs = joined.Unwrap()
 	}
 	for _, e := range errs {
-		var f *alert.FieldError
+		var f *notify.FieldError
 		switch {
 		case !errors.As(e, &f):
 			bad("receiver", "%v", e)

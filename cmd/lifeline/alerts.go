@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/printable"
 	"lifeline/watchdog/web"
 )
@@ -90,10 +91,10 @@ func testAlert(ctx context.Context, w io.Writer, c *web.Client, receiver string,
 }
 
 // awaitAnswers waits until every receiver has answered, for as long as wait.
-func awaitAnswers(ctx context.Context, c *web.Client, id string, wait time.Duration) ([]alert.Answer, error) {
+func awaitAnswers(ctx context.Context, c *web.Client, id string, wait time.Duration) ([]notify.Answer, error) {
 	for end := time.Now().Add(wait); ; {
 		answers, err := c.TestAnswers(ctx, id)
-		open := slices.ContainsFunc(answers, func(a alert.Answer) bool { return !a.Answered() })
+		open := slices.ContainsFunc(answers, func(a notify.Answer) bool { return !a.Answered() })
 		if err != nil || !open || time.Now().After(end) {
 			return answers, err
 		}
@@ -129,7 +130,7 @@ func newSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the payload of receivers of type \"json\"", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(alert.Schema)
+			_, err := cmd.OutOrStdout().Write(incident.Schema)
 			return err
 		},
 	}
@@ -138,7 +139,7 @@ func newSchemaCommand() *cobra.Command {
 // newSilenceCommand keeps alerts from being told for a time.
 func newSilenceCommand() *cobra.Command {
 	var f clientFlags
-	var s alert.Silence
+	var s incident.Silence
 	cmd := &cobra.Command{
 		Use: "silence DURATION", Short: "Tell nobody for a time, as 2h, of everything or of what is named", Args: exactly("DURATION"),
 		Long: "Tells nobody of new incidents for a time. Conditions, subjects and severities may hold \"*\" for any text and\n" +
@@ -173,12 +174,12 @@ func newSilenceCommand() *cobra.Command {
 
 // warnUnfit tells of a subject that fits nothing which this host has. A link may
 // come later, so that is no mistake.
-func warnUnfit(cmd *cobra.Command, c *web.Client, s alert.Silence) error {
+func warnUnfit(cmd *cobra.Command, c *web.Client, s incident.Silence) error {
 	st, err := c.Status(cmd.Context())
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(subjects(st), s.FitsSubject) {
+	if slices.ContainsFunc(subjects(st), s.MatchesSubject) {
 		return nil
 	}
 	_, err = printable.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
-	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/lab"
 )
 
@@ -23,7 +23,7 @@ import (
 type collector struct {
 	*httptest.Server
 	mu     sync.Mutex
-	events []alert.Event
+	events []incident.Event
 	at     []time.Time
 	hold   chan struct{} // while open, answers wait
 }
@@ -33,7 +33,7 @@ func collect(t *testing.T, l *lab.Lab, h *lab.Host) *collector {
 	t.Helper()
 	c := &collector{}
 	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var ev alert.Event
+		var ev incident.Event
 		if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
 			t.Errorf("a request that is no event: %v", err)
 			return
@@ -70,14 +70,14 @@ timeout = "2s"
 retry_max = "5s"
 `
 
-func (c *collector) got() []alert.Event {
+func (c *collector) got() []incident.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]alert.Event(nil), c.events...)
+	return append([]incident.Event(nil), c.events...)
 }
 
 // told finds the first event of a kind that names a condition.
-func (c *collector) told(kind alert.Kind, name watchdog.ConditionName) (alert.Event, bool) {
+func (c *collector) told(kind incident.Kind, name watchdog.ConditionName) (incident.Event, bool) {
 	for _, ev := range c.got() {
 		for _, s := range ev.Conditions {
 			if ev.Kind == kind && s.Condition == name {
@@ -85,7 +85,7 @@ func (c *collector) told(kind alert.Kind, name watchdog.ConditionName) (alert.Ev
 			}
 		}
 	}
-	return alert.Event{}, false
+	return incident.Event{}, false
 }
 
 // An incident during which nothing reaches the receiver is told afterwards: in
@@ -113,7 +113,7 @@ func deadPath(t *testing.T, dead time.Duration) {
 	s.until("the incident stands", func() bool { return s.stands(watchdog.LinkDown) })
 	time.Sleep(time.Until(cut.Add(dead)))
 	for _, ev := range c.got() {
-		if ev.Kind == alert.Firing && ev.At.After(cut) {
+		if ev.Kind == incident.Firing && ev.At.After(cut) {
 			t.Errorf("told through a dead path: %+v", ev)
 		}
 	}
@@ -121,10 +121,10 @@ func deadPath(t *testing.T, dead time.Duration) {
 	if err := s.lab.Srv.SetCarrier(true); err != nil {
 		t.Fatal(err)
 	}
-	var end alert.Event
-	s.until("the end is told", func() (ok bool) { end, ok = c.told(alert.Resolved, watchdog.LinkDown); return ok })
+	var end incident.Event
+	s.until("the end is told", func() (ok bool) { end, ok = c.told(incident.Resolved, watchdog.LinkDown); return ok })
 
-	var mine []alert.Event
+	var mine []incident.Event
 	for _, ev := range c.got() {
 		if ev.Incident != nil && ev.Incident.ID == end.Incident.ID {
 			mine = append(mine, ev)
@@ -135,7 +135,7 @@ func deadPath(t *testing.T, dead time.Duration) {
 			t.Errorf("event %d is %s: lost, twice or out of order", n+1, ev.ID)
 		}
 	}
-	if first := mine[0]; first.Kind != alert.Firing || first.At.Before(cut.Add(-time.Second)) || first.At.After(cut.Add(patience)) || !first.At.Before(mended) {
+	if first := mine[0]; first.Kind != incident.Firing || first.At.Before(cut.Add(-time.Second)) || first.At.After(cut.Add(patience)) || !first.At.Before(mended) {
 		t.Errorf("first %+v, cut at %s", first, cut)
 	}
 	s.until("every delivery is in the history", func() bool {

@@ -13,7 +13,7 @@ import (
 	"lifeline/configs"
 	"lifeline/remediate/undo"
 	"lifeline/watchdog"
-	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/ledger"
 	"lifeline/watchdog/printable/printabletest"
 	"lifeline/watchdog/web"
@@ -31,7 +31,7 @@ func TestCommandsKeepOffTheTerminal(t *testing.T) {
 	if unread == nil {
 		t.Error("an unreadable line is no failure")
 	}
-	var incidents []alert.Incident
+	var incidents []incident.Incident
 	printabletest.Fill(&incidents, 1)
 	if err := showIncidents(&b, incidents); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/spool"
 	"lifeline/watchdog/web"
 )
 
@@ -60,7 +61,7 @@ func newHistoryCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *pastFlags) history(cmd *cobra.Command, n int) ([]alert.Incident, error) {
+func (f *pastFlags) history(cmd *cobra.Command, n int) ([]incident.Incident, error) {
 	c, err := f.client()
 	if err != nil {
 		return nil, err
@@ -73,10 +74,10 @@ func (f *pastFlags) history(cmd *cobra.Command, n int) ([]alert.Incident, error)
 	if err != nil {
 		return nil, err
 	}
-	return alert.ReadHistory(dir, n)
+	return spool.ReadHistory(dir, n)
 }
 
-func showIncidents(w io.Writer, list []alert.Incident) error {
+func showIncidents(w io.Writer, list []incident.Incident) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(w, "no incidents")
 		return err
@@ -114,7 +115,7 @@ func newExplainCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *pastFlags) explain(cmd *cobra.Command, id string) (i alert.Incident, err error) {
+func (f *pastFlags) explain(cmd *cobra.Command, id string) (i incident.Incident, err error) {
 	c, err := f.client()
 	if err != nil {
 		return i, err
@@ -127,5 +128,5 @@ func (f *pastFlags) explain(cmd *cobra.Command, id string) (i alert.Incident, er
 	if err != nil {
 		return i, err
 	}
-	return alert.ReadIncident(dir, id)
+	return spool.ReadIncident(dir, id)
 }

@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
 )
 
 // realAlertmanager is Debian's Alertmanager, on loopback for the length of a
@@ -35,10 +38,17 @@ type behind struct {
 	notes []note
 }
 
+// hookAlert is an alert as Alertmanager tells of it.
+type hookAlert struct {
+	Status              incident.Status
+	Labels, Annotations map[string]string
+	StartsAt, EndsAt    time.Time
+}
+
 // note is one notification of Alertmanager's.
 type note struct {
 	at   time.Time
-	body webhookBody
+	body struct{ Alerts []hookAlert }
 }
 
 func (b *behind) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
@@ -55,7 +65,7 @@ func (b *behind) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 
 // told gives the first notification of an alert's state, and when it came. What
 // an alert is called is its name, and its severity where that is named.
-func (b *behind) told(alert string, status ConditionStatus) (a labelled, at time.Time) {
+func (b *behind) told(alert string, status incident.Status) (a hookAlert, at time.Time) {
 	name, severity, _ := strings.Cut(alert, "/")
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,7 +123,7 @@ func newAlertmanager(t *testing.T, timing string) *realAlertmanager {
 			t.Logf("Alertmanager:\n%s", out.String())
 		}
 	})
-	eventually(t, "Alertmanager is ready", func() bool {
+	alerttest.Eventually(t, "Alertmanager is ready", func() bool {
 		resp, err := http.Get(am.url + "/-/ready")
 		if err != nil {
 			return false
@@ -137,8 +147,10 @@ func freeAddress(t *testing.T) string {
 
 // amAlert is an alert as amtool prints it.
 type amAlert struct {
-	labelled
-	Fingerprint string `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	StartsAt    time.Time         `json:"startsAt"`
+	Fingerprint string            `json:"fingerprint"`
 	State       struct {
 		State string `json:"state"`
 	} `json:"status"`
@@ -154,13 +166,13 @@ func (am *realAlertmanager) query(matchers ...string) (out []amAlert) {
 	if err != nil {
 		am.t.Fatalf("amtool %v: %v", args, err)
 	}
-	mustDecode(am.t, raw, &out)
+	alerttest.MustDecode(am.t, raw, &out)
 	return out
 }
 
 // receiver is the Alertmanager as a receiver of ours.
-func (am *realAlertmanager) receiver() Receiver {
-	r := quick("am", TypeAlertmanager, am.url)
+func (am *realAlertmanager) receiver() notify.Receiver {
+	r := quick("am", notify.TypeAlertmanager, am.url)
 	r.Labels = map[string]string{"site": "fra1"}
 	return r
 }
@@ -175,45 +187,45 @@ func TestAlertmanager(t *testing.T) {
 	r.GroupWait, r.GroupInterval, r.Resend = 2*time.Second, 4*time.Second, 2*time.Second
 	a := start(t, t.TempDir(), r)
 
-	a.raise(down) // stands throughout
-	a.raise(saturated)
+	a.raise(alerttest.Down) // stands throughout
+	a.raise(alerttest.Saturated)
 	var got []amAlert
-	eventually(t, "it fires", func() bool { got = am.query("alertname=LinkSaturated"); return len(got) == 1 })
+	alerttest.Eventually(t, "it fires", func() bool { got = am.query("alertname=LinkSaturated"); return len(got) == 1 })
 	for k, want := range map[string]string{"severity": "warning", "subject": "eth0 rx", "link": "eth0", "direction": "rx",
 		"instance": "h", "job": "lifeline", "site": "fra1"} {
 		if v := got[0].Labels[k]; v != want {
 			t.Errorf("label %s: %q, want %q", k, v, want)
 		}
 	}
-	if got[0].Fingerprint != fingerprint(got[0].Labels) {
-		t.Errorf("Alertmanager's fingerprint %s, ours %s", got[0].Fingerprint, fingerprint(got[0].Labels))
+	if got[0].Fingerprint != notify.Fingerprint(got[0].Labels) {
+		t.Errorf("Alertmanager's fingerprint %s, ours %s", got[0].Fingerprint, notify.Fingerprint(got[0].Labels))
 	}
 	if got[0].Annotations["description"] != "because" || !strings.HasSuffix(got[0].Annotations["summary"], "link eth0 rx saturated") {
 		t.Errorf("annotations %v", got[0].Annotations)
 	}
 
-	worse := saturated
+	worse := alerttest.Saturated
 	worse.Severity = watchdog.Critical
 	began := a.stand[1].Since
 	a.stand[1] = worse
 	a.Take(time.Now(), a.stand, nil)
-	eventually(t, "it is critical, and that alone", func() bool {
+	alerttest.Eventually(t, "it is critical, and that alone", func() bool {
 		got = am.query("alertname=LinkSaturated")
 		return len(got) == 1 && got[0].Labels["severity"] == "critical"
 	})
-	if !got[0].StartsAt.Equal(stamp(began)) {
+	if !got[0].StartsAt.Equal(incident.Timestamp(began)) {
 		t.Errorf("starts at %s, began %s", got[0].StartsAt, began)
 	}
 	ended := time.Now()
 	a.clear(worse)
-	eventually(t, "its end is held", func() bool { return a.receiver("am").Held == 1 })
+	alerttest.Eventually(t, "its end is held", func() bool { return a.receiver("am").Held == 1 })
 	if len(am.query("alertname=LinkSaturated")) != 1 {
-		if fired, _ := am.hook.told("LinkSaturated/critical", StatusFiring); fired.Labels == nil {
+		if fired, _ := am.hook.told("LinkSaturated/critical", incident.StatusFiring); fired.Labels == nil {
 			t.Error("it is over at Alertmanager before anybody was told of it")
 		}
 	}
-	eventually(t, "both ends are told", func() bool { return am.toldBoth("LinkSaturated/critical") })
-	over, _ := am.hook.told("LinkSaturated/critical", StatusResolved)
+	alerttest.Eventually(t, "both ends are told", func() bool { return am.toldBoth("LinkSaturated/critical") })
+	over, _ := am.hook.told("LinkSaturated/critical", incident.StatusResolved)
 	if at, err := time.Parse(time.RFC3339, over.Annotations["ended"]); err != nil || at.Before(ended.Add(-2*time.Second)) || at.After(ended.Add(2*time.Second)) {
 		t.Errorf("it is told to have ended at %q, it did at %s; %v", over.Annotations["ended"], ended, err)
 	}
@@ -222,13 +234,13 @@ func TestAlertmanager(t *testing.T) {
 		t.Error("what still stands is not there any more")
 	}
 	a.stop() // nobody posts again: it ends by itself
-	eventually(t, "what nobody posts expires", func() bool { return len(am.query()) == 0 })
+	alerttest.Eventually(t, "what nobody posts expires", func() bool { return len(am.query()) == 0 })
 }
 
 // toldBoth tells whether begin and end of an alert were told behind.
 func (am *realAlertmanager) toldBoth(alert string) bool {
-	fired, _ := am.hook.told(alert, StatusFiring)
-	over, _ := am.hook.told(alert, StatusResolved)
+	fired, _ := am.hook.told(alert, incident.StatusFiring)
+	over, _ := am.hook.told(alert, incident.StatusResolved)
 	return fired.Labels != nil && over.Labels != nil
 }
 
@@ -252,10 +264,10 @@ func TestAlertmanagerSoak(t *testing.T) {
 				t.Fatalf("%s: both ends are not told", c.Name)
 			}
 		}
-		_, fired := am.hook.told(string(c.Name), StatusFiring)
-		over, resolved := am.hook.told(string(c.Name), StatusResolved)
-		t.Logf("%s of 20 s: told after %s, its end after %s, as of %s", c.Name, brief(fired.Sub(began)), brief(resolved.Sub(began)), over.Annotations["ended"])
+		_, fired := am.hook.told(string(c.Name), incident.StatusFiring)
+		over, resolved := am.hook.told(string(c.Name), incident.StatusResolved)
+		t.Logf("%s of 20 s: told after %s, its end after %s, as of %s", c.Name, incident.FormatDuration(fired.Sub(began)), incident.FormatDuration(resolved.Sub(began)), over.Annotations["ended"])
 	}
-	incident(saturated) // opens the group
-	incident(blind)     // comes into it
+	incident(alerttest.Saturated) // opens the group
+	incident(alerttest.Blind)     // comes into it
 }

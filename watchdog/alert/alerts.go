@@ -2,12 +2,8 @@ package alert
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,12 +13,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/alert/spool"
+	"lifeline/watchdog/files"
+	"lifeline/watchdog/store"
 )
 
 const (
-	// lookEvery is how often the lifecycle looks at what stands when nobody wakes
+	// checkInterval is how often the lifecycle looks at what stands when nobody wakes
 	// it.
-	lookEvery = 5 * time.Second
+	checkInterval = 5 * time.Second
 )
 
 // Alerts takes conditions and sees to it that receivers are told. Its methods
@@ -31,17 +32,15 @@ type Alerts struct {
 	cfg     Config
 	host    string
 	log     *slog.Logger
-	vault   vault
 	origin  time.Time
 	box     *mailbox
-	spool   *spool
-	workers []*worker
-	trials  trials
+	spool   *spool.Spool
+	workers []*notify.Worker
+	trials  notify.TestAlerts
 
-	mu     sync.Mutex
-	packer packer
-	life   *lifecycle
-	told   watchdog.Severity // the worst that stands, as dead-man's switches were told
+	mu        sync.Mutex
+	life      *incident.Lifecycle
+	announced watchdog.Severity // the worst that stands, as dead-man's switches were told
 }
 
 // Open takes up the spool in the state directory dir, or begins one. It fails
@@ -49,32 +48,47 @@ type Alerts struct {
 // else: where the disk or a file with a secret is not as it should be, alerts
 // go out as well as they can, and the log and Status say what is wrong.
 func Open(dir string, cfg Config, log *slog.Logger) (*Alerts, error) {
+	return open(dir, cfg, log, system{openStore: spool.OpenFile})
+}
+
+// system is what tests replace: the disk below the spool, and the reader of secrets.
+type system struct {
+	openStore func(path string) (*store.DB, error)
+	files     *files.Reader // nil: the one for all
+}
+
+func open(dir string, cfg Config, log *slog.Logger, sys system) (*Alerts, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
-	if err := cfg.tryTemplates(log); err != nil {
+	if err := notify.CheckTemplates(cfg.Receivers, cfg.Credentials, log); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
-	a := &Alerts{cfg: cfg, host: hostOf(cfg), log: log, vault: newVault(cfg.Credentials), origin: time.Now(), box: newMailbox()}
+	a := &Alerts{cfg: cfg, host: hostOf(cfg), log: log, origin: time.Now(), box: newMailbox()}
 	var names []string
-	var routes []route
+	var routes []incident.Route
 	for _, r := range cfg.Receivers {
 		names = append(names, r.Name)
-		if r.Type != TypePing {
-			routes = append(routes, routeOf(r))
+		if r.Type != notify.TypePing {
+			routes = append(routes, notify.Route(r))
 		}
 	}
-	a.life = newLifecycle(rules{
-		host: a.host, repeat: cfg.Repeat, flapCount: cfg.FlapCount, flapWindow: cfg.FlapWindow, flapQuiet: cfg.FlapQuiet,
-		grace: graceAfterRestart, routes: routes,
+	a.life = incident.New(incident.Settings{
+		Host: a.host, Repeat: cfg.Repeat, FlapCount: cfg.FlapCount, FlapWindow: cfg.FlapWindow, FlapQuiet: cfg.FlapQuiet,
+		Grace: incident.GraceAfterRestart, Routes: routes,
 	})
-	a.spool = newSpool(filepath.Join(dir, File), cfg.SpoolMax, cfg.HistoryMax, names, log)
-	tables := a.newWorkers()
-	a.spool.wake = a.wakeWorkers
-	a.spool.loaded = func(kept map[slot][]byte) { a.restore(kept, tables) }
-	if _, err := a.spool.opened(); err != nil {
+	a.spool = spool.New(spool.Config{
+		Path: filepath.Join(dir, spool.File), Max: cfg.SpoolMax, HistoryMax: cfg.HistoryMax, Receivers: names, Log: log,
+		OnReadable: a.wakeWorkers, OnLoad: a.restore, Open: sys.openStore,
+	})
+	env := notify.Env{
+		Host: a.host, Spool: a.spool, Credentials: cfg.Credentials, Files: sys.files, Log: log, Pulse: a.pulse, Tests: &a.trials, Now: time.Now,
+	}
+	for _, r := range cfg.Receivers {
+		a.workers = append(a.workers, notify.NewWorker(r, env))
+	}
+	if err := a.spool.Open(); err != nil {
 		log.Warn("alerts are kept in memory until the spool can be opened", "error", err)
-		a.spool.settle(batch{}, err)
 	}
 	return a, nil
 }
@@ -84,67 +98,30 @@ func hostOf(cfg Config) string {
 		return cfg.Host
 	}
 	if h, err := os.Hostname(); err == nil && h != "" {
-		return clip(h, mostName)
+		return incident.Clip(h, incident.MaxName)
 	}
 	return "unknown host"
-}
-
-// newWorkers makes a worker for each receiver, and gives the tables of the
-// Alertmanagers among them.
-func (a *Alerts) newWorkers() (tables []*table) {
-	for _, r := range a.cfg.Receivers {
-		if r.SkipVerify {
-			a.log.Warn("the certificate of this receiver is not checked (skip_verify)", "receiver", r.Name)
-		}
-		var t *table
-		if r.Type == TypeAlertmanager {
-			t = newTable(r, a.spool.put)
-			tables = append(tables, t)
-		}
-		a.workers = append(a.workers, newWorker(r, a.host, a.spool, newSender(r, a.vault, t, time.Now), a.log, a.pulse, &a.trials))
-	}
-	return tables
 }
 
 // restore takes up what an opened file holds. Alertmanagers' tables belong to
 // their workers once these run; a file that is opened later does not change
 // them, and what it held of them expires at Alertmanager.
-func (a *Alerts) restore(kept map[slot][]byte, tables []*table) {
-	var open []*incident
-	var silences []Silence
-	for k, v := range kept {
-		switch k.bucket {
-		case string(bucketOpen):
-			var inc incident
-			if err := json.Unmarshal(v, &inc); err != nil {
-				a.log.Warn("an open incident cannot be read; it is forgotten", "incident", k.key, "error", err)
-				continue
-			}
-			open = append(open, &inc)
-		case string(bucketSilences):
-			var s Silence
-			if err := json.Unmarshal(v, &s); err != nil {
-				a.log.Warn("a silence cannot be read; it is forgotten", "silence", k.key, "error", err)
-				continue
-			}
-			silences = append(silences, s)
-		}
-	}
+func (a *Alerts) restore(kept spool.State) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.life.seen {
-		for _, t := range tables {
-			t.restore(kept)
-		}
-	}
-	a.life.restore(open, silences)
+	a.life.Restore(kept.Open, kept.Silences)
 	for _, w := range a.workers {
-		w.rewind()
+		if !a.life.Started {
+			w.Restore(kept.Posted)
+		}
+		w.Rewind()
 	}
 }
 
 // moment is a time by both clocks.
-func (a *Alerts) moment(t time.Time) moment { return moment{t, t.Sub(a.origin)} }
+func (a *Alerts) moment(t time.Time) incident.Moment {
+	return incident.Moment{Wall: t, Mono: t.Sub(a.origin)}
+}
 
 // Take leaves what one turn of the control loop found. It never waits.
 func (a *Alerts) Take(at time.Time, standing []watchdog.Condition, changes []watchdog.Change) {
@@ -157,20 +134,20 @@ func (a *Alerts) String() string { return "alerts" }
 // Run works until ctx ends; then it writes what is not on disk yet and closes
 // the spool.
 func (a *Alerts) Run(ctx context.Context) error {
-	go a.cfg.tellFiles(a.log) // it may take long, and ends by itself
+	go notify.WarnFiles(a.cfg.Receivers, a.cfg.Credentials, a.log) // it may take long, and ends by itself
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runLifecycle(ctx) })
-	g.Go(func() error { return a.spool.run(ctx) })
+	g.Go(func() error { return a.spool.Run(ctx) })
 	for _, w := range a.workers {
-		g.Go(func() error { return w.run(ctx) })
+		g.Go(func() error { return w.Run(ctx) })
 	}
 	err := g.Wait()
 	a.step()
 	a.mu.Lock()
-	a.life.pause(a.moment(time.Now()))
-	a.hand(a.life.take())
+	a.life.NoteStop(a.moment(time.Now()))
+	a.record(a.life.Output())
 	a.mu.Unlock()
-	if err := a.spool.close(); err != nil {
+	if err := a.spool.Close(); err != nil {
 		a.log.Warn("the spool of alerts was not closed well", "error", err)
 	}
 	return err
@@ -178,7 +155,7 @@ func (a *Alerts) Run(ctx context.Context) error {
 
 // runLifecycle steps whenever there is mail or something is due.
 func (a *Alerts) runLifecycle(ctx context.Context) error {
-	timer := time.NewTimer(lookEvery)
+	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	for {
 		timer.Reset(a.step())
@@ -193,28 +170,28 @@ func (a *Alerts) runLifecycle(ctx context.Context) error {
 
 // step takes the mail and gives how long there is nothing to do without any.
 func (a *Alerts) step() time.Duration {
-	m := a.box.empty()
+	m := a.box.collect()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, t := range m.turns {
-		a.life.turn(t.at, t.changes)
+	for _, t := range m.cycles {
+		a.life.Apply(t.at, t.changes)
 	}
-	if m.any {
-		a.life.reconcile(m.at, m.standing)
+	if m.received {
+		a.life.Reconcile(m.at, m.conditions)
 	}
 	now := a.moment(time.Now())
-	a.life.elapse(now)
-	a.hand(a.life.take())
-	a.hasten()
-	for _, t := range m.turns {
+	a.life.Advance(now)
+	a.record(a.life.Output())
+	a.signalSeverity()
+	for _, t := range m.cycles {
 		if slices.ContainsFunc(t.changes, pathIsBack) {
 			a.nudgeWorkers()
 		}
 	}
-	if next, ok := a.life.next(now); ok {
-		return min(max(next-now.mono, time.Millisecond), lookEvery)
+	if next, ok := a.life.NextDue(now); ok {
+		return min(max(next-now.Mono, time.Millisecond), checkInterval)
 	}
-	return lookEvery
+	return checkInterval
 }
 
 // pathIsBack tells whether a change may mean that receivers can be reached
@@ -224,48 +201,24 @@ func pathIsBack(c watchdog.Change) bool {
 		c.Condition.Name == watchdog.LinkSaturated)
 }
 
-// hand gives the spool what the lifecycle asks for; a.mu is held, so that
+// record gives the spool what the lifecycle asks for; a.mu is held, so that
 // events are spooled in the order in which they were made.
-func (a *Alerts) hand(out output) {
-	puts := map[slot][]byte{}
-	for _, inc := range out.changed {
-		puts[slot{string(bucketOpen), inc.ID}] = encode(inc)
-	}
-	for _, inc := range out.closed {
-		puts[slot{string(bucketOpen), inc.ID}] = nil
-		puts[slot{string(bucketHistory), inc.ID}] = encode(inc.Incident)
-	}
-	for _, s := range out.expired {
-		puts[slot{string(bucketSilences), s.ID}] = nil
-	}
-	var entries []batchEntry
-	for _, o := range out.events {
-		entries = append(entries, batchEntry{incident: digest(o.event.incident()), raw: a.packer.pack(encode(o.event)), to: o.to})
-	}
-	a.spool.append(entries, puts)
-	if len(entries) > 0 {
+func (a *Alerts) record(out incident.Output) {
+	a.spool.Record(out)
+	if len(out.Events) > 0 {
 		a.wakeWorkers() // to keep an eye on what the disk may not take
 	}
 }
 
-// encode writes what is known to be writable: strings, numbers and times.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return []byte("null")
-	}
-	return b
-}
-
 func (a *Alerts) wakeWorkers() {
 	for _, w := range a.workers {
-		poke(w.kick)
+		w.Wake()
 	}
 }
 
 func (a *Alerts) nudgeWorkers() {
 	for _, w := range a.workers {
-		poke(w.nudges)
+		w.Nudge()
 	}
 }
 
@@ -275,24 +228,33 @@ func (a *Alerts) nudgeWorkers() {
 func (a *Alerts) Remark(at time.Time, subject, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.life.remark(at, subject, text)
+	a.life.Remark(at, subject, text)
 }
 
-// newID makes a short random id.
-func newID() string {
-	b := make([]byte, 4)
-	rand.Read(b) // never fails (crypto/rand)
-	return hex.EncodeToString(b)
+// loopTimeout is how long the control loop may be silent before heartbeats are
+// withheld; when idle it turns every second.
+const loopTimeout = 30 * time.Second
+
+// pulse feels it.
+func (a *Alerts) pulse() notify.Pulse {
+	latest, _ := a.box.state()
+	up := time.Since(a.origin)
+	p := notify.Pulse{Starting: latest == (incident.Moment{}) && up < loopTimeout, Alive: latest != (incident.Moment{}) && up-latest.Mono < loopTimeout}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p.Worst, p.Summary = a.life.Worst()
+	return p
 }
 
-// targetOf is where a receiver is, as it may be seen.
-func targetOf(r Receiver) string {
-	if r.URLFile != "" {
-		return "(url_file)"
+// signalSeverity makes dead-man's switches beat at once when what they tell changed;
+// a.mu is held.
+func (a *Alerts) signalSeverity() {
+	worst, _ := a.life.Worst()
+	if worst == a.announced {
+		return
 	}
-	u, err := url.Parse(r.URL)
-	if err != nil {
-		return "(url)"
+	a.announced = worst
+	for _, w := range a.workers {
+		w.BeatNow()
 	}
-	return redact(u)
 }

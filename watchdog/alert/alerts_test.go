@@ -3,7 +3,7 @@ package alert
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -14,18 +14,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/alert/spool"
 )
 
 func TestDelivery(t *testing.T) {
-	b := newInbox(t)
-	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
-	a.raise(saturated)
-	a.raise(unreachable)
-	a.clear(unreachable)
-	a.clear(saturated)
-	eventually(t, "four events", func() bool { return len(b.got()) == 4 })
-	got := b.got()
-	if diff := cmp.Diff([]Kind{Firing, Updated, Updated, Resolved}, kinds(got)); diff != "" {
+	b := alerttest.NewInbox(t)
+	a := start(t, t.TempDir(), quick("r", notify.TypeJSON, b.URL))
+	a.raise(alerttest.Saturated)
+	a.raise(alerttest.Unreachable)
+	a.clear(alerttest.Unreachable)
+	a.clear(alerttest.Saturated)
+	alerttest.Eventually(t, "four events", func() bool { return len(b.Got()) == 4 })
+	got := b.Got()
+	if diff := cmp.Diff([]incident.Kind{incident.Firing, incident.Updated, incident.Updated, incident.Resolved}, kinds(got)); diff != "" {
 		t.Error(diff)
 	}
 	for n, ev := range got {
@@ -33,7 +37,7 @@ func TestDelivery(t *testing.T) {
 			t.Errorf("event %d: %+v", n, ev)
 		}
 	}
-	eventually(t, "nothing pending", func() bool { return a.receiver("r").Pending == 0 })
+	alerttest.Eventually(t, "nothing pending", func() bool { return a.receiver("r").Pending == 0 })
 	if st := a.receiver("r"); st.Sent != 4 || st.Failed != 0 || st.LastErr != "" || st.Target != b.URL {
 		t.Errorf("%+v", st)
 	}
@@ -42,40 +46,39 @@ func TestDelivery(t *testing.T) {
 // An alert raised while its receiver is away arrives when it is back, with the
 // time when it happened, after a restart too.
 func TestReceiverAwayAndRestart(t *testing.T) {
-	b := newInbox(t)
-	b.set(always(503))
+	b := alerttest.NewInbox(t)
+	b.Set(alerttest.Always(503))
 	dir := t.TempDir()
-	a := start(t, dir, quick("r", TypeJSON, b.URL))
+	a := start(t, dir, quick("r", notify.TypeJSON, b.URL))
 	before := time.Now()
-	a.pair(saturated)
-	a.raise(down)
-	eventually(t, "three spooled and some tries", func() bool { return a.receiver("r").Pending == 3 && b.requests() > 2 })
+	a.pair(alerttest.Saturated)
+	a.raise(alerttest.Down)
+	alerttest.Eventually(t, "three spooled and some tries", func() bool { return a.receiver("r").Pending == 3 && b.Requests() > 2 })
 	after := time.Now()
 	if st := a.receiver("r"); st.LastErr != "answered 503 Service Unavailable" || st.NextTry.IsZero() || st.Oldest.IsZero() {
 		t.Errorf("%+v", st)
 	}
-	waiting, err := a.Deliveries("r", 10)
-	if err != nil || len(waiting) != 3 || waiting[0].Kind != Firing || waiting[0].Summary == "" {
-		t.Errorf("%+v, %v", waiting, err)
+	if waiting := queued(t, a.spool, "r"); len(waiting) != 3 || waiting[0].Kind != incident.Firing || waiting[0].Summary == "" {
+		t.Errorf("%+v", waiting)
 	}
 	a.stop()
 	time.Sleep(50 * time.Millisecond)
-	b.set(nil)
-	a = start(t, dir, quick("r", TypeJSON, b.URL))
-	a.raise(down) // found again: the same incident
-	eventually(t, "all events", func() bool { return len(b.got()) == 3 })
-	got := b.got()
-	if diff := cmp.Diff([]Kind{Firing, Resolved, Firing}, kinds(got)); diff != "" {
+	b.Set(nil)
+	a = start(t, dir, quick("r", notify.TypeJSON, b.URL))
+	a.raise(alerttest.Down) // found again: the same incident
+	alerttest.Eventually(t, "all events", func() bool { return len(b.Got()) == 3 })
+	got := b.Got()
+	if diff := cmp.Diff([]incident.Kind{incident.Firing, incident.Resolved, incident.Firing}, kinds(got)); diff != "" {
 		t.Error(diff)
 	}
 	for _, ev := range got {
-		if ev.At.Before(stamp(before)) || ev.At.After(after) {
+		if ev.At.Before(incident.Timestamp(before)) || ev.At.After(after) {
 			t.Errorf("%s is told as of %s, happened between %s and %s", ev.ID, ev.At, before, after)
 		}
 	}
-	a.clear(down)
-	eventually(t, "the end", func() bool { return len(b.got()) == 4 })
-	if last := b.got()[3]; last.Kind != Resolved || last.Incident.ID != got[2].Incident.ID {
+	a.clear(alerttest.Down)
+	alerttest.Eventually(t, "the end", func() bool { return len(b.Got()) == 4 })
+	if last := b.Got()[3]; last.Kind != incident.Resolved || last.Incident.ID != got[2].Incident.ID {
 		t.Errorf("last %+v", last)
 	}
 }
@@ -83,39 +86,39 @@ func TestReceiverAwayAndRestart(t *testing.T) {
 // A receiver that hangs delays no other. (Nor the caller: see
 // TestControlLoopNeverWaits.)
 func TestSlowReceiverDelaysNobody(t *testing.T) {
-	fine := newInbox(t)
-	hanging := newHanging(t)
-	a := start(t, t.TempDir(), quick("hangs", TypeJSON, hanging), quick("fine", TypeJSON, fine.URL))
+	fine := alerttest.NewInbox(t)
+	hanging := alerttest.NewHanging(t)
+	a := start(t, t.TempDir(), quick("hangs", notify.TypeJSON, hanging), quick("fine", notify.TypeJSON, fine.URL))
 	for i := range 100 {
-		a.pair(cond(watchdog.LinkDown, fmt.Sprintf("eth%d", i), watchdog.Critical))
+		a.pair(alerttest.Condition(watchdog.LinkDown, fmt.Sprintf("eth%d", i), watchdog.Critical))
 	}
-	eventually(t, "all at the other receiver", func() bool { return len(fine.got()) == 200 })
+	alerttest.Eventually(t, "all at the other receiver", func() bool { return len(fine.Got()) == 200 })
 	if a.receiver("hangs").Pending != 200 {
 		t.Errorf("%+v", a.receiver("hangs"))
 	}
 }
 
 func TestDeadLettersAndResend(t *testing.T) {
-	b := newInbox(t)
-	b.set(func(_ int, ev Event) int {
-		if ev.Kind == Firing {
+	b := alerttest.NewInbox(t)
+	b.Set(func(_ int, ev incident.Event) int {
+		if ev.Kind == incident.Firing {
 			return 422
 		}
 		return 204
 	})
-	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
-	a.pair(saturated)
-	eventually(t, "the end is told all the same", func() bool { return len(b.got()) == 1 && a.receiver("r").Pending == 0 })
+	a := start(t, t.TempDir(), quick("r", notify.TypeJSON, b.URL))
+	a.pair(alerttest.Saturated)
+	alerttest.Eventually(t, "the end is told all the same", func() bool { return len(b.Got()) == 1 && a.receiver("r").Pending == 0 })
 	dead, err := a.DeadLetters("")
-	if err != nil || len(dead) != 1 || dead[0].Status != 422 || dead[0].Kind != Firing || a.receiver("r").Dead != 1 {
+	if err != nil || len(dead) != 1 || dead[0].Status != 422 || dead[0].Kind != incident.Firing || a.receiver("r").Dead != 1 {
 		t.Fatalf("%+v, %v", dead, err)
 	}
-	b.set(nil)
+	b.Set(nil)
 	if n, err := a.Resend("r", dead[0].Event); n != 1 || err != nil {
 		t.Fatalf("resend: %d, %v", n, err)
 	}
-	eventually(t, "the resent one", func() bool { return len(b.got()) == 2 })
-	if ev := b.got()[1]; ev.ID != dead[0].Event || ev.Kind != Firing {
+	alerttest.Eventually(t, "the resent one", func() bool { return len(b.Got()) == 2 })
+	if ev := b.Got()[1]; ev.ID != dead[0].Event || ev.Kind != incident.Firing {
 		t.Errorf("resent %+v", ev)
 	}
 	if dead, err = a.DeadLetters("r"); err != nil || len(dead) != 0 {
@@ -126,37 +129,37 @@ func TestDeadLettersAndResend(t *testing.T) {
 // An event on which the receiver always fails does not keep back those of
 // other incidents, and nothing overtakes it within its own.
 func TestPoisonedIncident(t *testing.T) {
-	b := newInbox(t)
+	b := alerttest.NewInbox(t)
 	var heal atomic.Bool
-	b.set(func(_ int, ev Event) int {
+	b.Set(func(_ int, ev incident.Event) int {
 		if strings.Contains(ev.Summary, "eth1") && !heal.Load() {
 			return 500
 		}
 		return 204
 	})
-	a := start(t, t.TempDir(), quick("r", TypeJSON, b.URL))
-	a.pair(down) // eth1
+	a := start(t, t.TempDir(), quick("r", notify.TypeJSON, b.URL))
+	a.pair(alerttest.Down) // eth1
 	for i := range 20 {
-		a.pair(cond(watchdog.LinkDown, fmt.Sprintf("lan%d", i), watchdog.Critical))
+		a.pair(alerttest.Condition(watchdog.LinkDown, fmt.Sprintf("lan%d", i), watchdog.Critical))
 	}
-	eventually(t, "the other incidents", func() bool { return len(b.got()) == 40 })
+	alerttest.Eventually(t, "the other incidents", func() bool { return len(b.Got()) == 40 })
 	heal.Store(true)
-	eventually(t, "the poisoned one", func() bool { return len(b.got()) == 42 })
-	if got := b.got()[40:]; got[0].Kind != Firing || got[1].Kind != Resolved || got[0].Incident.ID != got[1].Incident.ID {
+	alerttest.Eventually(t, "the poisoned one", func() bool { return len(b.Got()) == 42 })
+	if got := b.Got()[40:]; got[0].Kind != incident.Firing || got[1].Kind != incident.Resolved || got[0].Incident.ID != got[1].Incident.ID {
 		t.Errorf("%v", kinds(got))
 	}
 }
 
 func TestSilenceCommand(t *testing.T) {
-	b := newInbox(t)
+	b := alerttest.NewInbox(t)
 	dir := t.TempDir()
-	a := start(t, dir, quick("r", TypeJSON, b.URL))
-	for _, bad := range []Silence{{}, {Subject: "a\nb"}} {
+	a := start(t, dir, quick("r", notify.TypeJSON, b.URL))
+	for _, bad := range []incident.Silence{{}, {Subject: "a\nb"}} {
 		if _, err := a.Silence(bad, time.Hour); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
 	}
-	for bad, want := range map[Silence]string{
+	for bad, want := range map[incident.Silence]string{
 		{Condition: "LinkSat"}:                      `no condition fits "LinkSat": did you mean "LinkSaturated"? (there are LinkDown, `,
 		{Condition: "linkdwn"}:                      `did you mean "LinkDown"?`,
 		{Condition: "Lnk*"}:                         `no condition fits "Lnk*" (there are `,
@@ -167,33 +170,33 @@ func TestSilenceCommand(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	for _, good := range []Silence{{Condition: "Link*"}, {Condition: "LinkDown", Severity: "crit*"}, {Severity: "*"}} {
+	for _, good := range []incident.Silence{{Condition: "Link*"}, {Condition: "LinkDown", Severity: "crit*"}, {Severity: "*"}} {
 		s, err := a.Silence(good, time.Hour)
 		if err != nil || a.Unsilence(s.ID) != nil {
 			t.Errorf("%+v: %v", good, err)
 		}
 	}
-	if _, err := a.Silence(Silence{Subject: "*"}, -time.Second); err == nil {
+	if _, err := a.Silence(incident.Silence{Subject: "*"}, -time.Second); err == nil {
 		t.Error("a silence into the past was taken")
 	}
-	s, err := a.Silence(Silence{Subject: "eth0*", By: "me", Comment: "cable work"}, time.Hour)
+	s, err := a.Silence(incident.Silence{Subject: "eth0*", By: "me", Comment: "cable work"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.raise(saturated)
-	a.raise(down)
-	eventually(t, "what is not silenced", func() bool { return len(b.got()) == 1 })
+	a.raise(alerttest.Saturated)
+	a.raise(alerttest.Down)
+	alerttest.Eventually(t, "what is not silenced", func() bool { return len(b.Got()) == 1 })
 	a.stop()
-	a = start(t, dir, quick("r", TypeJSON, b.URL))
+	a = start(t, dir, quick("r", notify.TypeJSON, b.URL))
 	if got := a.Silences(); len(got) != 1 || got[0] != s {
 		t.Fatalf("after a restart: %+v, want %+v", got, s)
 	}
-	a.raise(saturated, down)
+	a.raise(alerttest.Saturated, alerttest.Down)
 	if err := a.Unsilence(s.ID); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what was silenced", func() bool { return len(b.got()) == 2 })
-	if got := b.got(); got[0].Conditions[0].Subject != "eth1" || got[1].Conditions[0].Subject != "eth0 rx" || got[1].Kind != Firing {
+	alerttest.Eventually(t, "what was silenced", func() bool { return len(b.Got()) == 2 })
+	if got := b.Got(); got[0].Conditions[0].Subject != "eth1" || got[1].Conditions[0].Subject != "eth0 rx" || got[1].Kind != incident.Firing {
 		t.Errorf("%+v", got)
 	}
 	if err := a.Unsilence(s.ID); !errors.Is(err, ErrNoSilence) {
@@ -202,24 +205,24 @@ func TestSilenceCommand(t *testing.T) {
 }
 
 func TestTestAlert(t *testing.T) {
-	b, other := newInbox(t), newInbox(t)
-	r := quick("r", TypeJSON, b.URL)
+	b, other := alerttest.NewInbox(t), alerttest.NewInbox(t)
+	r := quick("r", notify.TypeJSON, b.URL)
 	r.MinSeverity = "critical"
-	a := start(t, t.TempDir(), r, quick("other", TypeJSON, other.URL))
-	if _, err := a.Silence(Silence{Subject: "*"}, time.Hour); err != nil {
+	a := start(t, t.TempDir(), r, quick("other", notify.TypeJSON, other.URL))
+	if _, err := a.Silence(incident.Silence{Subject: "*"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	id, err := a.Test("r")
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "begin and end", func() bool { return len(b.got()) == 2 && a.receiver("r").Pending == 0 })
-	for _, ev := range b.got() {
+	alerttest.Eventually(t, "begin and end", func() bool { return len(b.Got()) == 2 && a.receiver("r").Pending == 0 })
+	for _, ev := range b.Got() {
 		if !ev.Test || ev.Incident.ID != id {
 			t.Errorf("%+v", ev)
 		}
 	}
-	if len(other.got()) != 0 {
+	if len(other.Got()) != 0 {
 		t.Error("another receiver was told")
 	}
 	inc, err := a.Explain(id)
@@ -233,50 +236,50 @@ func TestTestAlert(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
-	b := newInbox(t)
-	r := quick("r", TypeJSON, b.URL)
+	b := alerttest.NewInbox(t)
+	r := quick("r", notify.TypeJSON, b.URL)
 	r.Heartbeat = 20 * time.Millisecond
 	cfg := DefaultConfig()
-	cfg.Receivers = []Receiver{r}
+	cfg.Receivers = []notify.Receiver{r}
 	if err := cfg.Validate(); err == nil {
 		t.Error("a heartbeat of 20 ms was taken")
 	}
 	r.Heartbeat = time.Second
 	a := start(t, t.TempDir(), r)
 	time.Sleep(100 * time.Millisecond)
-	if n := b.requests(); n != 0 {
+	if n := b.Requests(); n != 0 {
 		t.Errorf("%d heartbeats of a loop that does not turn", n)
 	}
 	a.Take(time.Now(), nil, nil)
-	eventually(t, "two heartbeats", func() bool { return len(b.got()) == 2 })
-	got := b.got()
-	if got[0].Kind != Heartbeat || got[0].ID == got[1].ID || got[1].At.Sub(got[0].At) < 500*time.Millisecond {
+	alerttest.Eventually(t, "two heartbeats", func() bool { return len(b.Got()) == 2 })
+	got := b.Got()
+	if got[0].Kind != incident.Heartbeat || got[0].ID == got[1].ID || got[1].At.Sub(got[0].At) < 500*time.Millisecond {
 		t.Errorf("%+v", got)
 	}
 	// A loop that hangs stops the heart.
 	a.box.mu.Lock()
-	a.box.latest.mono -= 2 * loopDead
+	a.box.latest.Mono -= 2 * loopTimeout
 	a.box.mu.Unlock()
-	eventually(t, "the heart stops", func() bool { return a.receiver("r").LastErr != "" })
-	if n := len(b.got()); n > 3 {
+	alerttest.Eventually(t, "the heart stops", func() bool { return a.receiver("r").LastErr != "" })
+	if n := len(b.Got()); n > 3 {
 		t.Errorf("%d heartbeats", n)
 	}
 }
 
 func TestHistoryAndExplain(t *testing.T) {
 	t.Parallel()
-	b := newInbox(t)
+	b := alerttest.NewInbox(t)
 	dir := t.TempDir()
-	a := start(t, dir, quick("r", TypeJSON, b.URL))
-	a.pair(down)
+	a := start(t, dir, quick("r", notify.TypeJSON, b.URL))
+	a.pair(alerttest.Down)
 	time.Sleep(5 * time.Millisecond) // ids sort by the millisecond
-	a.raise(saturated)
-	eventually(t, "told", func() bool { return len(b.got()) == 3 && a.receiver("r").Pending == 0 })
+	a.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "told", func() bool { return len(b.Got()) == 3 && a.receiver("r").Pending == 0 })
 	a.Remark(time.Now(), "eth0 rx", "8 transfers limited to 11 Mbit/s each")
-	a.clear(saturated)
-	eventually(t, "told", func() bool { return len(b.got()) == 4 && a.receiver("r").Pending == 0 })
-	a.raise(blind)
-	eventually(t, "three incidents", func() bool { h, err := a.History(10); return err == nil && len(h) == 3 && h[1].Ended != time.Time{} })
+	a.clear(alerttest.Saturated)
+	alerttest.Eventually(t, "told", func() bool { return len(b.Got()) == 4 && a.receiver("r").Pending == 0 })
+	a.raise(alerttest.Blind)
+	alerttest.Eventually(t, "three incidents", func() bool { h, err := a.History(10); return err == nil && len(h) == 3 && h[1].Ended != time.Time{} })
 	h, err := a.History(2)
 	if err != nil || len(h) != 2 || h[0].Cause.Condition != watchdog.ProbeBlind {
 		t.Fatalf("%+v, %v", h, err)
@@ -293,54 +296,54 @@ func TestHistoryAndExplain(t *testing.T) {
 	if open, err := a.Explain(h[0].ID[:len(h[0].ID)-1]); err != nil || open.ID != h[0].ID || !strings.Contains(open.Row(), "stands") {
 		t.Errorf("%+v, %v", open, err)
 	}
-	if _, err := a.Explain("19990101"); !errors.Is(err, ErrNoIncident) {
+	if _, err := a.Explain("19990101"); !errors.Is(err, spool.ErrNoIncident) {
 		t.Errorf("%v", err)
 	}
 	listed := func(err error) bool {
 		rows := strings.Split(fmt.Sprint(err), "\n  ")
-		return errors.Is(err, ErrAmbiguous) && len(rows) == 4 && strings.HasPrefix(rows[1], h[0].ID) && strings.HasPrefix(rows[2], h[1].ID)
+		return errors.Is(err, spool.ErrAmbiguous) && len(rows) == 4 && strings.HasPrefix(rows[1], h[0].ID) && strings.HasPrefix(rows[2], h[1].ID)
 	}
 	if _, err := a.Explain(h[0].ID[:2]); !listed(err) { // one stands, two are over
 		t.Errorf("%v", err)
 	}
 	defer func() {
-		if _, err := ReadIncident(dir, h[0].ID[:2]); !listed(err) {
+		if _, err := spool.ReadIncident(dir, h[0].ID[:2]); !listed(err) {
 			t.Errorf("from the disk: %v", err)
 		}
-		if inc, err := ReadIncident(dir, h[0].ID); err != nil || inc.ID != h[0].ID {
+		if inc, err := spool.ReadIncident(dir, h[0].ID); err != nil || inc.ID != h[0].ID {
 			t.Errorf("from the disk: %+v, %v", inc, err)
 		}
 	}()
-	if _, err := ReadHistory(dir, 10); err == nil {
+	if _, err := spool.ReadHistory(dir, 10); err == nil {
 		t.Error("read past the running daemon")
 	}
 	a.stop()
-	offline, err := ReadHistory(dir, 10)
+	offline, err := spool.ReadHistory(dir, 10)
 	if err != nil || len(offline) != 3 || offline[0].ID != h[0].ID {
 		t.Errorf("%+v, %v", offline, err)
 	}
-	if got, err := ReadIncident(dir, h[1].ID); err != nil || got.Text() != inc.Text() {
+	if got, err := spool.ReadIncident(dir, h[1].ID); err != nil || got.Text() != inc.Text() {
 		t.Errorf("%v\n%s", err, got.Text())
 	}
-	if got, err := ReadIncident(dir, h[0].ID); err != nil || got.ID != h[0].ID {
+	if got, err := spool.ReadIncident(dir, h[0].ID); err != nil || got.ID != h[0].ID {
 		t.Errorf("%+v %v", got, err)
 	}
-	if _, err := ReadIncident(dir, "x"); !errors.Is(err, ErrNoIncident) {
+	if _, err := spool.ReadIncident(dir, "x"); !errors.Is(err, spool.ErrNoIncident) {
 		t.Errorf("%v", err)
 	}
 }
 
 // A receiver hears what a full spool cost it before it hears anything else.
 func TestDropsAreTold(t *testing.T) {
-	b := newInbox(t)
-	b.set(always(503))
+	b := alerttest.NewInbox(t)
+	b.Set(alerttest.Always(503))
 	cfg := DefaultConfig()
 	cfg.SpoolMax, cfg.FlapCount = 4<<20, 0
-	r := quick("r", TypeJSON, b.URL)
+	r := quick("r", notify.TypeJSON, b.URL)
 	r.RetryMin, r.RetryMax = 500*time.Millisecond, time.Second
-	cfg.Receivers = []Receiver{r}
+	cfg.Receivers = []notify.Receiver{r}
 	a := startWith(t, t.TempDir(), cfg)
-	c := cond(watchdog.LinkDown, "eth1", watchdog.Critical)
+	c := alerttest.Condition(watchdog.LinkDown, "eth1", watchdog.Critical)
 	r900 := rand.New(rand.NewPCG(1, 2))
 	for n := 0; a.receiver("r").Dropped == 0; n++ {
 		for c.Evidence = ""; len(c.Evidence) < 900; { // that cannot be packed
@@ -348,24 +351,24 @@ func TestDropsAreTold(t *testing.T) {
 		}
 		a.pair(c)
 		if n%200 == 0 {
-			eventually(t, "spooled", func() bool { return a.Status().Spool.Unwrit < 500 })
+			alerttest.Eventually(t, "spooled", func() bool { return a.Status().Spool.Unwrit < 500 })
 		}
 		if n > 20000 {
 			t.Fatal("nothing is dropped")
 		}
 	}
-	eventually(t, "settled", func() bool { return a.Status().Spool.Unwrit == 0 })
-	b.set(nil)
-	eventually(t, "all that is left", func() bool { st := a.receiver("r"); return st.Pending == 0 && st.Sent > 0 })
-	got := b.got()
+	alerttest.Eventually(t, "settled", func() bool { return a.Status().Spool.Unwrit == 0 })
+	b.Set(nil)
+	alerttest.Eventually(t, "all that is left", func() bool { st := a.receiver("r"); return st.Pending == 0 && st.Sent > 0 })
+	got := b.Got()
 	if st := a.receiver("r"); st.Sent < 300 { // of 2 kB each in pages of 4 kB
 		t.Errorf("%d dropped and only %d kept", st.Dropped, st.Sent)
 	}
-	if got[0].Kind != Dropped || got[0].Dropped.Count != a.receiver("r").Dropped || got[0].Dropped.From.After(got[0].Dropped.To) {
+	if got[0].Kind != incident.Dropped || got[0].Dropped.Count != a.receiver("r").Dropped || got[0].Dropped.From.After(got[0].Dropped.To) {
 		t.Errorf("first %+v", got[0])
 	}
 	for _, ev := range got[1:] {
-		if ev.Kind == Dropped {
+		if ev.Kind == incident.Dropped {
 			t.Errorf("told twice: %+v", ev)
 		}
 	}
@@ -380,36 +383,75 @@ func TestNoDisk(t *testing.T) {
 	if err := os.WriteFile(blocker, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := newInbox(t)
-	a := start(t, blocker, quick("r", TypeJSON, b.URL))
+	b := alerttest.NewInbox(t)
+	a := start(t, blocker, quick("r", notify.TypeJSON, b.URL))
 	if a.Status().Spool.Err == "" {
 		t.Error("no word of the missing disk")
 	}
-	a.raise(saturated)
-	eventually(t, "sent from memory", func() bool { return len(b.got()) == 1 })
+	a.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "sent from memory", func() bool { return len(b.Got()) == 1 })
 	if err := os.Remove(blocker); err != nil {
 		t.Fatal(err)
 	}
-	a.clear(saturated)
-	eventually(t, "on disk", func() bool { return a.Status().Spool.Err == "" && a.Status().Spool.History == 1 })
-	eventually(t, "the end", func() bool { return len(b.got()) == 2 })
+	a.clear(alerttest.Saturated)
+	alerttest.Eventually(t, "on disk", func() bool { return a.Status().Spool.Err == "" && a.Status().Spool.History == 1 })
+	alerttest.Eventually(t, "the end", func() bool { return len(b.Got()) == 2 })
 }
 
 func TestUnknownReceiverIsKept(t *testing.T) {
-	b := newInbox(t)
-	b.set(always(503))
+	b := alerttest.NewInbox(t)
+	b.Set(alerttest.Always(503))
 	dir := t.TempDir()
-	a := start(t, dir, quick("old", TypeJSON, b.URL))
-	a.raise(saturated)
-	eventually(t, "spooled", func() bool { return a.receiver("old").Pending == 1 && a.Status().Spool.Unwrit == 0 })
+	a := start(t, dir, quick("old", notify.TypeJSON, b.URL))
+	a.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "spooled", func() bool { return a.receiver("old").Pending == 1 && a.Status().Spool.Unwrit == 0 })
 	a.stop()
 	a = start(t, dir)
 	if st := a.receiver("old"); st.Pending != 1 || st.Type != "" {
 		t.Errorf("%+v", st)
 	}
 	a.stop()
-	b.set(nil)
-	a = start(t, dir, quick("old", TypeJSON, b.URL))
-	eventually(t, "delivered after all", func() bool { return len(b.got()) == 1 })
+	b.Set(nil)
+	a = start(t, dir, quick("old", notify.TypeJSON, b.URL))
+	alerttest.Eventually(t, "delivered after all", func() bool { return len(b.Got()) == 1 })
 	a.stop()
+}
+
+// queued lists what waits for a receiver, in the order of sending.
+func queued(t *testing.T, s *spool.Spool, receiver string) (evs []incident.Event) {
+	t.Helper()
+	for from := uint64(0); ; {
+		it, ok, err := s.Next(receiver, from, func(uint64) bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return evs
+		}
+		ev, err := it.Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		evs = append(evs, ev)
+		from = it.Seq + 1
+	}
+}
+
+// The same through a spool: the disk is what knows who was told.
+func TestReceiverThatIsAddedOnDisk(t *testing.T) {
+	t.Parallel()
+	dir, old, added := t.TempDir(), alerttest.NewInbox(t), alerttest.NewInbox(t)
+	r := start(t, dir, quick("old", notify.TypeJSON, old.URL))
+	stand := []watchdog.Condition{alerttest.Condition(watchdog.LinkDown, "eth1", watchdog.Critical)}
+	r.Take(time.Now(), stand, nil)
+	alerttest.Eventually(t, "the first is told", func() bool { return len(old.Got()) == 1 })
+	r.stop()
+	r = start(t, dir, quick("old", notify.TypeJSON, old.URL), quick("added", notify.TypeJSON, added.URL))
+	r.Take(time.Now(), stand, nil)
+	alerttest.Eventually(t, "the second is told", func() bool { return len(added.Got()) == 1 })
+	if ev := added.Got()[0]; ev.Kind != incident.Firing || ev.Incident.Sequence != 2 {
+		t.Errorf("%s, sequence %d", ev.Kind, ev.Incident.Sequence)
+	}
+	r.Take(time.Now(), nil, nil)
+	alerttest.Eventually(t, "both hear of its end", func() bool { return len(added.Got()) == 2 && len(old.Got()) == 2 })
 }

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,11 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/alert/spool"
+	"lifeline/watchdog/store"
 )
 
 const (
@@ -24,40 +30,50 @@ const (
 func fillSpool(b *testing.B, url string) (dir string, cfg Config, mb float64) {
 	b.Helper()
 	dir, cfg = b.TempDir(), DefaultConfig()
-	cfg.Host, cfg.Receivers = "backup1.example.org", []Receiver{quick("r", TypeJSON, url)}
-	a, err := Open(dir, cfg, silent())
+	cfg.Host, cfg.Receivers = "backup1.example.org", []notify.Receiver{quick("r", notify.TypeJSON, url)}
+	var db *store.DB
+	a, err := open(dir, cfg, alerttest.Silent(), system{openStore: func(path string) (*store.DB, error) {
+		opened, err := spool.OpenFile(path)
+		if err == nil {
+			db, opened.NoSync = opened, true
+		}
+		return opened, err
+	}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	db := a.spool.db.Load()
-	db.NoSync = true
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.spool.Run(ctx) }()
 	at := time.Now().Add(-spooled * time.Second)
 	for n := range spooled / 2 {
 		c := watchdog.Condition{Name: watchdog.LinkSaturated, Subject: watchdog.DirectionSubject("enp65s0f0", watchdog.Rx), Severity: watchdog.Warning, Since: at,
 			Evidence: fmt.Sprintf("rx 94.%d Mbit/s of 100.0 Mbit/s, queueing delay %dms, 16 transfers have 98 %% of it", n%10, 100+n%60)}
-		m := moment{at, time.Duration(n) * time.Hour}
-		a.life.turn(m, []watchdog.Change{{Condition: c, Raised: true}})
+		m := incident.Moment{Wall: at, Mono: time.Duration(n) * time.Hour}
+		a.life.Apply(m, []watchdog.Change{{Condition: c, Raised: true}})
 		at = at.Add(2 * time.Second)
-		a.life.turn(moment{at, m.mono + time.Second}, []watchdog.Change{{Condition: c}})
-		a.hand(a.life.take())
+		a.life.Apply(incident.Moment{Wall: at, Mono: m.Mono + time.Second}, []watchdog.Change{{Condition: c}})
+		a.record(a.life.Output())
 		if n%500 == 499 {
-			for a.spool.unwritten() {
-				if err := a.spool.flush(); err != nil {
-					b.Fatal(err)
-				}
+			for a.spool.HasUnwritten() {
+				time.Sleep(time.Millisecond)
 			}
 		}
 	}
 	if st := a.Status(); st.Receivers[0].Pending != spooled || st.Receivers[0].Dropped != 0 {
 		b.Fatalf("%d wait, %d dropped: want %d and none", st.Receivers[0].Pending, st.Receivers[0].Dropped, spooled)
 	}
-	if err := db.Sync(); err != nil {
+	for a.spool.HasUnwritten() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := errors.Join(<-done, db.Sync()); err != nil {
 		b.Fatal(err)
 	}
-	if err := a.spool.close(); err != nil {
+	if err := a.spool.Close(); err != nil {
 		b.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(dir, File))
+	info, err := os.Stat(filepath.Join(dir, spool.File))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,7 +99,7 @@ func BenchmarkSpool(b *testing.B) {
 		for b.Loop() {
 			a := openFull(b, dir, cfg)
 			b.StopTimer()
-			if err := a.spool.close(); err != nil {
+			if err := a.spool.Close(); err != nil {
 				b.Fatal(err)
 			}
 			b.StartTimer()
@@ -118,7 +134,7 @@ func BenchmarkSpool(b *testing.B) {
 
 // openFull opens a full spool and sees that it is full.
 func openFull(b *testing.B, dir string, cfg Config) *Alerts {
-	a, err := Open(dir, cfg, silent())
+	a, err := Open(dir, cfg, alerttest.Silent())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/printable/printabletest"
 )
 
 // Whatever stands in an incident, a silence or an answer, and in which field.
 func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 	for number := range 2 {
-		var i Incident
+		var i incident.Incident
 		names := printabletest.Fill(&i, number)
 		all := i.Text() + i.Row() + "\n"
 		for _, name := range names {
@@ -19,10 +21,10 @@ func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 				t.Errorf("%s is not printed", name)
 			}
 		}
-		var s Silence
+		var s incident.Silence
 		printabletest.Fill(&s, number)
 		all += s.Row() + "\n"
-		var a Answer
+		var a notify.Answer
 		printabletest.Fill(&a, number)
 		all += a.Row() + "\n"
 		a.Untested = ""
@@ -34,14 +36,5 @@ func TestIncidentsKeepOffTheTerminal(t *testing.T) {
 		if err != nil || !json.Valid(out) || !strings.Contains(string(out), `canary0.\u001b[2J\n\r\t`) {
 			t.Errorf("as JSON: %v: %.300s", err, out)
 		}
-	}
-}
-
-// An error that lists incidents prints them as the list does.
-func TestAmbiguousIncidentsKeepOffTheTerminal(t *testing.T) {
-	f := found{id: printabletest.Text, count: 2, youngest: []Incident{{Summary: printabletest.Text}, {Summary: printabletest.Text}}}
-	_, err := f.one()
-	if err == nil || printabletest.Escaped(err.Error()) != "" {
-		t.Errorf("%v", err)
 	}
 }

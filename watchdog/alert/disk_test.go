@@ -6,13 +6,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/store"
 )
 
 // inOwnMounts runs a test once more in a process with mounts of its own, so
@@ -75,17 +80,17 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	dir := mountSmall(t, 0)
-	b := newInbox(t)
-	b.set(always(503))
-	a := start(t, filepath.Join(dir, "state"), quick("r", TypeJSON, b.URL))
-	a.pair(saturated)
-	eventually(t, "spooled", func() bool { return a.Status().Spool.Unwrit == 0 })
+	b := alerttest.NewInbox(t)
+	b.Set(alerttest.Always(503))
+	a := start(t, filepath.Join(dir, "state"), quick("r", notify.TypeJSON, b.URL))
+	a.pair(alerttest.Saturated)
+	alerttest.Eventually(t, "spooled", func() bool { return a.Status().Spool.Unwrit == 0 })
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
-	c := cond(watchdog.LinkDown, "eth1", watchdog.Critical)
+	c := alerttest.Condition(watchdog.LinkDown, "eth1", watchdog.Critical)
 	c.Evidence = strings.Repeat("x", 900)
 	a.pair(c)
-	eventually(t, "what was kept for a full disk takes alerts", func() bool { return a.Status().Spool.Unwrit == 0 && a.receiver("r").Pending == 4 })
+	alerttest.Eventually(t, "what was kept for a full disk takes alerts", func() bool { return a.Status().Spool.Unwrit == 0 && a.receiver("r").Pending == 4 })
 	sent := 4
 	for ; a.Status().Spool.Err == ""; sent += 2 {
 		if sent > 4000 {
@@ -97,19 +102,19 @@ func TestFullDisk(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	b.set(nil)
-	eventually(t, "all arrive", func() bool { return len(b.got()) == sent })
+	b.Set(nil)
+	alerttest.Eventually(t, "all arrive", func() bool { return len(b.Got()) == sent })
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	a.pair(cond(watchdog.LinkDown, "last", watchdog.Critical))
-	eventually(t, "on disk again", func() bool {
+	a.pair(alerttest.Condition(watchdog.LinkDown, "last", watchdog.Critical))
+	alerttest.Eventually(t, "on disk again", func() bool {
 		s := a.Status().Spool
 		return s.Err == "" && s.Unwrit == 0 && a.receiver("r").Pending == 0
 	})
-	got := inOrder(t, b.got())
-	if len(b.got()) != sent+2 || len(got) != sent/2+1 {
-		t.Errorf("%d events of %d links arrived, want %d of %d, none twice", len(b.got()), len(got), sent+2, sent/2+1)
+	got := inOrder(t, b.Got())
+	if len(b.Got()) != sent+2 || len(got) != sent/2+1 {
+		t.Errorf("%d events of %d links arrived, want %d of %d, none twice", len(b.Got()), len(got), sent+2, sent/2+1)
 	}
 }
 
@@ -119,31 +124,65 @@ func TestReadOnlyDisk(t *testing.T) {
 		return
 	}
 	dir := mountSmall(t, unix.MS_RDONLY)
-	b := newInbox(t)
-	a := start(t, filepath.Join(dir, "state"), quick("r", TypeJSON, b.URL))
+	b := alerttest.NewInbox(t)
+	a := start(t, filepath.Join(dir, "state"), quick("r", notify.TypeJSON, b.URL))
 	if s := a.Status().Spool; !strings.Contains(s.Err, "read-only file system") {
 		t.Errorf("status says %q", s.Err)
 	}
-	a.raise(saturated)
-	eventually(t, "sent from memory", func() bool { return len(b.got()) == 1 })
+	a.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "sent from memory", func() bool { return len(b.Got()) == 1 })
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=2m"); err != nil {
 		t.Fatal(err)
 	}
-	a.clear(saturated)
-	eventually(t, "on disk", func() bool { s := a.Status().Spool; return s.Err == "" && s.History == 1 })
-	eventually(t, "the end", func() bool { return len(b.got()) == 2 })
+	a.clear(alerttest.Saturated)
+	alerttest.Eventually(t, "on disk", func() bool { s := a.Status().Spool; return s.Err == "" && s.History == 1 })
+	alerttest.Eventually(t, "the end", func() bool { return len(b.Got()) == 2 })
 }
 
-// What the control loop calls waits for nobody: neither for the lifecycle nor
-// for the spool, whose locks are held here.
+// hangDisk makes the disk below a's spool hang until the test is over, or release:
+// who writes waits for a transaction that does not end.
+func hangDisk(t *testing.T) (sys system, hang, release func()) {
+	var db *store.DB
+	sys.openStore = func(path string) (*store.DB, error) {
+		opened, err := unsyncedDisk.openStore(path)
+		db = opened
+		return opened, err
+	}
+	var tx *bbolt.Tx
+	hang = func() {
+		var err error
+		if tx, err = db.Begin(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release = sync.OnceFunc(func() {
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+	})
+	return sys, hang, release
+}
+
+// What the control loop calls waits for nobody: neither for the lifecycle, whose
+// lock is held here, nor for a disk that hangs while the spool writes.
 func TestControlLoopNeverWaits(t *testing.T) {
-	a := start(t, t.TempDir(), quick("hangs", TypeJSON, newHanging(t)))
+	sys, hang, release := hangDisk(t)
+	cfg := DefaultConfig()
+	cfg.Host, cfg.Receivers = "h", []notify.Receiver{quick("hangs", notify.TypeJSON, alerttest.NewHanging(t))}
+	opened, err := open(t.TempDir(), cfg, alerttest.Silent(), sys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hang()
+	a := run(t, opened)
+	t.Cleanup(release) // before the run ends
+	a.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "the spool waits for the disk", func() bool { return a.Status().Spool.Unwrit > 0 })
 	a.mu.Lock()
-	a.spool.mu.Lock()
 	done := make(chan struct{})
 	go func() {
-		for range 2 * mostTurns {
-			a.Take(time.Now(), []watchdog.Condition{saturated}, []watchdog.Change{{Condition: saturated, Raised: true}})
+		for range 2 * maxTurns {
+			a.Take(time.Now(), []watchdog.Condition{alerttest.Saturated}, []watchdog.Change{{Condition: alerttest.Saturated, Raised: true}})
 		}
 		close(done)
 	}()
@@ -152,7 +191,6 @@ func TestControlLoopNeverWaits(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("it waits")
 	}
-	a.spool.mu.Unlock()
 	a.mu.Unlock()
 	if a.Status().Overrun == 0 {
 		t.Error("turns that found no room are not counted")

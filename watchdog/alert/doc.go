@@ -1,11 +1,10 @@
-// Package alert turns conditions into alerts that arrive. Conditions of one
-// link or path that overlap in time are one incident; an incident fires, is
-// updated, reminded of and resolved; each of these events is spooled on disk
-// before it is sent, and kept there until its receiver has taken it.
+// Package alert turns conditions into alerts that arrive. The control loop leaves
+// conditions, changes and remarks in a mailbox; what comes out are HTTP requests to
+// receivers, a history of incidents, and figures for status and metrics. It never
+// makes the control loop wait, and never lets one receiver wait for another.
 //
-// The parts: mailbox (what the control loop leaves behind, without waiting),
-// lifecycle (pure: conditions in, events out), spool (memory in front of a
-// bbolt file), one worker for each receiver, and one format for each type of
-// receiver. The control loop waits for none of them, and no worker waits for
-// another.
+// A condition on its way to a webhook: Alerts.Take puts it into the mailbox,
+// Alerts.step hands it to incident.Lifecycle, which answers with events;
+// spool.Spool.Record keeps these on disk; the notify.Worker of each receiver takes
+// them from there and sends them in its receiver's format.
 package alert

@@ -7,6 +7,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
 )
 
 // switchboard is a dead-man's switch that keeps what it was asked.
@@ -51,9 +55,9 @@ func (s *switchboard) last(want string) func() bool {
 func TestPing(t *testing.T) {
 	t.Parallel()
 	plain, strict := newSwitchboard(t), newSwitchboard(t)
-	p := quick("plain", TypePing, plain.URL+"/ping/uuid")
+	p := quick("plain", notify.TypePing, plain.URL+"/ping/uuid")
 	p.Heartbeat = time.Second
-	s := quick("strict", TypePing, strict.URL+"/ping/uuid")
+	s := quick("strict", notify.TypePing, strict.URL+"/ping/uuid")
 	s.Heartbeat, s.MinSeverity = time.Hour, "critical" // what changes is told before its time
 	a := start(t, t.TempDir(), p, s)
 	const alive = "POST /ping/uuid h: Lifeline is alive\n"
@@ -62,33 +66,33 @@ func TestPing(t *testing.T) {
 		t.Errorf("%d pings before the loop has turned", n)
 	}
 	a.Take(time.Now(), nil, nil)
-	eventually(t, "alive", func() bool { return plain.last(alive)() && strict.last(alive)() })
-	a.raise(saturated)
-	a.raise(down)
-	eventually(t, "a failure", strict.last("POST /ping/uuid/fail h: link eth1 down\n"))
-	if _, err := a.Silence(Silence{Subject: "eth1"}, time.Hour); err != nil {
+	alerttest.Eventually(t, "alive", func() bool { return plain.last(alive)() && strict.last(alive)() })
+	a.raise(alerttest.Saturated)
+	a.raise(alerttest.Down)
+	alerttest.Eventually(t, "a failure", strict.last("POST /ping/uuid/fail h: link eth1 Down\n"))
+	if _, err := a.Silence(incident.Silence{Subject: "eth1"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "alive, for what is silenced does not count", strict.last(alive))
+	alerttest.Eventually(t, "alive, for what is silenced does not count", strict.last(alive))
 	for _, ask := range plain.asked() {
 		if ask != alive {
 			t.Errorf("a switch for Lifeline alone was asked %q", ask)
 		}
 	}
 	a.box.mu.Lock()
-	a.box.latest.mono -= 2 * loopDead
+	a.box.latest.Mono -= 2 * loopTimeout
 	a.box.mu.Unlock()
-	eventually(t, "the end of the loop", plain.last("POST /ping/uuid/fail h: Lifeline's control loop does not turn\n"))
+	alerttest.Eventually(t, "the end of the loop", plain.last("POST /ping/uuid/fail h: Lifeline's control loop does not turn\n"))
 }
 
 func TestPingByGET(t *testing.T) {
 	t.Parallel()
 	b := newSwitchboard(t)
-	p := quick("p", TypePing, b.URL+"/api/push/token?status=up")
+	p := quick("p", notify.TypePing, b.URL+"/api/push/token?status=up")
 	p.Method = "GET"
 	a := start(t, t.TempDir(), p)
 	a.Take(time.Now(), nil, nil)
-	eventually(t, "alive", b.last("GET /api/push/token "))
+	alerttest.Eventually(t, "alive", b.last("GET /api/push/token "))
 }
 
 // A receiver that asks for rest has it from heartbeats too.
@@ -96,11 +100,11 @@ func TestHeartbeatRests(t *testing.T) {
 	t.Parallel()
 	b := newSwitchboard(t)
 	b.code, b.rest = 429, "3600"
-	p := quick("p", TypePing, b.URL)
+	p := quick("p", notify.TypePing, b.URL)
 	p.Heartbeat = time.Second
 	a := start(t, t.TempDir(), p)
 	a.Take(time.Now(), nil, nil)
-	eventually(t, "a failure", func() bool { return a.receiver("p").Failed == 1 })
+	alerttest.Eventually(t, "a failure", func() bool { return a.receiver("p").Failed == 1 })
 	if next := time.Until(a.receiver("p").NextTry); next < 50*time.Minute {
 		t.Errorf("the next heartbeat in %s", next)
 	}

@@ -1,14 +1,14 @@
 package alert
 
 import (
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/files"
 )
 
@@ -24,37 +24,20 @@ func TestSecretThatDoesNotAnswer(t *testing.T) {
 	if err := os.WriteFile(path, []byte("token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := newInbox(t)
-	r := quick("r", TypeJSON, b.URL)
+	b := alerttest.NewInbox(t)
+	r := quick("r", notify.TypeJSON, b.URL)
 	r.BearerFile = path
 	cfg := DefaultConfig()
-	cfg.Receivers = []Receiver{r, quick("other", TypeJSON, newInbox(t).URL)}
-	a, err := Open(t.TempDir(), cfg, silent())
+	cfg.Receivers = []notify.Receiver{r, quick("other", notify.TypeJSON, alerttest.NewInbox(t).URL)}
+	a, err := open(t.TempDir(), cfg, alerttest.Silent(), system{openStore: unsyncedDisk.openStore, files: dead})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range a.workers {
-		w.sender.(*poster).client.vault.reader = dead
-	}
 	running := run(t, a)
-	running.raise(saturated)
-	eventually(t, "the other one is told, and status says why this one waits", func() bool {
+	running.raise(alerttest.Saturated)
+	alerttest.Eventually(t, "the other one is told, and status says why this one waits", func() bool {
 		return running.receiver("other").Sent > 0 && running.receiver("r").Failed > 0
 	})
 	close(back)
-	eventually(t, "it is told", func() bool { return len(b.got()) == 1 })
-}
-
-// Nothing but a file is opened in place of a secret or a template.
-func TestFIFOForASecret(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (vault{}).word(path); err == nil || errors.Is(err, files.ErrNoAnswer) {
-		t.Errorf("secret: %v", err)
-	}
-	if _, err := templateFormat(Receiver{Name: "t", TemplateFile: path}, vault{}); err == nil || errors.Is(err, files.ErrNoAnswer) {
-		t.Errorf("template: %v", err)
-	}
+	alerttest.Eventually(t, "it is told", func() bool { return len(b.Got()) == 1 })
 }

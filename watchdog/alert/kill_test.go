@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
 )
 
 const killChild = "LIFELINE_KILL_CHILD" // directory and URL, in the process that is killed
@@ -25,7 +28,7 @@ const killChild = "LIFELINE_KILL_CHILD" // directory and URL, in the process tha
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	const alerts, kills, atOnce = 1000, 50, 5
-	b := newInbox(t)
+	b := alerttest.NewInbox(t)
 	w := &world{t: t, dir: t.TempDir(), url: b.URL, r: rand.New(rand.NewPCG(1, 2))}
 	defer w.end()
 	raised := 0
@@ -39,14 +42,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	defer func() {
 		if t.Failed() {
-			t.Logf("%d kills, the last process lives: %t; without an end: %v", w.kills, w.cmd != nil, endless(t, b.got(), raised))
+			t.Logf("%d kills, the last process lives: %t; without an end: %v", w.kills, w.cmd != nil, endless(t, b.Got(), raised))
 		}
 	}()
-	eventually(t, "all ends are told", func() bool { return len(inOrder(t, b.got())) == raised })
-	doubles := len(b.got())
-	for subject, evs := range inOrder(t, b.got()) {
+	alerttest.Eventually(t, "all ends are told", func() bool { return len(inOrder(t, b.Got())) == raised })
+	doubles := len(b.Got())
+	for subject, evs := range inOrder(t, b.Got()) {
 		doubles -= len(evs)
-		if evs[0].Kind != Firing || evs[len(evs)-1].Kind != Resolved {
+		if evs[0].Kind != incident.Firing || evs[len(evs)-1].Kind != incident.Resolved {
 			t.Errorf("%s: %v", subject, kinds(evs))
 		}
 	}
@@ -55,13 +58,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // inOrder gives the events of every subject whose end was told, without
 // doubles. A double is the same event; within an incident events only rise.
-func inOrder(t *testing.T, all []Event) map[string][]Event {
+func inOrder(t *testing.T, all []incident.Event) map[string][]incident.Event {
 	t.Helper()
-	out := map[string][]Event{}
+	out := map[string][]incident.Event{}
 	ended := map[string]bool{}
 	for _, ev := range all {
 		s := ev.Conditions[0].Subject
-		if i := slices.IndexFunc(out[s], func(o Event) bool { return o.ID == ev.ID }); i >= 0 {
+		if i := slices.IndexFunc(out[s], func(o incident.Event) bool { return o.ID == ev.ID }); i >= 0 {
 			if out[s][i].Kind != ev.Kind || !out[s][i].At.Equal(ev.At) {
 				t.Fatalf("one id, two events: %+v and %+v", out[s][i], ev)
 			}
@@ -71,7 +74,7 @@ func inOrder(t *testing.T, all []Event) map[string][]Event {
 			t.Fatalf("%s: %s after %s", s, ev.ID, out[s][n-1].ID)
 		}
 		out[s] = append(out[s], ev)
-		ended[s] = ended[s] || ev.Kind == Resolved
+		ended[s] = ended[s] || ev.Kind == incident.Resolved
 	}
 	for s := range out {
 		if !ended[s] {
@@ -82,7 +85,7 @@ func inOrder(t *testing.T, all []Event) map[string][]Event {
 }
 
 // endless lists the subjects whose end was not told, with the events that were.
-func endless(t *testing.T, all []Event, raised int) (out []string) {
+func endless(t *testing.T, all []incident.Event, raised int) (out []string) {
 	told := inOrder(t, all)
 	for n := range raised {
 		s := fmt.Sprintf("link%d", n)
@@ -172,21 +175,19 @@ func TestKillChild(t *testing.T) {
 		t.Skip("is run by TestKilledAtAnyMoment")
 	}
 	cfg := DefaultConfig()
-	cfg.Host, cfg.Receivers = "h", []Receiver{quick("r", TypeJSON, url)}
-	a, err := Open(dir, cfg, silent())
+	cfg.Host, cfg.Receivers = "h", []notify.Receiver{quick("r", notify.TypeJSON, url)}
+	a, err := open(dir, cfg, alerttest.Silent(), unsyncedDisk) // what was written outlives the process all the same
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.life.grace = 20 * time.Millisecond
-	db := a.spool.db.Load()
-	db.NoSync, db.NoGrowSync = true, true // what was written outlives the process all the same
+	a.life.Grace = 20 * time.Millisecond
 	go a.Run(context.Background())
 	var stand []watchdog.Condition
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var now []watchdog.Condition
 		var changes []watchdog.Change
 		for _, s := range strings.Fields(in.Text()) {
-			c := cond(watchdog.LinkDown, s, watchdog.Critical)
+			c := alerttest.Condition(watchdog.LinkDown, s, watchdog.Critical)
 			now = append(now, c)
 			changes = append(changes, watchdog.Change{Condition: c, Raised: true})
 		}
@@ -207,15 +208,13 @@ func TestKillChild(t *testing.T) {
 // holds tells whether exactly these conditions stand, on disk.
 func (a *Alerts) holds(stand []watchdog.Condition) bool {
 	a.mu.Lock()
-	open := len(a.life.open)
+	open := len(a.life.Incidents)
 	a.mu.Unlock()
-	a.spool.mu.Lock()
-	defer a.spool.mu.Unlock()
-	return open == len(stand) && len(a.spool.fresh) == 0 && len(a.spool.puts) == 0 && a.box.quiet()
+	return open == len(stand) && a.spool.Status().Unwrit == 0 && a.box.quiet()
 }
 
 func (b *mailbox) quiet() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.mail.turns) == 0
+	return len(b.mail.cycles) == 0
 }

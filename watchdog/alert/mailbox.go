@@ -5,25 +5,26 @@ import (
 	"sync"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/incident"
 )
 
-// mostTurns bounds the turns with changes that may wait for the lifecycle.
+// maxTurns bounds the turns with changes that may wait for the lifecycle.
 // What finds no room is not lost as a state: the conditions that stand are
 // looked at anew each time.
-const mostTurns = 1024
+const maxTurns = 1024
 
-// turn is one turn of the control loop in which something changed.
-type turn struct {
-	at      moment
+// cycle is one turn of the control loop in which something changed.
+type cycle struct {
+	at      incident.Moment
 	changes []watchdog.Change
 }
 
 // mail is what the control loop left since the last look.
 type mail struct {
-	turns    []turn
-	at       moment // of the latest turn
-	standing []watchdog.Condition
-	any      bool // there was a turn
+	cycles     []cycle
+	at         incident.Moment // of the latest turn
+	conditions []watchdog.Condition
+	received   bool // there was a turn
 }
 
 // mailbox stands between the control loop, which never waits, and the
@@ -32,23 +33,23 @@ type mailbox struct {
 	mu      sync.Mutex
 	mail    mail
 	overrun uint64
-	latest  moment // of the latest turn, taken or not
+	latest  incident.Moment // of the latest turn, taken or not
 	kick    chan struct{}
 }
 
 func newMailbox() *mailbox { return &mailbox{kick: make(chan struct{}, 1)} }
 
 // put leaves one turn. It holds the lock for a copy and no longer.
-func (b *mailbox) put(at moment, standing []watchdog.Condition, changes []watchdog.Change) {
+func (b *mailbox) put(at incident.Moment, standing []watchdog.Condition, changes []watchdog.Change) {
 	b.mu.Lock()
-	urgent := len(changes) > 0 || !b.mail.any && b.latest == (moment{}) || !sameConditions(b.mail.standing, standing)
-	if len(changes) > 0 && len(b.mail.turns) < mostTurns {
-		b.mail.turns = append(b.mail.turns, turn{at, slices.Clone(changes)})
+	urgent := len(changes) > 0 || !b.mail.received && b.latest == (incident.Moment{}) || !sameConditions(b.mail.conditions, standing)
+	if len(changes) > 0 && len(b.mail.cycles) < maxTurns {
+		b.mail.cycles = append(b.mail.cycles, cycle{at, slices.Clone(changes)})
 	} else if len(changes) > 0 {
 		b.overrun++
 	}
-	b.mail.at, b.mail.any, b.latest = at, true, at
-	b.mail.standing = append(b.mail.standing[:0], standing...)
+	b.mail.at, b.mail.received, b.latest = at, true, at
+	b.mail.conditions = append(b.mail.conditions[:0], standing...)
 	b.mu.Unlock()
 	if urgent {
 		b.wake()
@@ -63,18 +64,18 @@ func (b *mailbox) wake() {
 	}
 }
 
-// empty takes what was left.
-func (b *mailbox) empty() mail {
+// collect takes what was left.
+func (b *mailbox) collect() mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.mail
-	m.standing = slices.Clone(m.standing)
-	b.mail.turns, b.mail.any = nil, false
+	m.conditions = slices.Clone(m.conditions)
+	b.mail.cycles, b.mail.received = nil, false
 	return m
 }
 
 // state tells when the loop last turned, and how many turns found no room.
-func (b *mailbox) state() (latest moment, overrun uint64) {
+func (b *mailbox) state() (latest incident.Moment, overrun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.latest, b.overrun

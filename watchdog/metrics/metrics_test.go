@@ -18,6 +18,8 @@ import (
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/alert/spool"
 	"lifeline/watchdog/control"
 )
 
@@ -33,8 +35,8 @@ func fake() *Metrics {
 			return []watchdog.Capability{{Name: "window", Available: true}, {Name: "shaper-ingress", Why: "no ifb"}}
 		},
 		Alerts: func() alert.Status {
-			return alert.Status{Open: 1, Silences: 2, Spool: alert.SpoolStatus{Bytes: 4096, Max: 1e8, Unwrit: 3},
-				Receivers: []alert.ReceiverStatus{{Name: "ops", Type: "json", Target: "https://ops.example", Pending: 5, Dead: 1, Dropped: 2,
+			return alert.Status{Open: 1, Silences: 2, Spool: spool.Status{Bytes: 4096, Max: 1e8, Unwrit: 3},
+				Receivers: []notify.ReceiverStatus{{Name: "ops", Type: "json", Target: "https://ops.example", Pending: 5, Dead: 1, Dropped: 2,
 					Sent: 7, Failed: 9, Oldest: time.Unix(900, 0), LastErr: "secret?"}, {Name: "calm"}}}
 		},
 		Usage: func(pid int) (Usage, error) {

@@ -10,19 +10,22 @@ import (
 	"time"
 
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/alert/spool"
 )
 
 // Alerts is how alerting does, with what receivers refused and what is silenced.
 type Alerts struct {
 	Status      alert.Status       `json:"status"`
-	DeadLetters []alert.DeadLetter `json:"dead_letters"`
-	Silences    []alert.Silence    `json:"silences"`
+	DeadLetters []spool.DeadLetter `json:"dead_letters"`
+	Silences    []incident.Silence `json:"silences"`
 }
 
 // SilenceRequest asks for a silence from now on.
 type SilenceRequest struct {
-	Silence alert.Silence `json:"silence"`
-	Lasts   time.Duration `json:"lasts"` // ns
+	Silence incident.Silence `json:"silence"`
+	Lasts   time.Duration    `json:"lasts"` // ns
 }
 
 // ResendRequest names what is to be sent again; empty is all.
@@ -53,9 +56,9 @@ func (a API) handleAlerts(mux *http.ServeMux) {
 			}
 			v, err := f(r)
 			switch {
-			case errors.Is(err, alert.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):
+			case errors.Is(err, spool.ErrNoIncident), errors.Is(err, alert.ErrNoReceiver), errors.Is(err, alert.ErrNoSilence):
 				refuse(w, http.StatusNotFound, err)
-			case errors.Is(err, alert.ErrAmbiguous):
+			case errors.Is(err, spool.ErrAmbiguous):
 				refuse(w, http.StatusConflict, err)
 			case err != nil:
 				refuse(w, http.StatusBadRequest, err)
@@ -109,7 +112,7 @@ func (c *Client) TestAlert(ctx context.Context, receiver string) (id string, err
 }
 
 // TestAnswers gives what receivers answered so far to a test alert.
-func (c *Client) TestAnswers(ctx context.Context, id string) (out []alert.Answer, err error) {
+func (c *Client) TestAnswers(ctx context.Context, id string) (out []notify.Answer, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/alerts/test/"+url.PathEscape(id), nil, &out)
 	return out, err
 }
@@ -121,7 +124,7 @@ func (c *Client) Resend(ctx context.Context, q ResendRequest) (n int, err error)
 }
 
 // Silence asks for a silence and gives it with its id.
-func (c *Client) Silence(ctx context.Context, q SilenceRequest) (s alert.Silence, err error) {
+func (c *Client) Silence(ctx context.Context, q SilenceRequest) (s incident.Silence, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/alerts/silence", q, &s)
 	return s, err
 }
@@ -132,13 +135,13 @@ func (c *Client) Unsilence(ctx context.Context, id string) error {
 }
 
 // History lists the last n incidents, youngest first.
-func (c *Client) History(ctx context.Context, n int) (out []alert.Incident, err error) {
+func (c *Client) History(ctx context.Context, n int) (out []incident.Incident, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/incidents?n="+strconv.Itoa(n), nil, &out)
 	return out, err
 }
 
 // Explain asks for one incident.
-func (c *Client) Explain(ctx context.Context, id string) (out alert.Incident, err error) {
+func (c *Client) Explain(ctx context.Context, id string) (out incident.Incident, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/incidents/"+url.PathEscape(id), nil, &out)
 	return out, err
 }

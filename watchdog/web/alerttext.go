@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/printable"
 )
 
@@ -52,7 +53,7 @@ func spoolTrouble(b *strings.Builder, st alert.Status) {
 }
 
 // receiverText is a receiver, and below it what is wrong with it.
-func receiverText(b *strings.Builder, r alert.ReceiverStatus) {
+func receiverText(b *strings.Builder, r notify.ReceiverStatus) {
 	if r.Type == "" {
 		printable.Fprintf(b, "receiver %s is no longer configured: %d wait, %d refused\n", r.Name, r.Pending, r.Dead)
 		return

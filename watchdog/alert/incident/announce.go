@@ -1,0 +1,185 @@
+package incident
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/watchdog"
+)
+
+// update makes the events that are due now.
+func (l *Lifecycle) update(at Moment) {
+	l.Incidents = slices.DeleteFunc(l.Incidents, func(inc *Open) bool {
+		standing := inc.activeConditions(at.Mono, l.FlapQuiet)
+		if len(standing) == 0 {
+			l.resolve(inc, at)
+			return true
+		}
+		l.announce(inc, at, standing)
+		inc.dropOldConditions()
+		return false
+	})
+}
+
+// resolve ends an incident.
+func (l *Lifecycle) resolve(inc *Open, at Moment) {
+	inc.Ended = inc.Started
+	for n := range inc.Conditions {
+		inc.Conditions[n].Flapping = false
+		if e := inc.Conditions[n].Ended; e.After(inc.Ended) {
+			inc.Ended = e
+		}
+	}
+	inc.reasons = nil
+	inc.note(at.Wall, "the incident is over after %s", FormatDuration(inc.Ended.Sub(inc.Started)))
+	l.emit(inc, inc.event(Resolved, at, nil), false)
+	l.pending.Closed = append(l.pending.Closed, inc)
+}
+
+// announce tells of a standing incident what is new.
+func (l *Lifecycle) announce(inc *Open, at Moment, standing []ConditionState) {
+	l.endFlapping(inc, at)
+	l.updateSeverityAndCause(inc, at, standing)
+	muted := l.silenced(standing, at.Wall)
+	l.setMuted(inc, muted, at)
+	switch {
+	case !inc.Announced:
+		inc.reasons = nil
+		inc.Announced = true
+		l.emit(inc, inc.event(Firing, at, standing), muted)
+	case len(inc.reasons) > 0:
+		minor := !slices.ContainsFunc(inc.reasons, major)
+		ev := inc.event(Updated, at, standing)
+		ev.Minor = minor
+		l.emit(inc, ev, muted)
+	case !muted && !inc.unconfirmed() && l.unannounced(inc):
+		l.announceLate(inc, at, standing)
+	case l.wantsReminder(inc, at.Mono) && at.Mono-inc.lastEvent >= l.Repeat:
+		l.emit(inc, inc.event(Reminder, at, standing), muted)
+	case inc.sampling.due(at.Mono):
+		for _, c := range standing {
+			inc.note(at.Wall, "%s %s stands: %s", c.Condition, c.Subject, c.Evidence)
+		}
+	}
+}
+
+// unannounced tells whether a receiver wants to hear of an incident and has not: one
+// that was not configured yet when the incident was told, or wanted less then.
+func (l *Lifecycle) unannounced(inc *Open) bool {
+	return slices.ContainsFunc(l.Routes, func(r Route) bool {
+		return !inc.KnownTo[r.Name] && Weight(inc.Current) >= r.MinWeight
+	})
+}
+
+// announceLate tells such receivers alone. The others had their last event when they
+// had it, and are reminded by that.
+func (l *Lifecycle) announceLate(inc *Open, at Moment, standing []ConditionState) {
+	last := inc.lastEvent
+	ev := inc.event(Firing, at, standing)
+	inc.lastEvent = last
+	l.emitTo(inc, ev, false, func(r Route) bool { return !inc.KnownTo[r.Name] })
+}
+
+// updateSeverityAndCause brings an incident's severity and cause up to date.
+func (l *Lifecycle) updateSeverityAndCause(inc *Open, at Moment, standing []ConditionState) {
+	severity := watchdog.Severity("")
+	for _, c := range standing {
+		severity = worse(severity, c.Severity)
+	}
+	if severity != inc.Current {
+		if inc.Announced {
+			inc.note(at.Wall, "the incident is now %s (was %s)", severity, inc.Current)
+		}
+		inc.addReason(SeverityChanged)
+		inc.Current = severity
+		inc.Severity = worse(inc.Severity, severity)
+	}
+	if inc.updateCause(standing) {
+		if inc.Announced {
+			inc.note(at.Wall, "the cause is now %s %s", inc.Cause.Condition, inc.Cause.Subject)
+		}
+		inc.addReason(CauseChanged)
+	}
+}
+
+// setMuted notes the begin and the end of being silenced.
+func (l *Lifecycle) setMuted(inc *Open, muted bool, at Moment) {
+	if muted == inc.Muted {
+		return
+	}
+	inc.Muted = muted
+	if muted {
+		inc.note(at.Wall, "silenced")
+		return
+	}
+	inc.note(at.Wall, "no longer silenced")
+	inc.addReason(SilenceEnded)
+}
+
+// endFlapping ends the flapping of conditions that have been gone long enough, or
+// that have stood as long.
+func (l *Lifecycle) endFlapping(inc *Open, at Moment) {
+	for n := range inc.Conditions {
+		c := &inc.Conditions[n]
+		if !c.Flapping {
+			continue
+		}
+		gone := !inc.active(n, at.Mono, l.FlapQuiet)
+		raised := l.raises[conditionKey{c.Condition, c.Subject}]
+		steady := c.Ended.IsZero() && (len(raised) == 0 || at.Mono-raised[len(raised)-1] >= l.FlapQuiet)
+		if !gone && !steady {
+			continue
+		}
+		c.Flapping = false
+		inc.note(at.Wall, "%s %s no longer flaps", c.Condition, c.Subject)
+		if gone {
+			inc.addReason(ConditionCleared)
+		}
+	}
+}
+
+func major(r Reason) bool {
+	return r == SeverityChanged || r == CauseChanged || r == FlappingBegan || r == SilenceEnded
+}
+
+// emit addresses an event to all who want it.
+func (l *Lifecycle) emit(inc *Open, ev Event, muted bool) {
+	l.emitTo(inc, ev, muted, func(Route) bool { return true })
+}
+
+// emitTo addresses an event to those among some receivers who want it.
+func (l *Lifecycle) emitTo(inc *Open, ev Event, muted bool, among func(Route) bool) {
+	var to []Target
+	for _, r := range l.Routes {
+		if kind, ok := r.wants(inc, ev, muted); ok && among(r) {
+			to = append(to, Target{r.Name, kind})
+			inc.KnownTo[r.Name] = true
+		}
+	}
+	if len(to) > 0 {
+		l.pending.Events = append(l.pending.Events, outgoing{ev, to})
+	}
+}
+
+// silenced tells whether all that stands is silenced.
+func (l *Lifecycle) silenced(standing []ConditionState, now time.Time) bool {
+	return !slices.ContainsFunc(standing, func(c ConditionState) bool {
+		return !slices.ContainsFunc(l.Silences, func(s Silence) bool { return s.covers(c, now) })
+	})
+}
+
+// Remark adds what was done to the incidents that it is about: those on the
+// link that the subject names, and all for a subject that is no link's.
+func (l *Lifecycle) Remark(at time.Time, subject, text string) {
+	link, _ := LinkOf(subject)
+	for _, inc := range l.Incidents {
+		about := slices.ContainsFunc(inc.Conditions, func(c ConditionState) bool {
+			on, _ := LinkOf(c.Subject)
+			return on == link
+		})
+		if about || subject == "host" {
+			inc.note(at, "%s", strings.TrimSpace(subject+": "+text))
+		}
+	}
+}
