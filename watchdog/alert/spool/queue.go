@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"lifeline/watchdog/alert/incident"
@@ -53,6 +54,11 @@ func isFor(e *unwrittenEvent, receiver string) bool {
 }
 
 func (s *Spool) nextOnDisk(receiver string, from uint64, skip func(uint64) bool) (it Item, ok bool, err error) {
+	// As of before the transaction: what is completed and written while it reads is
+	// still in its queue, and no longer among the completed.
+	s.mu.Lock()
+	completed := maps.Clone(s.completed[receiver])
+	s.mu.Unlock()
 	err = s.view(func(t *transaction) error {
 		q := t.queues.Bucket([]byte(receiver))
 		if q == nil {
@@ -64,7 +70,7 @@ func (s *Spool) nextOnDisk(receiver string, from uint64, skip func(uint64) bool)
 			if err != nil {
 				return err
 			}
-			if skip(r.Incident) || s.isCompleted(receiver, r.Seq) {
+			if _, done := completed[r.Seq]; done || skip(r.Incident) {
 				continue
 			}
 			it, ok = Item{ref: r, raw: bytes.Clone(t.events.Get(k))}, true

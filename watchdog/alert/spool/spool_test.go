@@ -377,3 +377,16 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("an unknown id: %v", err)
 	}
 }
+
+// A receiver that has taken an event is not given it again because the disk learns
+// of that while the next event is looked for.
+func TestNextSkipsWhatIsCompletedMeanwhile(t *testing.T) {
+	s := testSpool(t, t.TempDir(), "a")
+	s.append([]queuedEvent{event("i", 1, incident.Firing, "a"), event("i", 2, incident.Resolved, "a")}, nil)
+	mustFlush(t, s)
+	end(t, s, "a", 1)
+	it, ok, err := s.Next("a", 0, func(uint64) bool { mustFlush(t, s); return false })
+	if ev, evErr := it.Event(); !ok || err != nil || evErr != nil || ev.ID != "i-2" {
+		t.Errorf("%s, %t, %v, %v", ev.ID, ok, err, evErr)
+	}
+}
