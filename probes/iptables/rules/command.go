@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,64 +12,6 @@ import (
 // maxName is the length that chain, match and target names stay below
 // (XT_EXTENSION_MAXNAMELEN).
 const maxName = 29
-
-// ruleParser reads one line of rule arguments; it is reused for every line.
-type ruleParser struct {
-	file    string
-	lineNo  int
-	line    string
-	family  netfilter.Family
-	backend netfilter.Backend
-	table   string
-	names   Names
-	catalog *catalog
-	// announced are the chains declared so far: their names are no targets.
-	announced map[string]bool
-
-	words  []lex.Word
-	i      int
-	negate bool
-	skip   bool // a line of the other family
-
-	exts      []*extensionUse // in the order in which they were loaded
-	pool      []*extensionUse // for exts, reused from line to line
-	rules     []*Rule         // the result, reused likewise
-	hostBuf   [2][]host
-	target    *extensionUse // the one of -j, if an extension
-	protoUsed bool
-	open      *extensionUse // an unknown extension that may still take words
-
-	cmd       byte // A C D I R L S F Z N X E P, 0 none; 'd' deletes by number
-	chain     string
-	num       int
-	newName   string
-	policy    string
-	flags     letters // base options seen
-	inverted  letters
-	proto     string
-	protoNum  uint8
-	src, dst  lex.Word
-	in, out   string
-	jump      string
-	isGoto    bool
-	stops     bool // -V or -h: the tool ends here
-	modprobe  bool
-	uncertain []string // why loading cannot be foretold
-	perhaps   string   // what about the rule depends on the tool's version
-	refusal   error    // why the kernel will not take the rule
-}
-
-func (p *ruleParser) reset(words []lex.Word) {
-	*p = ruleParser{
-		file: p.file, lineNo: p.lineNo, line: p.line, family: p.family, backend: p.backend, table: p.table,
-		names: p.names, catalog: p.catalog, announced: p.announced, words: words, exts: p.exts[:0], pool: p.pool,
-		rules: p.rules[:0], hostBuf: p.hostBuf,
-	}
-}
-
-func (p *ruleParser) errAt(w lex.Word, why string) error {
-	return &ParseError{File: p.file, Line: p.lineNo, Column: w.Col, Text: strings.TrimRight(p.line, "\n"), Why: why}
-}
 
 // parse reads the words; what it finds is in the fields.
 func (p *ruleParser) parse(words []lex.Word) error {
@@ -291,14 +234,15 @@ func (p *ruleParser) flagOption(c byte, arg string, w lex.Word) error {
 
 func (p *ruleParser) protocolOption(v lex.Word) error {
 	p.proto = strings.ToLower(v.Text)
-	n, known, why := p.names.protocol(p.proto)
-	if why != "" {
-		return p.errAt(v, why)
+	n, err := p.names.protocol(p.proto)
+	unresolved := errors.Is(err, errUnresolved)
+	if err != nil && !unresolved {
+		return p.errAt(v, err.Error())
 	}
-	if !known {
+	if unresolved {
 		p.uncertain = append(p.uncertain, fmt.Sprintf("protocol name %q", p.proto))
 	}
-	if n == 0 && known && p.isInverted('p') {
+	if n == 0 && !unresolved && p.isInverted('p') {
 		return p.errAt(v, "rule would never match protocol")
 	}
 	p.protoNum = n
@@ -318,10 +262,6 @@ func (p *ruleParser) countersOption(arg string, w lex.Word) error {
 	}
 	return nil
 }
-
-func (p *ruleParser) has(c byte) bool { return p.flags.has(c) }
-
-func (p *ruleParser) isInverted(c byte) bool { return p.inverted.has(c) }
 
 // letters is a set of base options.
 type letters uint32

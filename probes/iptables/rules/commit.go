@@ -90,7 +90,7 @@ func (l *loader) verify() error {
 			if i >= reached {
 				hooks = 0 // the table counts for these too, the hook does not
 			}
-			if why := misplaced(r, l.cur.Name, hooks); why != "" {
+			if why := l.rule.catalog.misplaced(r, l.cur.Name, hooks); why != "" {
 				return l.failAt(r.Line, r.Text, why)
 			}
 		}
@@ -157,81 +157,33 @@ func (v *verifier) visit(root *Chain, order *[]*Chain) error {
 
 // place is where the kernel lets a target or match stand.
 type place struct {
-	tables string // empty: any
-	hooks  hookMask
-}
-
-func targetPlace(r *Rule) (place, bool) {
-	switch r.Target.Name {
-	case "DNAT", "REDIRECT":
-		return place{"nat", hkPrerouting | hkOutput}, true
-	case "NETMAP":
-		return place{"nat", hkPrerouting | hkInput | hkOutput | hkPostrouting}, true
-	case "SNAT":
-		return place{"nat", hkInput | hkPostrouting}, true
-	case "MASQUERADE":
-		return place{"nat", hkPostrouting}, true
-	case "REJECT":
-		return place{"filter", hkInput | hkForward | hkOutput}, true
-	case "CT", "NOTRACK":
-		return place{"raw", hkAll}, true
-	case "TPROXY":
-		return place{"mangle", hkPrerouting}, true
-	case "TTL", "HL", "DSCP", "TOS", "ECN", "CHECKSUM", "TCPOPTSTRIP":
-		return place{"mangle", hkAll}, true
-	case "SECMARK", "CONNSECMARK":
-		return place{"mangle security", hkAll}, true
-	case "CLASSIFY":
-		return place{"", hkForward | hkOutput | hkPostrouting}, true
-	case "DNPT":
-		return place{"mangle", hkPrerouting | hkOutput}, true
-	case "SNPT":
-		return place{"mangle", hkInput | hkPostrouting}, true
-	case "SYNPROXY":
-		return place{"", hkInput | hkForward}, true
-	}
-	return place{}, false
-}
-
-func matchPlace(name string) (place, bool) {
-	switch name {
-	case "owner":
-		return place{"", hkOutput | hkPostrouting}, true
-	case "mac", "eui64":
-		return place{"", hkPrerouting | hkInput | hkForward}, true
-	case "socket":
-		return place{"", hkPrerouting | hkInput}, true
-	case "cgroup":
-		return place{"", hkInput | hkOutput | hkPostrouting}, true
-	}
-	return place{}, false
+	tables string   // empty: any
+	hooks  hookMask // 0: any
 }
 
 func (pl place) refuses(table string, hooks hookMask) bool {
-	return pl.tables != "" && !lex.OneOf(table, pl.tables) || hooks&^pl.hooks != 0
+	return pl.tables != "" && !lex.OneOf(table, pl.tables) || pl.hooks != 0 && hooks&^pl.hooks != 0
 }
 
 // misplaced says why the kernel would refuse the rule in that table, reached
 // from those hooks.
-func misplaced(r *Rule, table string, hooks hookMask) string {
-	if r.Target.Chain == nil {
-		if pl, ok := targetPlace(r); ok && pl.refuses(table, hooks) {
-			return fmt.Sprintf("target %s may not stand here", r.Target.Name)
-		}
+func (c *catalog) misplaced(r *Rule, table string, hooks hookMask) string {
+	if r.Target.Chain == nil && c.targets[r.Target.Name].place.refuses(table, hooks) {
+		return fmt.Sprintf("target %s may not stand here", r.Target.Name)
 	}
 	for _, u := range r.Unmodelled {
-		if pl, ok := matchPlace(u); ok && pl.refuses(table, hooks) {
+		if c.matches[u].place.refuses(table, hooks) {
 			return fmt.Sprintf("match %s may not stand here", u)
 		}
 	}
-	for _, c := range r.Matches {
-		switch c := c.(type) {
+	for _, m := range r.Matches {
+		switch m := m.(type) {
 		case RPFilterMatch:
-			if (place{"raw mangle", hkPrerouting}).refuses(table, hooks) {
+			if c.matches["rpfilter"].place.refuses(table, hooks) {
 				return "match rpfilter may not stand here"
 			}
 		case AddrTypeMatch:
-			if c.LimitIn && hooks&(hkOutput|hkPostrouting) != 0 || c.LimitOut && hooks&(hkPrerouting|hkInput) != 0 {
+			if m.LimitIn && hooks&(hkOutput|hkPostrouting) != 0 || m.LimitOut && hooks&(hkPrerouting|hkInput) != 0 {
 				return "addrtype: the link limit does not fit the chain"
 			}
 		}

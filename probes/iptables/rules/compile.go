@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lifeline/probes/iptables/lex"
@@ -47,9 +49,9 @@ func (p *ruleParser) compile() ([]*Rule, error) {
 // hosts reads the list after -s or -d; nothing given is one host that matches
 // all.
 func (p *ruleParser) hosts(w lex.Word, c byte) ([]host, error) {
-	buf := &p.hostBuf[0]
+	buf := &p.buffers.hosts[0]
 	if c == 'd' {
-		buf = &p.hostBuf[1]
+		buf = &p.buffers.hosts[1]
 	}
 	out := (*buf)[:0]
 	defer func() { *buf = out }()
@@ -99,7 +101,7 @@ func (p *ruleParser) compileCommon() (*Rule, error) {
 		Proto: p.protoNum, ProtoInv: p.isInverted('p'),
 	}
 	if p.proto != "" && r.Proto == 0 {
-		if _, known, _ := p.names.protocol(p.proto); !known {
+		if _, err := p.names.protocol(p.proto); errors.Is(err, errUnresolved) {
 			r.Unmodelled = append(r.Unmodelled, "protocol")
 		}
 	}
@@ -118,13 +120,13 @@ func (p *ruleParser) compileCommon() (*Rule, error) {
 			continue
 		}
 		r.bare = false
-		if why := p.checkMatchProtocol(l); why != "" {
-			return nil, p.errAt(lex.Word{}, why)
+		if err := p.checkMatchProtocol(l); err != nil {
+			return nil, p.errAt(lex.Word{}, err.Error())
 		}
 		p.compileMatch(r, l)
 	}
-	if why := p.compileTarget(r); why != "" {
-		return nil, p.errAt(lex.Word{}, why)
+	if err := p.compileTarget(r); err != nil {
+		return nil, p.errAt(lex.Word{}, err.Error())
 	}
 	return r, nil
 }
@@ -140,57 +142,44 @@ func (p *ruleParser) iface(c byte, name string) LinkMatch {
 	return f
 }
 
-// matchProtocols are the protocols that the kernel's matches insist on.
-func matchProtocol(name string, f netfilter.Family) []uint8 {
-	switch name {
-	case "tcp", "tcpmss":
-		return []uint8{6}
-	case "udp":
-		return []uint8{17, 136}
-	case "icmp":
-		return []uint8{1}
-	case "icmp6":
-		return []uint8{58}
-	case "sctp":
-		return []uint8{132}
-	case "dccp":
-		return []uint8{33}
-	case "esp":
-		return []uint8{50}
-	case "ipcomp":
-		return []uint8{108}
-	case "osf":
-		return []uint8{6}
-	case "ah":
+// only is one or more protocols of which a rule with the match must have one.
+func only(protocols ...uint8) func(*extensionUse, netfilter.Family) []uint8 {
+	return func(*extensionUse, netfilter.Family) []uint8 { return protocols }
+}
+
+// onlyIPv4 is a protocol that is asked for in IPv4 alone.
+func onlyIPv4(protocol uint8) func(*extensionUse, netfilter.Family) []uint8 {
+	return func(_ *extensionUse, f netfilter.Family) []uint8 {
 		if f == netfilter.IPv4 {
-			return []uint8{51}
+			return []uint8{protocol}
 		}
-	case "mh":
-		return []uint8{135}
+		return nil
+	}
+}
+
+// ecnProtocol: the bits of the TCP header need TCP.
+func ecnProtocol(u *extensionUse, _ netfilter.Family) []uint8 {
+	if u.gave("ecn-tcp-cwr") || u.gave("ecn-tcp-ece") {
+		return []uint8{6}
 	}
 	return nil
 }
 
 // checkMatchProtocol says where the kernel would refuse a match because of
 // the rule's protocol.
-func (p *ruleParser) checkMatchProtocol(l *extensionUse) string {
-	if l.ext == nil {
-		return ""
+func (p *ruleParser) checkMatchProtocol(u *extensionUse) error {
+	if u.ext == nil || u.ext.protocols == nil {
+		return nil
 	}
-	want := matchProtocol(l.ext.name, p.family)
-	if l.ext.name == "ecn" && (l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece")) {
-		want = []uint8{6}
-	}
+	want := u.ext.protocols(u, p.family)
 	if want == nil || p.backend == netfilter.NFT && p.isInverted('p') {
-		return ""
+		return nil
 	}
-	for _, n := range want {
-		if p.protoNum == n && !p.isInverted('p') {
-			return ""
-		}
+	if slices.Contains(want, p.protoNum) && !p.isInverted('p') {
+		return nil
 	}
-	if _, known, _ := p.names.protocol(p.proto); p.proto != "" && !known {
-		return ""
+	if _, err := p.names.protocol(p.proto); p.proto != "" && errors.Is(err, errUnresolved) {
+		return nil
 	}
-	return fmt.Sprintf("%s match needs its own protocol (-p)", l.ext.name)
+	return fmt.Errorf("%s match needs its own protocol (-p)", u.ext.name)
 }

@@ -10,65 +10,59 @@ import (
 
 // compileMatch adds one match to a rule.
 func (p *ruleParser) compileMatch(r *Rule, l *extensionUse) {
-	if l.ext == nil {
+	switch {
+	case l.ext == nil:
 		r.Unmodelled = append(r.Unmodelled, l.name)
-		return
-	}
-	switch l.ext.name {
-	case "comment":
-	case "tcp":
-		p.compileTCP(r, l)
-	case "udp":
-		// Only with -p udp, which no packet of the question has.
-	case "multiport":
-		p.compileMultiport(r, l)
-	case "iprange":
-		p.compileRange(r, l)
-	case "state":
-		p.addState(r, l.get("state"))
-	case "conntrack":
-		p.compileConntrack(r, l)
-	case "mark", "connmark":
-		g := l.get("mark")
-		v, m, _ := valueMask(g.arg)
-		r.Matches = append(r.Matches, MarkMatch{Conn: l.ext.name == "connmark", Value: v, Mask: m, Inv: g.negate})
-	case "addrtype":
-		p.compileAddrType(r, l)
-	case "icmp", "icmp6":
-		if g := l.given[0]; true {
-			t, _ := parseICMP(g.arg, p.family)
-			r.Matches = append(r.Matches, ICMPMatch{t, g.negate})
-		}
-	case "hl", "ttl":
-		p.compileHopLimit(r, l)
-	case "set":
-		p.compileSet(r, l)
-	case "recent":
-		// --set adds the source to the list and always matches.
-		switch g := l.get("set"); {
-		case g == nil:
-			r.Unmodelled = append(r.Unmodelled, "recent")
-		case g.negate:
-			r.Matches = append(r.Matches, NeverMatch{})
-		}
-	case "rpfilter":
-		r.Matches = append(r.Matches, RPFilterMatch{Loose: l.gave("loose"), Inv: l.gave("invert")})
-	case "rt", "hbh", "dst", "frag", "srh", "ah":
-		// They look for a header that the question's packets do not have, and
-		// without it they match nothing, negated or not.
-		r.Matches = append(r.Matches, NeverMatch{})
-	default:
+	case l.ext.match == nil:
 		r.Unmodelled = append(r.Unmodelled, l.ext.name)
+	default:
+		l.ext.match(p, r, l)
 	}
 }
 
-func (p *ruleParser) compileTCP(r *Rule, l *extensionUse) {
+// matchesAll: a comment, or udp, which stands only with -p udp, which no packet of a
+// question has.
+func (p *ruleParser) matchesAll(*Rule, *extensionUse) {}
+
+// matchesNothing: these look for a header that the question's packets do not have, and
+// without it they match nothing, negated or not.
+func (p *ruleParser) matchesNothing(r *Rule, _ *extensionUse) {
+	r.Matches = append(r.Matches, NeverMatch{})
+}
+
+func (p *ruleParser) matchMark(r *Rule, l *extensionUse) {
+	g := l.get("mark")
+	v, m, _ := valueMask(g.arg)
+	r.Matches = append(r.Matches, MarkMatch{Conn: l.ext.name == "connmark", Value: v, Mask: m, Inv: g.negate})
+}
+
+func (p *ruleParser) matchICMP(r *Rule, l *extensionUse) {
+	g := l.given[0]
+	t, _ := parseICMP(g.arg, p.family)
+	r.Matches = append(r.Matches, ICMPMatch{t, g.negate})
+}
+
+// matchRecent: --set adds the source to the list and always matches.
+func (p *ruleParser) matchRecent(r *Rule, l *extensionUse) {
+	switch g := l.get("set"); {
+	case g == nil:
+		r.Unmodelled = append(r.Unmodelled, "recent")
+	case g.negate:
+		r.Matches = append(r.Matches, NeverMatch{})
+	}
+}
+
+func (p *ruleParser) matchRPFilter(r *Rule, l *extensionUse) {
+	r.Matches = append(r.Matches, RPFilterMatch{Loose: l.gave("loose"), Inv: l.gave("invert")})
+}
+
+func (p *ruleParser) matchTCP(r *Rule, l *extensionUse) {
 	for i := range l.given {
 		g := &l.given[i]
 		switch g.name {
 		case "source-port", "destination-port":
-			rng, known, _ := p.tcpPorts(g.arg, "tcp")
-			r.addPorts(g.name == "source-port", []netset.PortRange{rng}, g.negate, known)
+			rng, err := p.tcpPorts(g.arg, "tcp")
+			r.addPorts(g.name == "source-port", []netset.PortRange{rng}, g.negate, err == nil)
 		case "syn":
 			r.Matches = append(r.Matches, TCPFlagsMatch{netfilter.FlagFIN | netfilter.FlagSYN | netfilter.FlagRST | netfilter.FlagACK, netfilter.FlagSYN, g.negate})
 		case "tcp-flags":
@@ -98,18 +92,18 @@ func (r *Rule) addPorts(src bool, rs []netset.PortRange, inv, known bool) {
 	}
 }
 
-func (p *ruleParser) compileMultiport(r *Rule, l *extensionUse) {
+func (p *ruleParser) matchMultiport(r *Rule, l *extensionUse) {
 	g := &l.given[0]
-	rs, known, _ := p.parseMultiport(g.arg, portProtocol(p.protoNum))
+	rs, err := p.parseMultiport(g.arg, portProtocol(p.protoNum))
 	switch {
-	case g.name != "ports" || !known:
-		r.addPorts(g.name == "source-ports", rs, g.negate, known)
+	case g.name != "ports" || err != nil:
+		r.addPorts(g.name == "source-ports", rs, g.negate, err == nil)
 	default:
 		r.Matches = append(r.Matches, EitherPortMatch{netset.NewPortSet(rs), g.negate})
 	}
 }
 
-func (p *ruleParser) compileRange(r *Rule, l *extensionUse) {
+func (p *ruleParser) matchAddrRange(r *Rule, l *extensionUse) {
 	for i := range l.given {
 		g := &l.given[i]
 		sp, _ := parseAddrRange(g.arg, p.family)
@@ -125,14 +119,16 @@ func (p *ruleParser) compileRange(r *Rule, l *extensionUse) {
 	}
 }
 
+func (p *ruleParser) matchState(r *Rule, l *extensionUse) { p.addState(r, l.get("state")) }
+
 func (p *ruleParser) addState(r *Rule, g *optionUse) {
 	m, _ := parseStates(g.arg)
 	r.Matches = append(r.Matches, StateMatch{m, g.negate})
 }
 
-// compileConntrack handles the options beside --ctstate, which need a tracked
+// matchConntrack handles the options beside --ctstate, which need a tracked
 // packet to match at all.
-func (p *ruleParser) compileConntrack(r *Rule, l *extensionUse) {
+func (p *ruleParser) matchConntrack(r *Rule, l *extensionUse) {
 	c := ConntrackMatch{}
 	for i := range l.given {
 		g := &l.given[i]
@@ -141,8 +137,8 @@ func (p *ruleParser) compileConntrack(r *Rule, l *extensionUse) {
 			p.addState(r, g)
 			c.WithState = true
 		case "ctproto":
-			n, known, _ := p.names.protocol(g.arg)
-			if !known {
+			n, err := p.names.protocol(g.arg)
+			if err != nil {
 				r.Unmodelled = append(r.Unmodelled, "protocol")
 			}
 			c.Parts = append(c.Parts, ConntrackPart{Field: ConntrackProto, Num: uint32(n), Inv: g.negate})
@@ -172,17 +168,17 @@ func (p *ruleParser) connAddr(r *Rule, c *ConntrackMatch, g *optionUse) {
 }
 
 func (p *ruleParser) connPort(r *Rule, c *ConntrackMatch, g *optionUse) {
-	a, b, known, _ := p.portPair(g.arg)
-	if !known {
+	ports, err := p.portPair(g.arg)
+	if err != nil {
 		r.Unmodelled = append(r.Unmodelled, "conntrack")
 		return
 	}
 	k := map[string]ConntrackField{"ctorigsrcport": ConntrackOrigSrcPort, "ctorigdstport": ConntrackOrigDstPort,
 		"ctreplsrcport": ConntrackReplSrcPort, "ctrepldstport": ConntrackReplDstPort}
-	c.Parts = append(c.Parts, ConntrackPart{Field: k[g.name], Ports: netset.NewPortSet([]netset.PortRange{{Lo: a, Hi: b}}), Inv: g.negate})
+	c.Parts = append(c.Parts, ConntrackPart{Field: k[g.name], Ports: netset.NewPortSet([]netset.PortRange{ports}), Inv: g.negate})
 }
 
-func (p *ruleParser) compileAddrType(r *Rule, l *extensionUse) {
+func (p *ruleParser) matchAddrType(r *Rule, l *extensionUse) {
 	for _, name := range []string{"src-type", "dst-type"} {
 		g := l.get(name)
 		if g == nil {
@@ -195,7 +191,7 @@ func (p *ruleParser) compileAddrType(r *Rule, l *extensionUse) {
 	}
 }
 
-func (p *ruleParser) compileHopLimit(r *Rule, l *extensionUse) {
+func (p *ruleParser) matchHopLimit(r *Rule, l *extensionUse) {
 	g := &l.given[0]
 	n, _ := lex.Number(g.arg, 0, 255)
 	op := byte('=')
@@ -208,8 +204,8 @@ func (p *ruleParser) compileHopLimit(r *Rule, l *extensionUse) {
 	r.Matches = append(r.Matches, HopLimitMatch{op, int(n), g.negate, l.ext.name})
 }
 
-// compileSet handles -m set; the set itself is looked up by the analysis.
-func (p *ruleParser) compileSet(r *Rule, l *extensionUse) {
+// matchSet handles -m set; the set itself is looked up by the analysis.
+func (p *ruleParser) matchSet(r *Rule, l *extensionUse) {
 	g := l.get("match-set")
 	c := SetMatch{Name: g.arg, Inv: g.negate}
 	for d := range strings.SplitSeq(g.arg2, ",") {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,28 +11,28 @@ import (
 
 // compileTarget sets what the rule does. A name that is neither a verdict nor
 // a shipped target is a chain, or something unknown.
-func (p *ruleParser) compileTarget(r *Rule) string {
+func (p *ruleParser) compileTarget(r *Rule) error {
 	t := &r.Target
 	t.Name = p.jump
 	if p.isGoto {
 		t.Kind = TargetGoto
-		return ""
+		return nil
 	}
 	switch p.jump {
 	case "":
-		return ""
+		return nil
 	case "ACCEPT":
 		t.Kind = TargetAccept
-		return ""
+		return nil
 	case "DROP":
 		t.Kind = TargetDrop
-		return ""
+		return nil
 	case "RETURN":
 		t.Kind = TargetReturn
-		return ""
+		return nil
 	case "QUEUE":
 		t.Kind = TargetUnknown
-		return ""
+		return nil
 	}
 	if p.target.ext == nil {
 		t.Kind = TargetJump // resolved, or found unknown, with the table
@@ -39,9 +40,13 @@ func (p *ruleParser) compileTarget(r *Rule) string {
 			t.Kind = TargetUnknown
 			p.uncertain = append(p.uncertain, fmt.Sprintf("target %q", p.jump))
 		}
-		return ""
+		return nil
 	}
-	return p.compileExtTarget(r, p.target)
+	if p.target.ext.target == nil {
+		t.Kind = TargetUnknown // NFQUEUE, CLUSTERIP, SNPT, DNPT ...
+		return nil
+	}
+	return p.target.ext.target(p, r, p.target)
 }
 
 // thirdParty knows targets that common add-ons to netfilter bring.
@@ -50,81 +55,100 @@ func thirdParty(name string) bool {
 		" RAWDNAT RAWSNAT NDPI XOR ASYMSHIFT")
 }
 
-func (p *ruleParser) compileExtTarget(r *Rule, l *extensionUse) string {
-	t := &r.Target
-	if why := p.checkTargetProtocol(r, l); why != "" {
-		return why
+// goesOn: nothing that the question could feel.
+func goesOn(*ruleParser, *Rule, *extensionUse) error { return nil }
+
+// onlyTCP reports whether the rule takes TCP packets alone.
+func (p *ruleParser) onlyTCP() bool { return p.protoNum == 6 && !p.isInverted('p') }
+
+// needTCP is the error of a target for TCP packets in a rule that takes others.
+func (p *ruleParser) needTCP(l *extensionUse) error {
+	if !p.onlyTCP() {
+		return errors.New(l.ext.name + " needs -p tcp")
 	}
-	switch l.ext.name {
-	case "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "CLASSIFY", "DSCP", "TOS", "ECN", "CHECKSUM", "SECMARK",
-		"CONNSECMARK", "RATEEST", "IDLETIMER", "LED", "TCPMSS", "TCPOPTSTRIP", "TEE":
-		t.Kind = TargetContinue
-	case "REJECT":
-		t.Kind = TargetReject
-		if g := l.get("reject-with"); g != nil && strings.HasPrefix(strings.ToLower(g.arg), "t") &&
-			(p.protoNum != 6 || p.isInverted('p')) {
-			return "REJECT --reject-with tcp-reset needs -p tcp"
-		}
-	case "MARK":
-		t.Kind = TargetMark
-		t.Mark = p.markTarget(l)
-	case "CONNMARK":
-		t.Kind = TargetConnmark
-		t.Mark = p.markTarget(l)
-	case "HMARK":
-		t.Kind = TargetUnknownMark
-	case "SET":
-		t.Kind = TargetContinue
-		if l.gave("map-set") {
-			t.Kind = TargetUnknownMark
-		}
-		for i := range l.given {
-			if g := &l.given[i]; g.opt.kind == kindTwoWords {
-				r.Matches = append(r.Matches, SetUse{g.arg, g.name != "map-set"})
-			}
-		}
-	case "NOTRACK":
-		t.Kind = TargetNotrack
-	case "CT":
-		p.ctTarget(t, l)
-	case "DNAT", "REDIRECT", "NETMAP", "SNAT", "MASQUERADE":
-		return p.natTarget(t, l)
-	case "TTL", "HL":
-		t.Kind = TargetHopLimit
-		g := &l.given[0]
-		n, _ := lex.Number(g.arg, 0, 255)
-		t.Hop = HopLimitChange{Set: strings.HasSuffix(g.name, "-set"), Val: int(n)}
-		if strings.HasSuffix(g.name, "-dec") {
-			t.Hop.Val = -int(n)
-		}
-	default:
-		t.Kind = TargetUnknown // NFQUEUE, SYNPROXY, TPROXY, CLUSTERIP, SNPT, DNPT ...
-	}
-	return ""
+	return nil
 }
 
-// checkTargetProtocol says where the kernel would refuse a target because of
-// what the rule matches.
-func (p *ruleParser) checkTargetProtocol(r *Rule, l *extensionUse) string {
-	tcp := p.protoNum == 6 && !p.isInverted('p')
-	switch l.ext.name {
-	case "SYNPROXY", "TCPOPTSTRIP", "TCPMSS":
-		if !tcp {
-			return l.ext.name + " needs -p tcp"
-		}
-		if l.ext.name == "TCPMSS" && p.backend == netfilter.Legacy && !r.matchesSYN() {
-			return "TCPMSS works on SYN packets only"
-		}
-	case "ECN":
-		if !tcp && (l.gave("ecn-tcp-remove") || l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece")) {
-			return "ECN needs -p tcp"
-		}
-	case "TPROXY":
-		if !tcp && (p.protoNum != 17 || p.isInverted('p')) {
-			return "TPROXY needs -p tcp or -p udp"
+func (p *ruleParser) targetTCPOptions(_ *Rule, l *extensionUse) error { return p.needTCP(l) }
+
+func (p *ruleParser) targetSYNPROXY(r *Rule, l *extensionUse) error {
+	r.Target.Kind = TargetUnknown
+	return p.needTCP(l)
+}
+
+func (p *ruleParser) targetTCPMSS(r *Rule, l *extensionUse) error {
+	if err := p.needTCP(l); err != nil {
+		return err
+	}
+	if p.backend == netfilter.Legacy && !r.matchesSYN() {
+		return errors.New("TCPMSS works on SYN packets only")
+	}
+	return nil
+}
+
+func (p *ruleParser) targetECN(_ *Rule, l *extensionUse) error {
+	if l.gave("ecn-tcp-remove") || l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece") {
+		return p.needTCP(l)
+	}
+	return nil
+}
+
+func (p *ruleParser) targetTPROXY(r *Rule, _ *extensionUse) error {
+	r.Target.Kind = TargetUnknown
+	if !p.onlyTCP() && (p.protoNum != 17 || p.isInverted('p')) {
+		return errors.New("TPROXY needs -p tcp or -p udp")
+	}
+	return nil
+}
+
+func (p *ruleParser) targetReject(r *Rule, l *extensionUse) error {
+	r.Target.Kind = TargetReject
+	if g := l.get("reject-with"); g != nil && strings.HasPrefix(strings.ToLower(g.arg), "t") && !p.onlyTCP() {
+		return errors.New("REJECT --reject-with tcp-reset needs -p tcp")
+	}
+	return nil
+}
+
+func (p *ruleParser) targetMark(r *Rule, l *extensionUse) error {
+	r.Target.Kind, r.Target.Mark = TargetMark, l.markChange()
+	return nil
+}
+
+func (p *ruleParser) targetConnmark(r *Rule, l *extensionUse) error {
+	r.Target.Kind, r.Target.Mark = TargetConnmark, l.markChange()
+	return nil
+}
+
+func (p *ruleParser) targetUnknownMark(r *Rule, _ *extensionUse) error {
+	r.Target.Kind = TargetUnknownMark
+	return nil
+}
+
+func (p *ruleParser) targetSet(r *Rule, l *extensionUse) error {
+	if l.gave("map-set") {
+		r.Target.Kind = TargetUnknownMark
+	}
+	for i := range l.given {
+		if g := &l.given[i]; g.name == "add-set" || g.name == "del-set" || g.name == "map-set" {
+			r.Matches = append(r.Matches, SetUse{g.arg, g.name != "map-set"})
 		}
 	}
-	return ""
+	return nil
+}
+
+func (p *ruleParser) targetNotrack(r *Rule, _ *extensionUse) error {
+	r.Target.Kind = TargetNotrack
+	return nil
+}
+
+func (p *ruleParser) targetHopLimit(r *Rule, l *extensionUse) error {
+	g := &l.given[0]
+	n, _ := lex.Number(g.arg, 0, 255)
+	r.Target.Kind, r.Target.Hop = TargetHopLimit, HopLimitChange{Set: strings.HasSuffix(g.name, "-set"), Val: int(n)}
+	if strings.HasSuffix(g.name, "-dec") {
+		r.Target.Hop.Val = -int(n)
+	}
+	return nil
 }
 
 // matchesSYN reports whether a rule takes packets with the SYN flag only.
@@ -137,8 +161,8 @@ func (r *Rule) matchesSYN() bool {
 	return false
 }
 
-// markTarget reads MARK and CONNMARK into (old &^ mask) ^ value.
-func (p *ruleParser) markTarget(l *extensionUse) MarkChange {
+// markChange reads MARK and CONNMARK into (old &^ mask) ^ value.
+func (l *extensionUse) markChange() MarkChange {
 	op := MarkChange{Ctmask: 1<<32 - 1, Nfmask: 1<<32 - 1}
 	u32 := func(name string) (uint32, bool) {
 		g := l.get(name)
@@ -178,44 +202,53 @@ func (p *ruleParser) markTarget(l *extensionUse) MarkChange {
 	return op
 }
 
-func (p *ruleParser) ctTarget(t *target, l *extensionUse) {
+func (p *ruleParser) targetCT(r *Rule, l *extensionUse) error {
+	t := &r.Target
+	t.Kind = TargetZone // also with a helper or events: the first CT rule still wins
 	switch {
 	case l.gave("notrack"):
 		t.Kind = TargetNotrack
 	case l.gave("zone-orig"), l.gave("zone-reply"):
-		t.Kind, t.Zone = TargetZone, -1
+		t.Zone = -1
 	case l.gave("zone"):
-		t.Kind, t.Zone = TargetZone, -1
+		t.Zone = -1
 		if n, ok := lex.Number(l.get("zone").arg, 0, 65535); ok {
 			t.Zone = int(n)
 		}
-	default:
-		t.Kind = TargetZone // a helper or events: the first CT rule still wins
 	}
+	return nil
 }
 
-func (p *ruleParser) natTarget(t *target, l *extensionUse) string {
-	switch l.ext.name {
-	case "DNAT":
-		t.Kind = TargetDNAT
-		t.Nat, _ = p.parseNAT(l.get("to-destination").arg, false)
-	case "REDIRECT":
-		t.Kind = TargetRedirect
-		if g := l.get("to-ports"); g != nil {
-			t.Nat, _ = p.parseNAT(g.arg, true)
-		}
-	case "NETMAP":
-		h, why := parseHost(l.get("to").arg, p.family)
-		if why != "" {
-			return why
-		}
-		t.Kind, t.Mask = TargetNetmap, h.mask
-		t.Nat = natRange{HasAddr: true, Lo: h.addr, Hi: h.addr}
-		if h.name != "" {
-			t.Kind = TargetUnknown
-		}
-	default:
-		t.Kind = TargetSNAT
+func (p *ruleParser) targetDNAT(r *Rule, l *extensionUse) error {
+	r.Target.Kind = TargetDNAT
+	r.Target.Nat, _ = p.parseNAT(l.get("to-destination").arg, false)
+	return nil
+}
+
+func (p *ruleParser) targetRedirect(r *Rule, l *extensionUse) error {
+	r.Target.Kind = TargetRedirect
+	if g := l.get("to-ports"); g != nil {
+		r.Target.Nat, _ = p.parseNAT(g.arg, true)
 	}
-	return ""
+	return nil
+}
+
+func (p *ruleParser) targetNetmap(r *Rule, l *extensionUse) error {
+	h, why := parseHost(l.get("to").arg, p.family)
+	if why != "" {
+		return errors.New(why)
+	}
+	t := &r.Target
+	t.Kind, t.Mask = TargetNetmap, h.mask
+	t.Nat = NATRange{HasAddr: true, Lo: h.addr, Hi: h.addr}
+	if h.name != "" {
+		t.Kind = TargetUnknown
+	}
+	return nil
+}
+
+// targetSNAT is also MASQUERADE.
+func (p *ruleParser) targetSNAT(r *Rule, _ *extensionUse) error {
+	r.Target.Kind = TargetSNAT
+	return nil
 }

@@ -7,27 +7,25 @@ import (
 	"lifeline/probes/iptables/netfilter"
 )
 
-// crossCheck are checks that only one extension makes.
-func (l *extensionUse) crossCheck() string {
-	switch l.ext.name {
-	case "recent":
-		return l.crossCheckRecent()
-	case "statistic":
-		if l.gave("every") && l.num("packet") >= l.num("every") {
-			return "--packet must be below --every"
-		}
-	case "owner":
-		if l.gave("suppl-groups") && l.given[0].name == "suppl-groups" {
-			return "you need to use --gid-owner first"
-		}
-	case "policy":
-		return l.crossCheckPolicy()
-	case "HMARK":
-		if l.gave("hmark-spi-mask") && (l.gave("hmark-sport-mask") || l.gave("hmark-dport-mask")) {
-			return "--hmark-spi-mask cannot be used with --hmark-sport-mask or --hmark-dport-mask"
-		}
-	case "SNPT", "DNPT":
-		return l.crossCheckPrefixes()
+// The checks of options against each other that only one extension makes.
+
+func (l *extensionUse) checkStatistic() string {
+	if l.gave("every") && l.num("packet") >= l.num("every") {
+		return "--packet must be below --every"
+	}
+	return ""
+}
+
+func (l *extensionUse) checkOwner() string {
+	if l.gave("suppl-groups") && l.given[0].name == "suppl-groups" {
+		return "you need to use --gid-owner first"
+	}
+	return ""
+}
+
+func (l *extensionUse) checkHMARK() string {
+	if l.gave("hmark-spi-mask") && (l.gave("hmark-sport-mask") || l.gave("hmark-dport-mask")) {
+		return "--hmark-spi-mask cannot be used with --hmark-sport-mask or --hmark-dport-mask"
 	}
 	return ""
 }
@@ -41,7 +39,7 @@ func (l *extensionUse) num(name string) uint64 {
 	return n
 }
 
-func (l *extensionUse) crossCheckRecent() string {
+func (l *extensionUse) checkRecent() string {
 	if l.gave("rttl") && (l.gave("set") || l.gave("remove")) {
 		return "--rttl may only be used with --rcheck or --update"
 	}
@@ -51,8 +49,8 @@ func (l *extensionUse) crossCheckRecent() string {
 	return ""
 }
 
-// crossCheckPolicy looks at each element of an IPsec policy: --next begins another.
-func (l *extensionUse) crossCheckPolicy() string {
+// checkPolicy looks at each element of an IPsec policy: --next begins another.
+func (l *extensionUse) checkPolicy() string {
 	mode, tunnel, any := "", false, false
 	for i := range l.given {
 		g := &l.given[i]
@@ -80,7 +78,7 @@ func (l *extensionUse) crossCheckPolicy() string {
 
 // oddPrefixes: the kernel translates prefixes of at most 64 bits, and wants no
 // bits behind them (ip6t_NPT.c).
-func (l *extensionUse) crossCheckPrefixes() string {
+func (l *extensionUse) checkPrefixes() string {
 	for _, name := range []string{"src-pfx", "dst-pfx"} {
 		g := l.get(name)
 		if g == nil {

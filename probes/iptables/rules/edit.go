@@ -92,7 +92,7 @@ func (l *loader) ruleCommand(p *ruleParser, c *Chain) error {
 			return err
 		}
 	}
-	if p.target != nil && (p.target.name == "IDLETIMER" || p.target.name == "LED") {
+	if p.target != nil && p.target.ext != nil && p.target.ext.hostWide {
 		l.set.SideEffects = append(l.set.SideEffects, l.line)
 	}
 	return nil
@@ -108,7 +108,7 @@ func (l *loader) refusal(p *ruleParser, c *Chain, r *Rule) error {
 	if c.Builtin {
 		hooks = hookOf(c.Name)
 	}
-	if why := misplaced(r, l.cur.Name, hooks); why != "" {
+	if why := p.catalog.misplaced(r, l.cur.Name, hooks); why != "" {
 		return l.fail(why)
 	}
 	return nil

@@ -7,86 +7,29 @@ import (
 	"lifeline/probes/iptables/netfilter"
 )
 
-// kind is the type of an option's argument.
-type kind uint8
-
-const (
-	kindNone kind = iota
-	kindMaybe
-	kindText
-	kindTwoWords
-	kindU8
-	kindU16
-	kindU32
-	kindU64
-	kindU8s
-	kindU16s
-	kindU32s
-	kindU64s
-	kindNumber
-	kindTOS
-	kindMark
-	kindLogLevel
-	kindHost
-	kindHostMask
-	kindProtocol
-	kindPort
-	kindPorts
-	kindTCPPorts
-	kindPrefixLen
-	kindMAC
-)
-
-func kindOf(name string) kind {
-	switch name {
-	case "maybe":
-		return kindMaybe
-	case "text":
-		return kindText
-	case "twoWords":
-		return kindTwoWords
-	case "u8":
-		return kindU8
-	case "u16":
-		return kindU16
-	case "u32":
-		return kindU32
-	case "u64":
-		return kindU64
-	case "u8s":
-		return kindU8s
-	case "u16s":
-		return kindU16s
-	case "u32s":
-		return kindU32s
-	case "u64s":
-		return kindU64s
-	case "number":
-		return kindNumber
-	case "tos":
-		return kindTOS
-	case "mark":
-		return kindMark
-	case "logLevel":
-		return kindLogLevel
-	case "host":
-		return kindHost
-	case "hostMask":
-		return kindHostMask
-	case "protocol":
-		return kindProtocol
-	case "port":
-		return kindPort
-	case "ports":
-		return kindPorts
-	case "tcpPorts":
-		return kindTCPPorts
-	case "prefixLen":
-		return kindPrefixLen
-	case "mac":
-		return kindMAC
-	}
-	return kindNone
+// extensionSpec describes one match or target as iptables 1.8 takes it: all that reading
+// a rule with it needs to know. The option names are those of iptables-extensions(8).
+type extensionSpec struct {
+	// family is 0 for both.
+	family netfilter.Family
+	// options is a list of `name,alias:type(min-max)flags`, with a type of valueTypes.
+	// Without a type the option takes no argument. Flags: ! may be negated, + must be
+	// given, * may be given again, ~x excludes the other options with the same letter x,
+	// &name needs option name too.
+	options string
+	// need lists options of which at least one must be given; "*" is any.
+	need string
+	// crossCheck says what is wrong with the options together; nil: nothing can be.
+	crossCheck func(*extensionUse) string
+	// protocols are those of which the kernel insists on one; nil: any will do.
+	protocols func(*extensionUse, netfilter.Family) []uint8
+	// place is where the kernel lets it stand.
+	place place
+	// match adds a match to a rule, target sets what the rule does; nil: not modelled.
+	match  func(*ruleParser, *Rule, *extensionUse)
+	target func(*ruleParser, *Rule, *extensionUse) error
+	// hostWide says that it acts outside of the packets when it is loaded.
+	hostWide bool
 }
 
 // option is one option of an extension. Aliases share the id and the first
@@ -95,7 +38,7 @@ type option struct {
 	name     string // as written
 	canon    string // the name that the rest of the package uses
 	id       int
-	kind     kind
+	value    *valueType // nil: no argument
 	negate   bool
 	must     bool
 	many     bool
@@ -105,20 +48,20 @@ type option struct {
 }
 
 // takesArg reports whether getopt hands the option an argument.
-func (o *option) takesArg() bool { return o.kind != kindNone && o.kind != kindMaybe }
+func (o *option) takesArg() bool { return o.value != nil && !o.value.optional }
 
 // extension is a match or a target with its options.
 type extension struct {
+	extensionSpec
 	name    string
-	family  netfilter.Family
 	options []option
 	need    []string
 	ids     int
 }
 
-// parseSpec turns the written form into options.
-func parseSpec(name string, s extSpec) *extension {
-	e := &extension{name: name, family: s.family, need: strings.Fields(s.need)}
+// parseSpec turns the written form of the options into the options.
+func parseSpec(name string, s extensionSpec) *extension {
+	e := &extension{extensionSpec: s, name: name, need: strings.Fields(s.need)}
 	for _, f := range strings.Fields(s.options) {
 		n := strings.IndexAny(f, ":!+*~&(")
 		if n < 0 {
@@ -141,7 +84,8 @@ func (o *option) parseFlags(f string) {
 		if n < 0 {
 			n = len(f)
 		}
-		o.kind = kindOf(f[1:n])
+		v := valueTypes[f[1:n]]
+		o.value = &v
 		f = f[n:]
 	}
 	for f != "" {
@@ -182,7 +126,7 @@ func (e *extension) find(name string) *option {
 // catalog looks extensions up by name and parses each once.
 type catalog struct {
 	family           netfilter.Family
-	matches, targets map[string]extSpec
+	matches, targets map[string]extensionSpec
 	parsed           map[string]*extension
 }
 
@@ -208,7 +152,7 @@ func (c *catalog) target(name string) *extension {
 	return c.lookup("t "+name, name, c.targets)
 }
 
-func (c *catalog) lookup(key, name string, specs map[string]extSpec) *extension {
+func (c *catalog) lookup(key, name string, specs map[string]extensionSpec) *extension {
 	if e, ok := c.parsed[key]; ok {
 		return e
 	}

@@ -23,25 +23,35 @@ func (p *ruleParser) loadMatch(name string, w lex.Word) error {
 	return nil
 }
 
-func (p *ruleParser) addMatch(name string, e *extension) {
+// extensionUses are the matches and the target that a rule uses.
+type extensionUses struct {
+	exts      []*extensionUse // in the order in which they were loaded
+	pool      []*extensionUse // for exts, reused from line to line
+	target    *extensionUse   // the one of -j
+	protoUsed bool            // the match that -p implies is loaded
+	open      *extensionUse   // an unknown extension that may still take words
+}
+
+// addMatch adds a match to the rule.
+func (u *extensionUses) addMatch(name string, e *extension) {
 	shadow := false
-	for _, o := range p.exts {
-		if o != p.target && e != nil && o.ext == e {
+	for _, o := range u.exts {
+		if o != u.target && e != nil && o.ext == e {
 			o.unused, shadow = true, true
 		}
 	}
-	p.load(name, e).shadow = shadow
+	u.load(name, e).shadow = shadow
 }
 
 // load adds an extension to the rule.
-func (p *ruleParser) load(name string, e *extension) *extensionUse {
-	n := len(p.exts)
-	if n == len(p.pool) {
-		p.pool = append(p.pool, &extensionUse{})
+func (u *extensionUses) load(name string, e *extension) *extensionUse {
+	n := len(u.exts)
+	if n == len(u.pool) {
+		u.pool = append(u.pool, &extensionUse{})
 	}
-	l := p.pool[n]
+	l := u.pool[n]
 	*l = extensionUse{ext: e, name: name, given: l.given[:0]}
-	p.exts = append(p.exts, l)
+	u.exts = append(u.exts, l)
 	return l
 }
 
@@ -66,23 +76,23 @@ func (p *ruleParser) loadProtocol() bool {
 }
 
 // unknownOwner is the extension that an unknown option may belong to.
-func (p *ruleParser) unknownOwner() *extensionUse {
-	p.open = nil
-	for _, l := range slices.Backward(p.exts) {
+func (u *extensionUses) unknownOwner() *extensionUse {
+	u.open = nil
+	for _, l := range slices.Backward(u.exts) {
 		if l.ext == nil {
-			p.open = l
+			u.open = l
 			break
 		}
 	}
-	return p.open
+	return u.open
 }
 
-// takeUnknownArg gives a word to the unknown option before it.
-func (p *ruleParser) takeUnknownArg(w lex.Word) bool {
-	if p.open == nil || len(p.open.given) == 0 {
+// addToUnknown gives a word to the unknown option before it.
+func (u *extensionUses) addToUnknown(w lex.Word) bool {
+	if u.open == nil || len(u.open.given) == 0 {
 		return false
 	}
-	g := &p.open.given[len(p.open.given)-1]
+	g := &u.open.given[len(u.open.given)-1]
 	g.arg = strings.TrimSpace(g.arg + " " + w.Text)
 	return true
 }
@@ -100,19 +110,21 @@ func (p *ruleParser) extOption(f found, arg string, w lex.Word) error {
 	if p.negate && !o.negate {
 		return fail(fmt.Sprintf("option \"--%s\" cannot be inverted", o.name))
 	}
-	switch o.kind {
-	case kindTwoWords:
-		if !p.hasArg() {
-			return fail(fmt.Sprintf("--%s requires two args", o.name))
+	if v := o.value; v != nil {
+		if v.words == 2 {
+			if !p.hasArg() {
+				return fail(fmt.Sprintf("--%s requires two args", o.name))
+			}
+			g.arg2 = p.nextArg()
 		}
-		g.arg2 = p.nextArg()
-	case kindMaybe:
-		if p.hasArg() {
+		if v.optional && p.hasArg() {
 			g.arg = p.nextArg()
 		}
-	}
-	if why := p.checkValue(l, &g); why != "" {
-		return fail(why)
+		if v.check != nil {
+			if err := v.check(p, l, &g); err != nil {
+				return fail(err.Error())
+			}
+		}
 	}
 	l.seen |= bit
 	l.given = append(l.given, g)
@@ -136,8 +148,10 @@ func (l *extensionUse) finish() string {
 			return fmt.Sprintf("%s: option \"--%s\" cannot be used with the others given", e.name, o.name)
 		}
 	}
-	if why := l.crossCheck(); why != "" {
-		return e.name + ": " + why
+	if e.crossCheck != nil {
+		if why := e.crossCheck(l); why != "" {
+			return e.name + ": " + why
+		}
 	}
 	if len(e.need) > 0 && l.seen == 0 || len(e.need) > 0 && e.need[0] != "*" && !slices.ContainsFunc(e.need, l.gave) {
 		return fmt.Sprintf("%s: an option is missing", e.name)

@@ -165,7 +165,7 @@ func (p *ruleParser) scan() error {
 			p.negate = true
 			continue
 		default:
-			if p.takeUnknownArg(w) {
+			if p.addToUnknown(w) {
 				continue
 			}
 			return p.errAt(w, fmt.Sprintf("bad argument `%s'", t))
@@ -244,27 +244,4 @@ func (p *ruleParser) short(w lex.Word) error {
 		p.negate = false
 	}
 	return nil
-}
-
-// hasArg reports whether the next word can be an optional argument.
-func (p *ruleParser) hasArg() bool {
-	if p.i >= len(p.words) {
-		return false
-	}
-	t := p.words[p.i].Text
-	return t == "" || t[0] != '-' && t[0] != '!'
-}
-
-// nextArg consumes the next word.
-func (p *ruleParser) nextArg() string {
-	p.i++
-	return p.words[p.i-1].Text
-}
-
-// last is the word that was consumed last.
-func (p *ruleParser) last() lex.Word {
-	if p.i == 0 {
-		return lex.Word{Col: 1}
-	}
-	return p.words[min(p.i, len(p.words))-1]
 }

@@ -199,14 +199,14 @@ func (x *IPSet) pairEntry(e string) string {
 	if !hasProto {
 		proto, ports = "tcp", p
 	}
-	num, known, why := Names{}.protocol(proto)
+	num, err := Names{}.protocol(proto)
 	lo, hi, isRange := strings.Cut(ports, "-")
 	if !isRange {
 		hi = lo
 	}
 	l, ok1 := lex.Number(lo, 0, 65535)
 	h, ok2 := lex.Number(hi, 0, 65535)
-	if !ok || !known || why != "" || !ok1 || !ok2 {
+	if !ok || err != nil || !ok1 || !ok2 {
 		return "entry " + e
 	}
 	x.Pairs = append(x.Pairs, addrPort{sp, num, netset.PortRange{Lo: uint16(l), Hi: uint16(h)}})

@@ -48,8 +48,8 @@ func builtinChains(table string) []string {
 func Parse(name string, text []byte, opts ParseOptions) (*Ruleset, error) {
 	l := &loader{
 		opts: opts, set: &Ruleset{File: name, Load: LoadOK}, tables: map[string]*Table{},
-		rule: ruleParser{file: name, family: opts.Family, backend: opts.Backend, names: opts.Names,
-			catalog: newCatalog(opts.Family), announced: map[string]bool{}},
+		rule: ruleParser{fileContext: fileContext{file: name, family: opts.Family, backend: opts.Backend, names: opts.Names,
+			catalog: newCatalog(opts.Family), announced: map[string]bool{}}},
 	}
 	for n, t := range opts.Before {
 		l.tables[n] = t

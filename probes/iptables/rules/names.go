@@ -3,6 +3,7 @@ package rules
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -128,25 +129,25 @@ func protocolName(n uint8) string {
 	return ""
 }
 
-// protocol resolves a protocol. known is false where only the machine's own
-// table could tell; why is set where it is certainly wrong.
-func (n Names) protocol(s string) (num uint8, known bool, why string) {
+// protocol resolves a protocol. The error is errUnresolved where only the machine's own
+// table could tell.
+func (n Names) protocol(s string) (uint8, error) {
 	if v, ok := lex.Number(s, 0, 255); ok {
-		return uint8(v), true, ""
+		return uint8(v), nil
 	}
 	if v, ok := protocolNumber(s); ok {
-		return v, true, ""
+		return v, nil
 	}
 	if v, ok := n.Protocols[s]; ok {
-		return v, true, ""
+		return v, nil
 	}
 	if n.Protocols == nil && s != "" && s[0] != '-' {
 		if v, ok := commonProtocols()[s]; ok {
-			return v, true, ""
+			return v, nil
 		}
-		return 0, false, ""
+		return 0, errUnresolved
 	}
-	return 0, true, fmt.Sprintf("unknown protocol %q specified", s)
+	return 0, fmt.Errorf("unknown protocol %q specified", s)
 }
 
 // commonProtocols are in every /etc/protocols.
@@ -158,31 +159,32 @@ func commonProtocols() map[string]uint8 {
 	}
 }
 
-// service resolves a port or service name for a protocol name.
-func (n Names) service(s, proto string) (port uint16, known bool, why string) {
+// service resolves a port or service name for a protocol name. The error is
+// errUnresolved where only the machine's own table could tell.
+func (n Names) service(s, proto string) (uint16, error) {
 	if v, ok := lex.Number(s, 0, 65535); ok {
-		return uint16(v), true, ""
+		return uint16(v), nil
 	}
 	if v, ok := n.Services[s+"/"+proto]; ok {
-		return v, true, ""
+		return v, nil
 	}
 	if n.Services == nil && s != "" && (s[0] < '0' || s[0] > '9') && s[0] != '-' {
 		if v, ok := commonServices()[s]; ok {
-			return v, true, ""
+			return v, nil
 		}
-		return 0, false, ""
+		return 0, errUnresolved
 	}
-	return 0, true, fmt.Sprintf("invalid port/service `%s' specified", s)
+	return 0, fmt.Errorf("invalid port/service `%s' specified", s)
 }
 
 // anyService resolves a service name of whichever protocol has it.
-func (n Names) anyService(s string) (port uint16, known bool, why string) {
+func (n Names) anyService(s string) (port uint16, err error) {
 	for _, proto := range []string{"tcp", "udp", "sctp", "dccp"} {
-		if port, known, why = n.service(s, proto); why == "" {
-			return port, known, ""
+		if port, err = n.service(s, proto); err == nil || errors.Is(err, errUnresolved) {
+			return port, err
 		}
 	}
-	return port, known, why
+	return port, err
 }
 
 // commonServices are in every /etc/services, with the same port for tcp and
@@ -199,10 +201,11 @@ func commonServices() map[string]uint16 {
 	}
 }
 
-// account resolves a user or group of -m owner: a name or a range of numbers.
-func account(s string, table map[string]uint32) (known bool, why string) {
+// account looks whether a user or group of -m owner is one: a name or a range of
+// numbers. The error is errUnresolved where only the machine's own table could tell.
+func account(s string, table map[string]uint32) error {
 	if _, ok := table[s]; ok || s == "root" {
-		return true, ""
+		return nil
 	}
 	a, rest, ok := lex.NumberPrefix(s)
 	if ok && (rest != "" && (rest[0] == '-' || rest[0] == ':')) {
@@ -210,10 +213,10 @@ func account(s string, table map[string]uint32) (known bool, why string) {
 		rest = ""
 	}
 	if ok && rest == "" && a <= 1<<32-2 {
-		return true, ""
+		return nil
 	}
 	if table == nil && s != "" && (s[0] < '0' || s[0] > '9') {
-		return false, ""
+		return errUnresolved
 	}
-	return true, "bad value \"" + s + "\""
+	return errors.New("bad value \"" + s + "\"")
 }

@@ -117,7 +117,7 @@ type target struct {
 	Name  string // as written after -j or -g
 	Chain *Chain // of a jump or goto, set when the table is complete
 	Mark  MarkChange
-	Nat   natRange
+	Nat   NATRange
 	Mask  netset.Addr // of NETMAP
 	Zone  int         // of CT --zone; -1 not known
 	Hop   HopLimitChange

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"strings"
 
 	"lifeline/probes/iptables/lex"
@@ -172,8 +173,8 @@ func parseAddrRange(s string, f netfilter.Family) (netset.Span, bool) {
 	return netset.Span{Lo: lo, Hi: hi}, ok1 && ok2
 }
 
-// natRange is where DNAT, REDIRECT and SNAT send to.
-type natRange struct {
+// NATRange is where DNAT, REDIRECT and SNAT send to.
+type NATRange struct {
 	HasAddr  bool
 	Lo, Hi   netset.Addr
 	HasPort  bool
@@ -183,7 +184,7 @@ type natRange struct {
 
 // parseNAT reads "[address[-address]][:port[-port[/base]]]", or the port part
 // alone.
-func (p *ruleParser) parseNAT(s string, portsOnly bool) (r natRange, why string) {
+func (p *ruleParser) parseNAT(s string, portsOnly bool) (r NATRange, err error) {
 	addr, port, hasPort := s, "", false
 	if portsOnly {
 		addr, port, hasPort = "", s, true
@@ -191,16 +192,13 @@ func (p *ruleParser) parseNAT(s string, portsOnly bool) (r natRange, why string)
 		addr, port, hasPort = s[:i], s[i+1:], true
 	}
 	if hasPort {
-		if why = p.natPorts(port, portsOnly, &r); why != "" {
-			return r, why
+		if err := p.natPorts(port, portsOnly, &r); err != nil {
+			return r, err
 		}
 	}
 	addr = strings.TrimPrefix(strings.TrimSuffix(addr, "]"), "[")
-	if addr == "" {
-		if hasPort {
-			return r, ""
-		}
-		return r, "bad IP address \"\""
+	if addr == "" && hasPort {
+		return r, nil
 	}
 	a, b, isRange := strings.Cut(addr, "-")
 	if !isRange {
@@ -209,10 +207,10 @@ func (p *ruleParser) parseNAT(s string, portsOnly bool) (r natRange, why string)
 	var ok1, ok2 bool
 	r.Lo, ok1 = plainAddr(a, p.family)
 	r.Hi, ok2 = plainAddr(b, p.family)
-	if r.HasAddr = true; !ok1 || !ok2 {
-		return r, "bad IP address \"" + addr + "\""
+	if r.HasAddr = addr != ""; !ok1 || !ok2 {
+		return r, errors.New("bad IP address \"" + addr + "\"")
 	}
-	return r, ""
+	return r, nil
 }
 
 // natColon finds the colon before the port: the only one, or the one behind ].
@@ -229,20 +227,20 @@ func natColon(s string, f netfilter.Family) int {
 	return strings.IndexByte(s, ':')
 }
 
-func (p *ruleParser) natPorts(s string, portsOnly bool, r *natRange) string {
+func (p *ruleParser) natPorts(s string, portsOnly bool, r *NATRange) error {
 	switch p.protoNum {
 	case 1, 6, 17, 33, 132:
 	default:
-		return "need TCP, UDP, SCTP or DCCP with port specification"
+		return errors.New("need TCP, UDP, SCTP or DCCP with port specification")
 	}
-	bad := "port `" + s + "' not valid"
+	bad := errors.New("port `" + s + "' not valid")
 	if _, _, numeric := lex.NumberPrefix(s); !numeric {
-		port, known, why := p.names.anyService(s)
-		if why != "" {
+		port, err := p.names.anyService(s)
+		if p.resolved(err) != nil {
 			return bad
 		}
 		r.HasPort, r.Port = true, netset.PortRange{Lo: port, Hi: port}
-		return p.checkName(nil, known, "")
+		return nil
 	}
 	s, base, shifting := strings.Cut(s, "/")
 	lo, hi, isRange := strings.Cut(s, "-")
@@ -259,8 +257,8 @@ func (p *ruleParser) natPorts(s string, portsOnly bool, r *natRange) string {
 		if _, _, numeric := lex.NumberPrefix(base); numeric {
 			return bad
 		}
-		_, known, why := p.names.anyService(base)
-		return p.checkName(nil, known, why)
+		_, err := p.names.anyService(base)
+		return p.resolved(err)
 	}
-	return ""
+	return nil
 }

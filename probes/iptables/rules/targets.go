@@ -1,0 +1,90 @@
+package rules
+
+import "lifeline/probes/iptables/netfilter"
+
+// targetSpecs is the list of targets that netfilter ships.
+func targetSpecs() map[string]extensionSpec {
+	return map[string]extensionSpec{
+		"AUDIT": {options: "type:auditType+",
+			target: goesOn},
+		"CHECKSUM": {options: "checksum-fill+",
+			place: place{"mangle", hkAll}, target: goesOn},
+		"CLASSIFY": {options: "set-class:text+",
+			place: place{"", hkForward | hkOutput | hkPostrouting}, target: goesOn},
+		"CLUSTERIP": {family: netfilter.IPv4, options: "new hashmode:text&new clustermac:mac&new total-nodes:u16(0-16)&new" +
+			" local-node:u16(0-16)&new hash-init:u32&new"},
+		"CONNMARK": {options: "set-xmark:mark~a set-mark:mark~a and-mark:u32~a or-mark:u32~a xor-mark:u32~a save-mark~a" +
+			" restore-mark~a left-shift-mark:u8(0-32) right-shift-mark:u8(0-32) ctmask:u32 nfmask:u32 mask:u32",
+			need:   "set-xmark set-mark and-mark or-mark xor-mark save-mark restore-mark",
+			target: (*ruleParser).targetConnmark},
+		"CONNSECMARK": {options: "save~a restore~a", need: "*",
+			place: place{"mangle security", hkAll}, target: goesOn},
+		"CT": {options: "notrack helper:text timeout:text ctevents:text expevents:text zone-orig:zone zone-reply:zone" +
+			" zone:zone",
+			place: place{"raw", hkAll}, target: (*ruleParser).targetCT},
+		"DNAT": {options: "to-destination:natAddress+ random persistent",
+			place: place{"nat", hkPrerouting | hkOutput}, target: (*ruleParser).targetDNAT},
+		"DNPT": {family: netfilter.IPv6, options: "src-pfx:hostMask+ dst-pfx:hostMask+",
+			place: place{"mangle", hkPrerouting | hkOutput}, crossCheck: (*extensionUse).checkPrefixes},
+		"DSCP": {options: "set-dscp:u8(0-63)~a set-dscp-class:text~a", need: "*",
+			place: place{"mangle", hkAll}, target: goesOn},
+		"ECN": {family: netfilter.IPv4, options: "ecn-tcp-remove ecn-tcp-cwr:u8(0-1) ecn-tcp-ece:u8(0-1) ecn-ip-ect:u8(0-3)", need: "*",
+			place: place{"mangle", hkAll}, target: (*ruleParser).targetECN},
+		"HL": {family: netfilter.IPv6, options: "hl-set:u8~a hl-dec:u8(1-)~a hl-inc:u8(1-)~a", need: "*",
+			place: place{"mangle", hkAll}, target: (*ruleParser).targetHopLimit},
+		"HMARK": {options: "hmark-tuple:text hmark-src-prefix:prefixLen hmark-dst-prefix:prefixLen hmark-sport-mask:u16" +
+			" hmark-dport-mask:u16 hmark-spi-mask:u32 hmark-sport:u16 hmark-dport:u16 hmark-spi:u32" +
+			" hmark-proto-mask:u16 hmark-rnd:u32 hmark-mod:u32(1-)+ hmark-offset:u32",
+			crossCheck: (*extensionUse).checkHMARK, target: (*ruleParser).targetUnknownMark},
+		"IDLETIMER": {options: "timeout:u32+ label:text+ alarm",
+			hostWide: true, target: goesOn},
+		"LED": {options: "led-trigger-id:text+ led-delay:text led-always-blink",
+			hostWide: true, target: goesOn},
+		"LOG": {options: "log-level:logLevel log-prefix:text(1-) log-tcp-sequence log-tcp-options log-ip-options" +
+			" log-uid log-macdecode",
+			target: goesOn},
+		"MARK": {options: "set-xmark:mark~a set-mark:mark~a and-mark:u32~a or-mark:u32~a xor-mark:u32~a", need: "*",
+			target: (*ruleParser).targetMark},
+		"MASQUERADE": {options: "to-ports:natPorts random random-fully",
+			place: place{"nat", hkPostrouting}, target: (*ruleParser).targetSNAT},
+		"NETMAP": {options: "to:hostMask+",
+			place: place{"nat", hkPrerouting | hkInput | hkOutput | hkPostrouting}, target: (*ruleParser).targetNetmap},
+		"NFLOG": {options: "nflog-group:u16 nflog-prefix:text(1-) nflog-range:u32~a nflog-size:u32~a" +
+			" nflog-threshold:u16",
+			target: goesOn},
+		"NFQUEUE": {options: "queue-num:u16~a queue-balance:queues~a queue-bypass queue-cpu-fanout&queue-balance"},
+		"NOTRACK": {place: place{"raw", hkAll}, target: (*ruleParser).targetNotrack},
+		"RATEEST": {options: "rateest-name:text+ rateest-interval:text+ rateest-ewmalog:text+",
+			target: goesOn},
+		"REDIRECT": {options: "to-ports:natPorts random",
+			place: place{"nat", hkPrerouting | hkOutput}, target: (*ruleParser).targetRedirect},
+		"REJECT": {options: "reject-with:rejectType",
+			place: place{"filter", hkInput | hkForward | hkOutput}, target: (*ruleParser).targetReject},
+		"SECMARK": {options: "selctx:text+",
+			place: place{"mangle security", hkAll}, target: goesOn},
+		"SET": {options: "add-set:setAndDirs del-set:setAndDirs exist timeout:u32 map-set:setAndDirs map-mark map-prio" +
+			" map-queue", need: "add-set del-set map-set",
+			target: (*ruleParser).targetSet},
+		"SNAT": {options: "to-source:natAddress+ random random-fully persistent",
+			place: place{"nat", hkInput | hkPostrouting}, target: (*ruleParser).targetSNAT},
+		"SNPT": {family: netfilter.IPv6, options: "src-pfx:hostMask+ dst-pfx:hostMask+",
+			place: place{"mangle", hkInput | hkPostrouting}, crossCheck: (*extensionUse).checkPrefixes},
+		"SYNPROXY": {options: "sack-perm timestamp wscale:u32 mss:u32 ecn",
+			place: place{"", hkInput | hkForward}, target: (*ruleParser).targetSYNPROXY},
+		"TCPMSS": {options: "set-mss:u16 clamp-mss-to-pmtu", need: "*",
+			target: (*ruleParser).targetTCPMSS},
+		"TCPOPTSTRIP": {options: "strip-options:tcpOptions",
+			place: place{"mangle", hkAll}, target: (*ruleParser).targetTCPOptions},
+		"TEE": {options: "gateway:host+ oif:text",
+			target: goesOn},
+		"TOS": {options: "set-tos:tos~a and-tos:u8~a or-tos:u8~a xor-tos:u8~a", need: "*",
+			place: place{"mangle", hkAll}, target: goesOn},
+		"TPROXY": {options: "on-port:port+ on-ip:host tproxy-mark:mark",
+			place: place{"mangle", hkPrerouting}, target: (*ruleParser).targetTPROXY},
+		"TRACE": {target: goesOn},
+		"TTL": {family: netfilter.IPv4, options: "ttl-set:u8~a ttl-dec:u8(1-)~a ttl-inc:u8(1-)~a", need: "*",
+			place: place{"mangle", hkAll}, target: (*ruleParser).targetHopLimit},
+		"ULOG": {family: netfilter.IPv4, options: "ulog-nlgroup:u8(1-32) ulog-prefix:text(1-) ulog-cprange:u64 ulog-qthreshold:u64(1-50)",
+			target: goesOn},
+	}
+}
