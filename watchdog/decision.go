@@ -27,8 +27,8 @@ type LinkState struct {
 	WouldLimit int           `json:"would_limit,omitempty"`
 	WouldPause int           `json:"would_pause,omitempty"`
 	WouldShape float64       `json:"would_shape,omitempty"` // bytes/s
-	Sounding   bool          `json:"sounding,omitempty"`    // everything is cut for a moment, to find the RTT of the empty path
-	Quiet      bool          `json:"quiet,omitempty"`       // and that has lasted: what is measured now is of an empty path
+	BaseProbe  bool          `json:"sounding,omitempty"`    // everything is cut for a moment, to find the RTT of the empty path
+	PathEmpty  bool          `json:"quiet,omitempty"`       // and that has lasted: what is measured now is of an empty path
 	Why        string        `json:"why,omitempty"`
 	Needless   time.Duration `json:"needless,omitempty"` // limits hold without a sign that the link needs them; the controller begins anew at [budget] limit_hold
 }
@@ -41,8 +41,8 @@ type Decision struct {
 	Changes    []Change      `json:"-"`          // conditions raised or cleared by this step
 	Tick       time.Duration `json:"tick"`       // when the next Snapshot is wanted
 	Rest       bool          `json:"-"`          // nothing moves: the next Snapshot may be Repeated
-	// Wishes are the rates that operators asked for, of all transfers that are there.
-	Wishes map[TransferID]Wish `json:"-"`
+	// RateRequests are the rates that operators asked for, of all transfers that are there.
+	RateRequests map[TransferID]RateRequest `json:"-"`
 }
 
 // Active tells whether anything is to be limited, paused or shaped by d.
@@ -50,8 +50,8 @@ func (d Decision) Active() bool {
 	return len(d.Desired.Limits) > 0 || len(d.Desired.Shapers) > 0
 }
 
-// Wish is a rate that an operator asked for by hand, for one transfer.
-type Wish struct {
+// RateRequest is a rate that an operator asked for by hand, for one transfer.
+type RateRequest struct {
 	Rate float64 // bytes/s
 	Why  string  // why it cannot be had; empty: it can, as far as the engine knows
 }

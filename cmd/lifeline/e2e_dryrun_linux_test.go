@@ -95,7 +95,7 @@ func (s *stage) onlyWould(st web.Status) bool {
 		}
 	}
 	for _, c := range st.Control {
-		if c.Limited+c.Paused != 0 || c.Shaper != 0 || c.Sounding || c.Transfers > 0 && !strings.HasPrefix(c.Why, "would") {
+		if c.Limited+c.Paused != 0 || c.Shaper != 0 || c.BaseProbe || c.Transfers > 0 && !strings.HasPrefix(c.Why, "would") {
 			s.Errorf("%+v", c)
 			return false
 		}

@@ -6,77 +6,84 @@ import (
 	"lifeline/watchdog"
 )
 
-// sounding is how the RTT of the empty path is found where it was first measured
-// under load: a base that holds a queue hides that queue for ever. All transfers
-// of the link are cut for a moment, and what is measured then is of an empty
-// path, or has a queue that is not rsync's.
-type sounding struct {
-	on    bool
-	doubt time.Duration // since when the RTT is in doubt
-	since time.Duration // begun
-	held  time.Duration // since when everything stands limited
-	holds bool
-	quiet bool
-	rest  time.Duration // not again before
-	wait  time.Duration // length of the last rest
+// baseProbe is how the RTT of the empty path is found where it was first measured
+// under load: a base RTT that holds a queue hides that queue for ever. All transfers
+// of the link are cut for a moment, and what is measured then is of an empty path, or
+// has a queue that is not rsync's.
+type baseProbe struct {
+	on         bool          // the transfers are cut
+	doubtSince time.Duration // monotonic, as all times here
+	since      time.Duration // begun; valid while on
+	limited    bool          // everything stands limited
+	limitedAt  time.Duration // since when; valid while limited
+	pathEmpty  bool          // that has lasted: what is measured now is of an empty path
+	notBefore  time.Duration // the next one
+	backoff    time.Duration // after the last one
 }
 
 const (
-	// soundSettle is until old windows are used up (1.7 s for receivers) and the
+	// probeSettle is until old windows are used up (1.7 s for receivers) and the
 	// queue has drained.
-	soundSettle = 2 * time.Second
-	soundMost   = 8 * time.Second
-	// soundAfter is how long the doubt must last: who logs in to start an rsync looks
+	probeSettle  = 2 * time.Second
+	probeTimeout = 8 * time.Second
+	// probeDelay is how long the doubt must last: who logs in to start an rsync looks
 	// like an administrator until it runs, and limits hold meanwhile.
-	soundAfter = 3 * time.Second
-	// soundPacing is what each sender keeps, in bytes/s: two segments now and
+	probeDelay = 3 * time.Second
+	// probePacing is what each sender keeps, in bytes/s: two segments now and
 	// then, by which its connection stays alive.
-	soundPacing = 8000
-	restFirst   = time.Minute
-	restMost    = 30 * time.Minute
+	probePacing  = 8000
+	firstBackoff = time.Minute
+	maxBackoff   = 30 * time.Minute
 )
 
-// sound begins, follows and ends the soundings of all links.
-func (e *Engine) sound(s *watchdog.Snapshot, groups []judged, links watchdog.LinkIndex, stands watchdog.Outcome) {
-	var flows map[int][]*watchdog.Transfer // of the links in doubt
-	for i := range groups {
-		g := &groups[i].group
-		if e.settingsOf(g).Mode[g.key.Direction] == ModeOff || !doubtful(g.key.Link, s.Paths, links) {
-			continue
-		}
-		for _, t := range g.transfers {
-			if silenced(t) {
-				if flows == nil {
-					flows = map[int][]*watchdog.Transfer{}
-				}
-				flows[g.key.Link] = append(flows[g.key.Link], t)
-			}
+// stepBaseProbes begins, follows and ends the base RTT probes of all links.
+func (e *Engine) stepBaseProbes(in input, groups []group) {
+	doubtful := doubtfulLinks(in, groups)
+	for link := range e.baseProbes {
+		if doubtful[link] == nil {
+			delete(e.baseProbes, link)
 		}
 	}
-	for link := range e.soundings {
-		if flows[link] == nil {
-			delete(e.soundings, link)
-		}
-	}
-	for link, ts := range flows {
-		c := e.soundings[link]
-		if c == nil {
-			c = &sounding{doubt: s.Mono}
-			e.soundings[link] = c
+	for link, ts := range doubtful {
+		p := e.baseProbes[link]
+		if p == nil {
+			p = &baseProbe{doubtSince: in.Mono}
+			e.baseProbes[link] = p
 		}
 		if !e.settings.DryRun { // nothing is cut, so nothing is found out
-			c.step(s.Mono, allLimited(ts, stands))
+			p.step(in.Mono, allLimited(ts, in.stands))
 		}
 	}
 }
 
-// doubtful tells whether a target over the link answers and no delay can be
+// doubtfulLinks are the links whose base RTT is in doubt, with the transfers that a
+// probe would cut, by ifindex; nil for none.
+func doubtfulLinks(in input, groups []group) (out map[int][]*watchdog.Transfer) {
+	for i := range groups {
+		g := &groups[i]
+		if g.mode() == ModeOff || !baseDoubtful(g.key.Link, in) {
+			continue
+		}
+		for _, t := range g.transfers {
+			if !limitable(t) {
+				continue
+			}
+			if out == nil {
+				out = map[int][]*watchdog.Transfer{}
+			}
+			out[g.key.Link] = append(out[g.key.Link], t)
+		}
+	}
+	return out
+}
+
+// baseDoubtful tells whether a target over the link answers and no delay can be
 // computed from any, because the RTT of its empty path is in doubt.
-func doubtful(link int, paths []watchdog.Path, links watchdog.LinkIndex) bool {
+func baseDoubtful(link int, in input) bool {
 	doubt := false
-	for i := range paths {
-		p := &paths[i]
-		if p.Link == 0 || links.Physical(p.Link) != link || !p.Known || p.Silent > 0 {
+	for i := range in.Paths {
+		p := &in.Paths[i]
+		if p.Link == 0 || in.links.Physical(p.Link) != link || !p.Known || p.Silent > 0 {
 			continue
 		}
 		if p.Delay && !p.Unproven {
@@ -85,11 +92,6 @@ func doubtful(link int, paths []watchdog.Path, links watchdog.LinkIndex) bool {
 		doubt = doubt || p.Doubt
 	}
 	return doubt
-}
-
-// silenced tells whether a sounding limits a transfer.
-func silenced(t *watchdog.Transfer) bool {
-	return t.Control == watchdog.ControlFull || t.Control == watchdog.ControlLimitOnly
 }
 
 // allLimited tells whether all of ts are limited now.
@@ -103,37 +105,37 @@ func allLimited(ts []*watchdog.Transfer, stands watchdog.Outcome) bool {
 	return true
 }
 
-// step moves a sounding on. One that finds nothing is repeated ever later.
-func (c *sounding) step(now time.Duration, limited bool) {
+// step moves a probe on. One that finds nothing is repeated ever later.
+func (p *baseProbe) step(now time.Duration, limited bool) {
 	switch {
-	case !c.on && (now < c.rest || now-c.doubt < soundAfter):
+	case !p.on && (now < p.notBefore || now-p.doubtSince < probeDelay):
 		return
-	case !c.on:
-		c.on, c.since, c.holds, c.quiet = true, now, false, false
-	case now-c.since > soundMost:
-		c.wait = min(max(2*c.wait, restFirst), restMost)
-		c.on, c.quiet, c.rest = false, false, now+c.wait
+	case !p.on:
+		p.on, p.since, p.limited, p.pathEmpty = true, now, false, false
+	case now-p.since > probeTimeout:
+		p.backoff = min(max(2*p.backoff, firstBackoff), maxBackoff)
+		p.on, p.pathEmpty, p.notBefore = false, false, now+p.backoff
 		return
 	}
-	if limited && !c.holds {
-		c.held = now
+	if limited && !p.limited {
+		p.limitedAt = now
 	}
-	c.holds = limited
-	c.quiet = c.holds && now-c.held >= soundSettle
+	p.limited = limited
+	p.pathEmpty = limited && now-p.limitedAt >= probeSettle
 }
 
-// silence puts the least that keeps a connection alive in place of what was
+// cutToMinimum puts the least that keeps a connection alive in place of what was
 // decided for the link's transfers.
-func (j *judged) silence(d *watchdog.Desired) {
-	for _, t := range j.transfers {
-		if !silenced(t) {
+func (c *linkControl) cutToMinimum(d *watchdog.Desired) {
+	for _, t := range c.transfers {
+		if !limitable(t) {
 			continue
 		}
 		l := watchdog.Limit{Pause: d.Limits[t.ID].Pause}
 		if t.Direction == watchdog.Rx {
 			l.Window = windowFloor(t.TCP)
 		} else {
-			l.Pacing = soundPacing
+			l.Pacing = probePacing
 		}
 		d.Limits[t.ID] = l
 	}

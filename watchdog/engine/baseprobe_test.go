@@ -34,11 +34,11 @@ func TestSounding(t *testing.T) {
 			if l.Window == 0 && l.Pacing == 0 {
 				t.Fatalf("at %s transfer %s is free", h.now, tr.ID)
 			}
-			if quietAt == 0 && h.now > begun+soundAfter && (tr.Direction == watchdog.Rx && l.Window != windowFloor(tr.TCP) || tr.Direction == watchdog.Tx && l.Pacing != soundPacing) {
+			if quietAt == 0 && h.now > begun+probeDelay && (tr.Direction == watchdog.Rx && l.Window != windowFloor(tr.TCP) || tr.Direction == watchdog.Tx && l.Pacing != probePacing) {
 				t.Fatalf("at %s transfer %s has %+v, want the least", h.now, tr.ID, l)
 			}
 		}
-		if d.Links[0].Quiet && quietAt == 0 {
+		if d.Links[0].PathEmpty && quietAt == 0 {
 			quietAt = h.now
 			h.blind, h.paths[0].Doubt, h.paths[0].Delay = false, false, true
 		}
@@ -46,10 +46,10 @@ func TestSounding(t *testing.T) {
 			t.Fatalf("at %s: reported as unprotected", h.now)
 		}
 	})
-	if took := quietAt - begun - soundAfter; took < soundSettle || took > soundSettle+time.Second {
+	if took := quietAt - begun - probeDelay; took < probeSettle || took > probeSettle+time.Second {
 		t.Errorf("quiet after %s of %s", took, quietAt)
 	}
-	if s := h.last.Links[0]; s.Sounding || s.Quiet {
+	if s := h.last.Links[0]; s.BaseProbe || s.PathEmpty {
 		t.Errorf("still sounding: %+v", s)
 	}
 	if l := h.last.Desired.Limits["a"]; l.Window <= windowFloor(h.transfers[0].TCP) {
@@ -65,15 +65,15 @@ func TestSoundingInVain(t *testing.T) {
 	var sounded time.Duration
 	last := h.now
 	h.run(10*time.Minute, func(d watchdog.Decision) {
-		if d.Links[0].Quiet {
+		if d.Links[0].PathEmpty {
 			t.Fatal("quiet, though nothing is limited")
 		}
-		if d.Links[0].Sounding {
+		if d.Links[0].BaseProbe {
 			sounded += h.now - last
 		}
 		last = h.now
 	})
-	if sounded < soundMost || sounded > 4*(soundMost+time.Second) {
+	if sounded < probeTimeout || sounded > 4*(probeTimeout+time.Second) {
 		t.Errorf("sounded for %s of ten minutes", sounded)
 	}
 	if _, ok := standing(h.last, watchdog.Unprotected); !ok {
@@ -101,7 +101,7 @@ func TestNoSounding(t *testing.T) {
 			}
 			h.run(5*time.Second, func(d watchdog.Decision) {
 				for _, l := range d.Links {
-					if l.Sounding {
+					if l.BaseProbe {
 						t.Fatalf("%s is sounded", l.Name)
 					}
 				}

@@ -94,6 +94,11 @@ func (h *host) run(d time.Duration, see func(watchdog.Decision)) {
 	}
 }
 
+// stepInput is what Step makes of its arguments.
+func stepInput(s watchdog.Snapshot, stands watchdog.Outcome) input {
+	return input{&s, watchdog.NewLinkIndex(s.Links), stands}
+}
+
 func standing(d watchdog.Decision, name watchdog.ConditionName) (watchdog.Condition, bool) {
 	for _, c := range d.Conditions {
 		if c.Name == name {
@@ -226,6 +231,36 @@ func TestEngineConditions(t *testing.T) {
 	}
 }
 
+// Nothing rests on the softnet probe, so its failure alone blinds nobody.
+func TestSoftnetAloneBlindsNobody(t *testing.T) {
+	h := newHost(nil, 1)
+	for _, c := range []struct {
+		failed []watchdog.ProbeName
+		blind  []watchdog.Subject
+	}{
+		{[]watchdog.ProbeName{watchdog.ProbeSoftnet}, nil},
+		{[]watchdog.ProbeName{watchdog.ProbeSoftnet, watchdog.ProbePath}, []watchdog.Subject{watchdog.ProbeSubject(watchdog.ProbePath)}},
+	} {
+		for range 10 { // beyond the hysteresis
+			s := h.snapshot()
+			for _, p := range c.failed {
+				s.Errors = append(s.Errors, watchdog.ProbeError{Probe: p, Err: "no such file"})
+			}
+			h.last = h.engine.Step(s, watchdog.Outcome{})
+			h.now += time.Second
+		}
+		var blind []watchdog.Subject
+		for _, x := range h.last.Conditions {
+			if x.Name == watchdog.ProbeBlind {
+				blind = append(blind, x.Subject)
+			}
+		}
+		if !slices.Equal(blind, c.blind) {
+			t.Errorf("where %v failed: blind are %v, want %v", c.failed, blind, c.blind)
+		}
+	}
+}
+
 // Several links over one NIC share its budget: one controller.
 func TestGroupsShareThePhysicalLink(t *testing.T) {
 	h := newHost(nil, 4)
@@ -241,7 +276,7 @@ func TestGroupsShareThePhysicalLink(t *testing.T) {
 	if p := watchdog.NewLinkIndex(s.Links).Physical; p(3) != 2 || p(4) != 2 || p(2) != 2 || p(9) != 9 {
 		t.Errorf("beneath 3, 4, 2 and 9: %d, %d, %d, %d", p(3), p(4), p(2), p(9))
 	}
-	gs := h.engine.groups(&s, watchdog.NewLinkIndex(s.Links))
+	gs := h.engine.groups(stepInput(s, watchdog.Outcome{}))
 	if len(gs) != 1 || gs[0].oneRoute {
 		t.Errorf("groups: %+v, want one without a shaper", gs)
 	}

@@ -10,83 +10,84 @@ import (
 )
 
 // findings runs every rule over one Snapshot and what was decided on it.
-func (e *Engine) findings(s *watchdog.Snapshot, outs []judged, stands watchdog.Outcome) []finding {
+func (e *Engine) findings(in input, controlled []linkControl) []finding {
+	s := in.Snapshot
 	fs := e.found[:0]
-	for i := range outs {
-		fs = e.findControl(fs, s, &outs[i])
+	for i := range controlled {
+		fs = e.findControl(fs, s, &controlled[i])
 	}
-	fs = e.findManagement(fs, s, outs)
+	fs = e.findManagement(fs, s, controlled)
 	fs = append(fs, findContradicted(s)...)
 	fs = append(fs, findReboot(s)...)
 	fs = e.findLinks(fs, s)
 	fs = append(fs, findBlind(s)...)
 	fs = append(fs, e.findUnprotected(s))
-	e.found = append(fs, findFailed(stands)...)
+	e.found = append(fs, findFailed(in.stands)...)
 	return e.found
 }
 
 // subject is the link and direction.
-func (j *judged) subject() watchdog.Subject {
-	return watchdog.DirectionSubject(j.link.Name, j.key.Direction)
+func (c *linkControl) subject() watchdog.Subject {
+	return watchdog.DirectionSubject(c.link.Name, c.key.Direction)
 }
 
 // findControl finds what one controller sees: saturation, a queue of somebody
 // else, nothing to steer by.
-func (e *Engine) findControl(fs []finding, s *watchdog.Snapshot, j *judged) []finding {
-	subject, known := j.subject(), Unknown
-	if j.in.RateKnown || j.in.Delay.Known {
-		known = truth(j.out.Saturated)
+func (e *Engine) findControl(fs []finding, s *watchdog.Snapshot, c *linkControl) []finding {
+	subject, full := c.subject(), unknown
+	if c.in.RateKnown || c.in.Delay.Known {
+		full = known(c.out.Saturated)
 	}
-	saturated := finding{watchdog.LinkSaturated, subject, known, j.severity(), ""}
-	notOurs := finding{watchdog.NotOurQueue, subject, truth(j.out.NotOurs), watchdog.Warning, ""}
-	blind := finding{watchdog.Unprotected, subject, truth(j.out.Phase == control.Blind && j.cut == nil && len(j.transfers) > 0), watchdog.Warning, ""}
-	if j.out.Saturated && e.conditions.wants(watchdog.LinkSaturated, subject, s.Mono) {
-		saturated.evidence = j.evidence() + "; " + j.standing()
+	saturated := finding{watchdog.LinkSaturated, subject, full, c.severity(), ""}
+	notOurs := finding{watchdog.NotOurQueue, subject, known(c.out.NotOurs), watchdog.Warning, ""}
+	blind := finding{watchdog.Unprotected, subject, known(c.out.Phase == control.Blind && c.cut == nil && len(c.transfers) > 0), watchdog.Warning, ""}
+	if c.out.Saturated && e.conditions.wants(watchdog.LinkSaturated, subject, s.Mono) {
+		saturated.evidence = c.evidence() + "; " + c.reaction()
 	}
-	if j.out.NotOurs && e.conditions.wants(watchdog.NotOurQueue, subject, s.Mono) {
-		notOurs.evidence = "when rsync gave way the delay stayed; now " + j.evidence()
+	if c.out.NotOurs && e.conditions.wants(watchdog.NotOurQueue, subject, s.Mono) {
+		notOurs.evidence = "when rsync gave way the delay stayed; now " + c.evidence()
 	}
-	if blind.truth == True {
-		blind.evidence = j.unseen()
+	if blind.truth == isTrue {
+		blind.evidence = c.whyBlind()
 	}
 	return append(fs, saturated, notOurs, blind)
 }
 
-// unseen says what is missing to steer by, and the mend.
-func (j *judged) unseen() string {
-	if j.doubtful && j.dryRun {
+// whyBlind says what is missing to steer by, and the mend.
+func (c *linkControl) whyBlind() string {
+	if c.baseDoubtful && c.dryRun {
 		return "a probe target answers, but the RTT of its empty path was first measured under load; a dry run does not cut the transfers to find it"
 	}
-	if j.doubtful {
+	if c.baseDoubtful {
 		return "a probe target answers, but the RTT of its empty path was first measured under load and could not be found since"
 	}
-	if j.link.Name == "" {
+	if c.link.Name == "" {
 		return "the link of these transfers is not known, and neither is its delay"
 	}
-	return "no probe target answers and the capacity is unknown, so the limits follow what passes: name a target in [path] targets or a capacity in [link." + j.link.Name + "]"
+	return "no probe target answers and the capacity is unknown, so the limits follow what passes: name a target in [path] targets or a capacity in [link." + c.link.Name + "]"
 }
 
 // evidence is the values that the judgement rests on.
-func (j *judged) evidence() string {
+func (c *linkControl) evidence() string {
 	var b strings.Builder
-	if j.in.RateKnown {
-		fmt.Fprintf(&b, "%s %s", j.key.Direction, watchdog.Mbit(j.in.Rate))
+	if c.in.RateKnown {
+		fmt.Fprintf(&b, "%s %s", c.key.Direction, watchdog.Mbit(c.in.Rate))
 	} else {
-		fmt.Fprintf(&b, "%s rate unknown", j.key.Direction)
+		fmt.Fprintf(&b, "%s rate unknown", c.key.Direction)
 	}
-	if c := max(j.out.Capacity, j.in.Capacity); c > 0 {
-		fmt.Fprintf(&b, " of %s", watchdog.Mbit(c))
+	if most := max(c.out.Capacity, c.in.Capacity); most > 0 {
+		fmt.Fprintf(&b, " of %s", watchdog.Mbit(most))
 	}
-	if j.in.Delay.Known {
+	if c.in.Delay.Known {
 		how := ""
-		if j.in.Delay.Passive {
+		if c.in.Delay.Passive {
 			how = " (by the transfers' own TCP)"
 		}
-		fmt.Fprintf(&b, ", queueing delay %s%s", j.in.Delay.Queue.Round(100*time.Microsecond), how)
+		fmt.Fprintf(&b, ", queueing delay %s%s", c.in.Delay.Queue.Round(100*time.Microsecond), how)
 	} else {
 		b.WriteString(", queueing delay unknown")
 	}
-	fmt.Fprintf(&b, ", %d transfers", len(j.transfers))
+	fmt.Fprintf(&b, ", %d transfers", len(c.transfers))
 	return b.String()
 }
 
@@ -96,8 +97,8 @@ func findReboot(s *watchdog.Snapshot) []finding {
 		return nil
 	}
 	return []finding{
-		{watchdog.RebootUnsafe, watchdog.Subject{}, truth(s.Reboot.Verdict == "unsafe"), watchdog.Critical, s.Reboot.Reason},
-		{watchdog.RebootUnknown, watchdog.Subject{}, truth(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), watchdog.Info, s.Reboot.Reason},
+		{watchdog.RebootUnsafe, watchdog.Subject{}, known(s.Reboot.Verdict == "unsafe"), watchdog.Critical, s.Reboot.Reason},
+		{watchdog.RebootUnknown, watchdog.Subject{}, known(s.Reboot.Verdict != "unsafe" && s.Reboot.Verdict != "safe"), watchdog.Info, s.Reboot.Reason},
 	}
 }
 
@@ -109,17 +110,20 @@ func findContradicted(s *watchdog.Snapshot) (fs []finding) {
 			continue
 		}
 		ev := fmt.Sprintf("%s answers late when rsync is fast, and in time when it gives way, but no transfer meets a queue", p.Why)
-		fs = append(fs, finding{watchdog.TargetContradicted, watchdog.TargetSubject(p.Target), True, watchdog.Warning,
+		fs = append(fs, finding{watchdog.TargetContradicted, watchdog.TargetSubject(p.Target), isTrue, watchdog.Warning,
 			ev + ": its delay does not count for an hour; look at what is on its way, or at the host itself"})
 	}
 	return fs
 }
 
-// findBlind reports every probe that could not look.
+// findBlind reports every probe that could not look. Nothing rests on the softnet
+// probe yet, so its failure leaves nothing unseen.
 func findBlind(s *watchdog.Snapshot) []finding {
 	var fs []finding
 	for _, e := range s.Errors {
-		fs = append(fs, finding{watchdog.ProbeBlind, watchdog.ProbeSubject(e.Probe), True, watchdog.Warning, e.Err})
+		if e.Probe.Whole() != watchdog.ProbeSoftnet {
+			fs = append(fs, finding{watchdog.ProbeBlind, watchdog.ProbeSubject(e.Probe), isTrue, watchdog.Warning, e.Err})
+		}
 	}
 	return fs
 }
@@ -144,7 +148,7 @@ func (e *Engine) findUnprotected(s *watchdog.Snapshot) finding {
 	if none > 0 {
 		parts = append(parts, fmt.Sprintf("%d transfers out of reach: %s", none, why))
 	}
-	return finding{watchdog.Unprotected, watchdog.Subject{}, truth(len(parts) > 0), watchdog.Warning, strings.Join(parts, "; ")}
+	return finding{watchdog.Unprotected, watchdog.Subject{}, known(len(parts) > 0), watchdog.Warning, strings.Join(parts, "; ")}
 }
 
 // findFailed reports the remedies that did not take. It is no more than a warning
@@ -173,7 +177,7 @@ func findFailed(o watchdog.Outcome) []finding {
 		if n := len(failed) - 1; n > 0 {
 			ev += fmt.Sprintf(" (and %d more)", n)
 		}
-		fs = append(fs, finding{watchdog.RemedyFailed, watchdog.RemedySubject(remedy), True, severity, ev})
+		fs = append(fs, finding{watchdog.RemedyFailed, watchdog.RemedySubject(remedy), isTrue, severity, ev})
 	}
 	return fs
 }

@@ -8,40 +8,40 @@ import (
 	"lifeline/watchdog"
 )
 
-// Truth is a fact that may be unknown.
-type Truth uint8
+// truth is a fact that may be unknown.
+type truth uint8
 
-// Unknown neither raises nor clears a condition.
+// unknown neither raises nor clears a condition.
 const (
-	Unknown Truth = iota
-	False
-	True
+	unknown truth = iota
+	isFalse
+	isTrue
 )
 
-// truth turns a known fact into a Truth.
-func truth(b bool) Truth {
+// known turns a known fact into a truth.
+func known(b bool) truth {
 	if b {
-		return True
+		return isTrue
 	}
-	return False
+	return isFalse
 }
 
 // finding is what one rule says of one subject in one step.
 type finding struct {
 	name     watchdog.ConditionName
 	subject  watchdog.Subject
-	truth    Truth
+	truth    truth
 	severity watchdog.Severity
-	evidence string // of True; empty leaves what was told last
+	evidence string // of a true one; empty leaves what was told last
 }
 
-// hold is the hysteresis of one condition: how long it must be true before it
-// is raised, and false before it is cleared.
-type hold struct{ raise, clear time.Duration }
+// hysteresis is how long a condition must be true before it is raised, and false
+// before it is cleared.
+type hysteresis struct{ raise, clear time.Duration }
 
-// holds are chosen so that what can cut management off is told at once and
+// hysteresisOf is chosen so that what can cut management off is told at once and
 // what is noise when brief has to last.
-var holds = map[watchdog.ConditionName]hold{
+var hysteresisOf = map[watchdog.ConditionName]hysteresis{
 	watchdog.LinkSaturated:         {500 * time.Millisecond, 10 * time.Second},
 	watchdog.ManagementUnreachable: {3 * time.Second, 5 * time.Second},
 	watchdog.ManagementPeerSilent:  {10 * time.Second, 10 * time.Second}, // a laptop that changes its Wi-Fi is back by then
@@ -56,11 +56,13 @@ var holds = map[watchdog.ConditionName]hold{
 	watchdog.RebootUnknown:         {0, 0},
 }
 
+// conditionKey is a condition's identity.
 type conditionKey struct {
 	name    watchdog.ConditionName
 	subject watchdog.Subject
 }
 
+// conditionState is what is remembered of a condition.
 type conditionState struct {
 	watchdog.Condition
 	raised    bool
@@ -83,21 +85,21 @@ func (c conditions) step(s *watchdog.Snapshot, found []finding) (standing []watc
 		k := conditionKey{f.name, f.subject}
 		st := c[k]
 		if st == nil {
-			if f.truth != True {
+			if f.truth != isTrue {
 				continue
 			}
 			st = &conditionState{Condition: watchdog.Condition{Name: f.name, Subject: f.subject}, falseFrom: s.Mono}
 			c[k] = st
 		}
-		st.take(s, f)
+		st.note(s, f)
 		st.found = true
 	}
 	for k, st := range c {
 		if !st.found {
-			st.take(s, &finding{truth: False})
+			st.note(s, &finding{truth: isFalse})
 		}
 		st.found = false
-		if ch, changed := st.settle(s.Mono); changed {
+		if ch, changed := st.transition(s.Mono); changed {
 			changes = append(changes, ch)
 		}
 		if st.raised {
@@ -122,13 +124,13 @@ const evidenceEvery = time.Second
 // wants says whether the evidence of a condition is to be written, if it is true.
 func (c conditions) wants(name watchdog.ConditionName, subject watchdog.Subject, now time.Duration) bool {
 	st := c[conditionKey{name, subject}]
-	return st == nil || !st.wasTrue || now-st.told >= evidenceEvery || now < st.told
+	return st == nil || !st.wasTrue || now-st.told >= evidenceEvery
 }
 
-// take notes one finding.
-func (st *conditionState) take(s *watchdog.Snapshot, f *finding) {
+// note takes one finding.
+func (st *conditionState) note(s *watchdog.Snapshot, f *finding) {
 	switch f.truth {
-	case True:
+	case isTrue:
 		if !st.wasTrue {
 			st.wasTrue, st.trueFrom = true, s.Mono
 			if !st.raised {
@@ -139,17 +141,18 @@ func (st *conditionState) take(s *watchdog.Snapshot, f *finding) {
 		if f.evidence != "" {
 			st.Evidence, st.told = f.evidence, s.Mono
 		}
-	case False:
+	case isFalse:
 		if st.wasTrue {
 			st.wasTrue, st.falseFrom = false, s.Mono
 		}
-	case Unknown: // neither the one nor the other: what stands goes on standing
+	case unknown: // neither the one nor the other: what stands goes on standing
 	}
 }
 
-// settle applies the hysteresis.
-func (st *conditionState) settle(now time.Duration) (watchdog.Change, bool) {
-	h := holds[st.Name]
+// transition applies the hysteresis: it raises or clears the condition, or tells of
+// another severity.
+func (st *conditionState) transition(now time.Duration) (watchdog.Change, bool) {
+	h := hysteresisOf[st.Name]
 	switch {
 	case !st.raised && st.wasTrue && now-st.trueFrom >= h.raise:
 		st.raised, st.severity = true, st.Severity

@@ -9,7 +9,7 @@ import (
 
 // say runs one condition through a series of truths, a second apart, and
 // gives the names of the changes by second.
-func say(truths ...Truth) map[int]bool {
+func say(truths ...truth) map[int]bool {
 	c := conditions{}
 	out := map[int]bool{}
 	for i, tr := range truths {
@@ -22,8 +22,8 @@ func say(truths ...Truth) map[int]bool {
 	return out
 }
 
-func repeat(t Truth, n int) []Truth {
-	out := make([]Truth, n)
+func repeat(t truth, n int) []truth {
+	out := make([]truth, n)
 	for i := range out {
 		out[i] = t
 	}
@@ -32,7 +32,7 @@ func repeat(t Truth, n int) []Truth {
 
 func TestConditionHysteresis(t *testing.T) {
 	// Raised after half a second of truth, cleared after ten of falsehood.
-	got := say(append(append([]Truth{False, True, True}, repeat(False, 12)...), True, True)...)
+	got := say(append(append([]truth{isFalse, isTrue, isTrue}, repeat(isFalse, 12)...), isTrue, isTrue)...)
 	want := map[int]bool{2: true, 13: false, 16: true}
 	if len(got) != len(want) {
 		t.Fatalf("changes at %v, want %v", got, want)
@@ -46,10 +46,10 @@ func TestConditionHysteresis(t *testing.T) {
 
 // Unknown neither raises nor clears.
 func TestConditionUnknown(t *testing.T) {
-	if got := say(repeat(Unknown, 20)...); len(got) != 0 {
+	if got := say(repeat(unknown, 20)...); len(got) != 0 {
 		t.Errorf("unknown alone changed: %v", got)
 	}
-	if got := say(append([]Truth{True, True}, repeat(Unknown, 30)...)...); len(got) != 1 || !got[1] {
+	if got := say(append([]truth{isTrue, isTrue}, repeat(unknown, 30)...)...); len(got) != 1 || !got[1] {
 		t.Errorf("a raised condition under unknown changed: %v", got)
 	}
 }
@@ -61,7 +61,7 @@ func TestConditionSubjectGone(t *testing.T) {
 		s := watchdog.Snapshot{Mono: time.Duration(i) * time.Second}
 		var f []finding
 		if i < 5 {
-			f = []finding{{watchdog.LinkDown, watchdog.LinkSubject("eth9"), True, watchdog.Critical, "no carrier"}}
+			f = []finding{{watchdog.LinkDown, watchdog.LinkSubject("eth9"), isTrue, watchdog.Critical, "no carrier"}}
 		}
 		standing, _ := c.step(&s, f)
 		if want := i < 10; (len(standing) == 1) != want {
@@ -78,7 +78,7 @@ func TestConditionSince(t *testing.T) {
 	c := conditions{}
 	for i := range 8 {
 		s := watchdog.Snapshot{Mono: time.Duration(i) * time.Second, Wall: time.Unix(int64(i), 0)}
-		standing, _ := c.step(&s, []finding{{watchdog.ManagementUnreachable, watchdog.Subject{}, truth(i >= 2), watchdog.Critical, "x"}})
+		standing, _ := c.step(&s, []finding{{watchdog.ManagementUnreachable, watchdog.Subject{}, known(i >= 2), watchdog.Critical, "x"}})
 		if len(standing) == 1 && standing[0].Since != time.Unix(2, 0) {
 			t.Errorf("since %v, want 2 s", standing[0].Since)
 		}

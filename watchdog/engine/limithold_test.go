@@ -40,7 +40,7 @@ func TestLimitsAreJustifiedAnew(t *testing.T) {
 		{"still trying", []control.Input{seen, seen}, control.Probing, 0},
 		{"lifted", []control.Input{seen, seen}, control.Backoff, 0},
 	} {
-		var x tenure
+		var x limitHold
 		var got time.Duration
 		for i, in := range c.ins {
 			in.Now = time.Duration(i+1) * time.Minute
@@ -67,26 +67,24 @@ func TestNeedlessLimitsBeginAnew(t *testing.T) {
 	k, lk := watchdog.ShaperKey{Link: 2, Direction: watchdog.Rx}, watchdog.LearntKey{Link: "eth0", Direction: watchdog.Rx}
 	h.engine.learnt[lk] = 1e5
 	old := h.engine.controllers[k]
-	s := h.snapshot()
-	j := &h.engine.groups(&s, watchdog.NewLinkIndex(s.Links))[0]
-	h.engine.judge(&s, j, watchdog.NewLinkIndex(s.Links), watchdog.Outcome{})
-	g, in := &j.group, j.in
+	step := stepInput(h.snapshot(), watchdog.Outcome{})
+	g := &h.engine.groups(step)[0]
+	in := h.engine.runController(step, g).in
 	in.Delay.Queue, in.Learnt = 0, 1e5
-	ls := h.engine.settingsOf(g)
 	needless := control.Output{Phase: control.Engaged}
 	for _, after := range []time.Duration{0, 59 * time.Second} {
 		in := in
 		in.Now += after
-		if _, held := h.engine.justify(g, ls, in, needless); held != after || h.engine.controllers[k] != old {
+		if _, held := h.engine.endNeedlessHold(g, in, needless); held != after || h.engine.controllers[k] != old {
 			t.Fatalf("held for %s after %s", held, after)
 		}
 	}
 	in.Now += time.Minute
-	out, held := h.engine.justify(g, ls, in, needless)
+	out, held := h.engine.endNeedlessHold(g, in, needless)
 	if held != 0 || h.engine.controllers[k] == old {
 		t.Fatal("the controller is still the old one")
 	}
-	if _, known := h.engine.learnt[lk]; known {
+	if _, believed := h.engine.learnt[lk]; believed {
 		t.Error("the capacity that nothing confirmed is still believed")
 	}
 	if out.Phase != control.Probing || !strings.Contains(out.Why, "for 1m0s without a sign") {

@@ -58,15 +58,15 @@ func (w *errorWindow) add(s errorSample) {
 
 // finding judges the window.
 func (w *errorWindow) finding(name string) finding {
-	f := finding{name: watchdog.LinkErrors, subject: watchdog.LinkSubject(name), truth: Unknown, severity: watchdog.Warning}
+	f := finding{name: watchdog.LinkErrors, subject: watchdog.LinkSubject(name), truth: unknown, severity: watchdog.Warning}
 	if len(w.samples) < 2 {
 		return f
 	}
 	a, b := w.samples[0], w.samples[len(w.samples)-1]
 	packets, bad, missed, flaps := b.packets-a.packets, b.bad-a.bad, b.missed-a.missed, b.flaps-a.flaps
 	total := bad + missed
-	f.truth = truth((total >= errorMinimum && float64(total) >= errorRatio*float64(packets)) || flaps >= 4)
-	if f.truth == True {
+	f.truth = known((total >= errorMinimum && float64(total) >= errorRatio*float64(packets)) || flaps >= 4)
+	if f.truth == isTrue {
 		f.evidence = fmt.Sprintf("in %s: %d errors and %d missed of %d packets, %d carrier changes",
 			(b.at - a.at).Round(time.Second), bad, missed, packets, flaps)
 	}
@@ -122,8 +122,8 @@ func linksInUse(s *watchdog.Snapshot) []int {
 
 // findCarrier reports a link that is up by configuration and had a carrier.
 func (m *linkMemory) findCarrier(l *watchdog.Link) finding {
-	f := finding{watchdog.LinkDown, watchdog.LinkSubject(l.Name), truth(l.Up && !l.Carrier && m.carried), watchdog.Critical, ""}
-	if f.truth == True {
+	f := finding{watchdog.LinkDown, watchdog.LinkSubject(l.Name), known(l.Up && !l.Carrier && m.carried), watchdog.Critical, ""}
+	if f.truth == isTrue {
 		f.evidence = fmt.Sprintf("no carrier, %d carrier changes", l.CarrierChanges)
 	}
 	return f
@@ -132,9 +132,9 @@ func (m *linkMemory) findCarrier(l *watchdog.Link) finding {
 // findVanished reports a link that is gone. Virtual links come and go with
 // containers: their end is nobody's alarm unless it was used.
 func (e *Engine) findVanished(fs []finding, s *watchdog.Snapshot) []finding {
-	gone := True
+	gone := isTrue
 	if s.Blind(watchdog.ProbeNIC) {
-		gone = Unknown
+		gone = unknown
 	}
 	for name, m := range e.links {
 		switch {
@@ -143,7 +143,7 @@ func (e *Engine) findVanished(fs []finding, s *watchdog.Snapshot) []finding {
 			continue
 		case m.used && m.carried:
 			fs = append(fs, finding{watchdog.LinkDown, watchdog.LinkSubject(name), gone, watchdog.Critical, "the link is gone"})
-		case !m.used && gone == True:
+		case !m.used && gone == isTrue:
 			delete(e.links, name)
 		}
 		m.errors = errorWindow{} // what comes under its name is another

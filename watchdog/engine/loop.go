@@ -19,19 +19,19 @@ type Actuator interface {
 	Apply(context.Context, watchdog.Desired, []watchdog.Transfer) watchdog.Outcome
 }
 
-// PinRequest is an operator's wish for one transfer.
+// PinRequest is what an operator asks for one transfer.
 type PinRequest struct {
 	ID  watchdog.TransferID
 	Pin control.Pin
 }
 
-// Loop is the watchdog's heart: sense, decide, act, tell.
+// Loop repeats the cycle of control: sample, decide, act, publish.
 type Loop struct {
 	Engine   *Engine
 	Sampler  Sampler
 	Actuator Actuator
-	Publish  func(watchdog.Report) // called after each turn; must not wait
-	Wake     <-chan struct{}       // a turn is wanted at once: a transfer appeared, a link changed
+	Publish  func(watchdog.Report) // called after each cycle; must not wait
+	Wake     <-chan struct{}       // a cycle is wanted at once: a transfer appeared, a link changed
 	Pins     <-chan PinRequest
 	Origin   time.Time // of the monotonic time that the Sampler is given; the probes share it
 }
@@ -40,15 +40,15 @@ type Loop struct {
 func (l *Loop) String() string { return "watchdog" }
 
 const (
-	// minTurn keeps a storm of new processes from becoming a storm of turns.
-	minTurn = 10 * time.Millisecond
+	// minCycle keeps a storm of new processes from becoming a storm of cycles.
+	minCycle = 10 * time.Millisecond
 	// clockSlip is how far the wall clock may run from the monotonic one
-	// between two turns before the sample counts as a gap: a suspended machine
+	// between two cycles before the sample counts as a gap: a suspended machine
 	// or a set clock.
 	clockSlip = 2 * time.Second
 )
 
-// Run turns until ctx ends. It leaves undoing to the Actuator's owner.
+// Run repeats the cycle until ctx ends. It leaves undoing to the Actuator's owner.
 func (l *Loop) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -65,7 +65,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			continue
 		case <-l.Wake:
 			decision.Rest = false
-			if wait := minTurn - time.Since(last); wait > 0 {
+			if wait := minCycle - time.Since(last); wait > 0 {
 				timer.Reset(wait)
 				continue
 			}
@@ -77,15 +77,15 @@ func (l *Loop) Run(ctx context.Context) error {
 		last = now
 		decision = l.Engine.Step(s, stands)
 		asItWas := s.Repeated && decision.Rest && len(decision.Changes) == 0
-		if !asItWas { // else what changes slowly is set by the next turn
+		if !asItWas { // else what changes slowly is set by the next cycle
 			stands = l.Actuator.Apply(ctx, decision.Desired, s.Transfers)
 			l.Publish(watchdog.Report{Snapshot: s, Decision: decision, Outcome: stands, Learnt: l.Engine.Learnt(), Took: time.Since(now)})
 		}
-		timer.Reset(max(minTurn, decision.Tick-time.Since(now)))
+		timer.Reset(max(minCycle, decision.Tick-time.Since(now)))
 	}
 }
 
-// slipped tells whether wall and monotonic clock went apart between two turns.
+// slipped tells whether wall and monotonic clock went apart between two cycles.
 func slipped(last, now time.Time) bool {
 	if last.IsZero() {
 		return false

@@ -86,3 +86,38 @@ func TestRestingTurnsSetNothing(t *testing.T) {
 		}
 	}
 }
+
+// Whoever keeps a report keeps what was learnt by then: the engine learns on, in
+// another goroutine and in a map of its own.
+func TestReportKeepsWhatWasLearnt(t *testing.T) {
+	h := newHost(func(s *Settings) { s.IdleTick = time.Millisecond }, 0) // without transfers nothing else is learnt
+	key := watchdog.LearntKey{Link: "eth0", Direction: watchdog.Rx}
+	h.engine.learnt[key] = 1
+	sampler := &fakeSampler{host: h, rests: make(chan bool, 1000)}
+	reports := make(chan watchdog.Report)
+	l := &Loop{Engine: h.engine, Sampler: sampler, Actuator: &countingActuator{applied: make(chan struct{}, 1000)},
+		Publish: func(r watchdog.Report) {
+			reports <- r
+			h.engine.learnt[key]++ // as a step does
+		}, Origin: time.Now()}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	var kept []watchdog.Report
+	for range 5 {
+		kept = append(kept, <-reports)
+		for i, r := range kept {
+			if got := r.Learnt[key]; got != float64(i+1) {
+				t.Errorf("report %d of %d says now that %g was learnt", i, len(kept), got)
+			}
+		}
+	}
+	cancel()
+	for ended := false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		case <-reports:
+		}
+	}
+}

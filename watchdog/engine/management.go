@@ -15,73 +15,76 @@ import (
 // for as long as TCP's keepalive lets it, two hours and more (tcp(7)).
 const peerGone = 10 * time.Minute
 
-// heard is what the targets answer together. Only those that answered before
+// targetAnswers is what the targets answer together. Only those that answered before
 // tell anything by silence: many hosts answer no ping.
-type heard struct {
-	answering  bool // somebody who stands for management
-	configured int  // silent, each
-	sessions   int
-	earlier    int // peers of sessions that are over; they may have gone home
-	gateway    bool
-	noGateway  bool // one that answered before is silent
-	passes     bool // somebody answers about as fast as over an empty path
+type targetAnswers struct {
+	managementAnswers bool // somebody who stands for it
+	silentConfigured  int
+	silentSessions    int
+	silentEarlier     int // peers of sessions that are over; they may have gone home
+	gatewayAnswers    bool
+	gatewaySilent     bool
+	pathClear         bool // somebody answers about as fast as over an empty path
 }
 
-// take adds one target. near is the queueing delay up to which a path is as good
+// add takes one target into account. near is the queueing delay up to which a path is as good
 // as empty.
-func (h *heard) take(p *watchdog.Path, near time.Duration) {
+func (a *targetAnswers) add(p *watchdog.Path, near time.Duration) {
 	if !p.Answered {
 		return
 	}
 	answers := p.Silent == 0 && p.Known
-	h.passes = h.passes || answers && empty(p, near)
+	a.pathClear = a.pathClear || answers && isEmpty(p, near)
 	switch {
 	case p.Silent == 0 && !p.Known: // neither answers nor silence lately
 	case p.Why == watchdog.TargetGateway && answers:
-		h.gateway = true
+		a.gatewayAnswers = true
 	case p.Why == watchdog.TargetGateway:
-		h.noGateway = true
+		a.gatewaySilent = true
 	case answers:
-		h.answering = true
+		a.managementAnswers = true
 	case p.Why == watchdog.TargetRemembered || gone(p):
-		h.earlier++
+		a.silentEarlier++
 	case p.Why == watchdog.TargetConfigured:
-		h.configured++
+		a.silentConfigured++
 	default:
-		h.sessions++
+		a.silentSessions++
 	}
 }
 
-// mostLoss is the ratio of lost requests above which a target that answers is no
+// clearPathLoss is the ratio of lost requests above which a target that answers is no
 // proof that a link lets packets through.
-const mostLoss = 0.1
+const clearPathLoss = 0.1
 
-// empty tells whether a path shows neither a queue nor loss. A base RTT in doubt
+// isEmpty tells whether a path shows neither a queue nor loss. A base RTT in doubt
 // may hold a queue, and is none to compare with.
-func empty(p *watchdog.Path, near time.Duration) bool {
+func isEmpty(p *watchdog.Path, near time.Duration) bool {
 	queue := p.Queue()
 	if p.Doubt || p.Base == 0 {
 		queue = p.RTT
 	}
-	return queue <= near && !p.Overdue && !(p.Loss > mostLoss)
+	return queue <= near && !p.Overdue && !(p.Loss > clearPathLoss)
 }
 
+// gone tells whether the peer of a session is taken for one who has left.
 func gone(p *watchdog.Path) bool { return p.Why == watchdog.TargetSession && p.Silent > peerGone }
 
 // silent counts the targets at which somebody should be.
-func (h *heard) silent() int { return h.configured + h.sessions }
+func (a *targetAnswers) silent() int { return a.silentConfigured + a.silentSessions }
 
-// alone tells whether the silence may be one person's doing: the peer of one session,
+// onePeerOnly tells whether the silence may be one person's doing: the peer of one session,
 // or those of earlier ones.
-func (h *heard) alone() bool { return h.configured == 0 && h.sessions <= 1 && !h.noGateway }
+func (a *targetAnswers) onePeerOnly() bool {
+	return a.silentConfigured == 0 && a.silentSessions <= 1 && !a.gatewaySilent
+}
 
 // management is what those targets say that stand for it, without asking why.
 // Who is not logged in may have gone home, so there must be two of these.
-func (h *heard) management() control.Reach {
+func (a *targetAnswers) management() control.Reach {
 	switch {
-	case h.answering:
+	case a.managementAnswers:
 		return control.Reachable
-	case h.silent() > 0 || h.earlier >= 2:
+	case a.silent() > 0 || a.silentEarlier >= 2:
 		return control.Unreachable
 	}
 	return control.ReachUnknown
@@ -91,12 +94,12 @@ func (h *heard) management() control.Reach {
 // for it: configured ones, ssh peers and earlier ones. One that answers is enough.
 // One that is silent, where nobody else is known to be, has a trouble of his own.
 func ManagementReach(paths []watchdog.Path) control.Reach {
-	var h heard
+	var a targetAnswers
 	for i := range paths {
-		h.take(&paths[i], 0)
+		a.add(&paths[i], 0)
 	}
-	r := h.management()
-	if r == control.Unreachable && !h.cutOff() {
+	r := a.management()
+	if r == control.Unreachable && !a.cutOff() {
 		return control.ReachUnknown
 	}
 	return r
@@ -105,28 +108,28 @@ func ManagementReach(paths []watchdog.Path) control.Reach {
 // cutOff tells whether silence is more than a peer's own trouble, by the targets
 // alone: the gateway has fallen silent too, or hosts that should always be there
 // have, or several peers have and no gateway answers.
-func (h *heard) cutOff() bool {
-	return h.noGateway && !h.gateway || h.configured >= 2 || !h.gateway && h.silent() >= 2
+func (a *targetAnswers) cutOff() bool {
+	return a.gatewaySilent && !a.gatewayAnswers || a.silentConfigured >= 2 || !a.gatewayAnswers && a.silent() >= 2
 }
 
-// hear gathers what the targets over a group's link answer; of all links where
+// answersOver is what the targets over a group's link answer; of all links where
 // that one is not known.
-func (e *Engine) hear(s *watchdog.Snapshot, g *group, links watchdog.LinkIndex) (h heard) {
-	for i := range s.Paths {
-		p := &s.Paths[i]
-		if g.key.Link == 0 || p.Link != 0 && links.Physical(p.Link) == g.key.Link {
-			h.take(p, e.settings.Engage)
+func (e *Engine) answersOver(in input, g *group) (a targetAnswers) {
+	for i := range in.Paths {
+		p := &in.Paths[i]
+		if g.key.Link == 0 || p.Link != 0 && in.links.Physical(p.Link) == g.key.Link {
+			a.add(p, e.settings.Engage)
 		}
 	}
-	return h
+	return a
 }
 
 // findManagement finds that management is cut off, and else whose peer is silent.
-func (e *Engine) findManagement(fs []finding, s *watchdog.Snapshot, outs []judged) []finding {
-	shut := s.Management == control.Unreachable || slices.ContainsFunc(outs, func(j judged) bool { return j.out.ShutOut })
-	f := finding{name: watchdog.ManagementUnreachable, truth: truth(shut), severity: watchdog.Critical}
+func (e *Engine) findManagement(fs []finding, s *watchdog.Snapshot, controlled []linkControl) []finding {
+	shut := s.Management == control.Unreachable || slices.ContainsFunc(controlled, func(c linkControl) bool { return c.out.ShutOut })
+	f := finding{name: watchdog.ManagementUnreachable, truth: known(shut), severity: watchdog.Critical}
 	if s.Management == control.ReachUnknown && !shut && !anyAnswer(s.Paths) {
-		f.truth = Unknown
+		f.truth = unknown
 	}
 	if shut {
 		f.evidence = silences(s.Paths)
@@ -159,9 +162,9 @@ func (e *Engine) findPeers(fs []finding, s *watchdog.Snapshot, shut bool) []find
 		if p.Why != watchdog.TargetConfigured && p.Why != watchdog.TargetSession || !p.Answered || gone(p) || p.Known && p.Silent == 0 {
 			continue
 		}
-		f := finding{name: watchdog.ManagementPeerSilent, subject: watchdog.TargetSubject(p.Target), severity: watchdog.Warning, truth: Unknown}
+		f := finding{name: watchdog.ManagementPeerSilent, subject: watchdog.TargetSubject(p.Target), severity: watchdog.Warning, truth: unknown}
 		if p.Silent > 0 && !shut {
-			f.truth = True
+			f.truth = isTrue
 			if e.conditions.wants(f.name, f.subject, s.Mono) {
 				f.evidence = fmt.Sprintf("%s silent for %s; %s", p.Why, p.Silent.Round(time.Second), others(s.Paths, p.Link))
 			}

@@ -52,11 +52,11 @@ func TestReach(t *testing.T) {
 		"a session long dead":           {[]watchdog.Path{silentFor(sess, time.Hour)}, unknown, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var h heard
+			var a targetAnswers
 			for i := range c.paths {
-				h.take(&c.paths[i], 10*time.Millisecond)
+				a.add(&c.paths[i], 10*time.Millisecond)
 			}
-			if host, link := ManagementReach(c.paths), h.management(); host != c.host || link != c.link {
+			if host, link := ManagementReach(c.paths), a.management(); host != c.host || link != c.link {
 				t.Errorf("host %v, link %v, want %v and %v", host, link, c.host, c.link)
 			}
 		})
@@ -76,11 +76,11 @@ func TestAlone(t *testing.T) {
 		"and the gateway as well": {[]watchdog.Path{silent(sess), silent(gate)}, false},
 		"two who may be at home":  {[]watchdog.Path{silent(rem), silent(rem)}, true},
 	} {
-		var h heard
+		var a targetAnswers
 		for i := range c.paths {
-			h.take(&c.paths[i], 10*time.Millisecond)
+			a.add(&c.paths[i], 10*time.Millisecond)
 		}
-		if got := h.alone(); got != c.want {
+		if got := a.onePeerOnly(); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -107,9 +107,9 @@ func TestPasses(t *testing.T) {
 		"its answers are overdue": {with(func(p *watchdog.Path) { p.Overdue = true }), false},
 		"silent":                  {silent(gate), false},
 	} {
-		var h heard
-		if h.take(&c.path, 10*time.Millisecond); h.passes != c.want {
-			t.Errorf("%s: %v", name, h.passes)
+		var a targetAnswers
+		if a.add(&c.path, 10*time.Millisecond); a.pathClear != c.want {
+			t.Errorf("%s: %v", name, a.pathClear)
 		}
 	}
 }
@@ -201,12 +201,12 @@ func TestHearsItsOwnLink(t *testing.T) {
 	vlan.Link = 3
 	s.Links = append(s.Links, watchdog.Link{Index: 3, Name: "eth0.3", Lower: []int{2}})
 	s.Paths = []watchdog.Path{there, vlan}
-	links := watchdog.NewLinkIndex(s.Links)
-	got := h.engine.hear(&s, &group{key: watchdog.ShaperKey{Link: 2, Direction: watchdog.Rx}}, links)
-	if got.management() != control.ReachUnknown || !got.passes {
+	in := stepInput(s, watchdog.Outcome{})
+	got := h.engine.answersOver(in, &group{key: watchdog.ShaperKey{Link: 2, Direction: watchdog.Rx}})
+	if got.management() != control.ReachUnknown || !got.pathClear {
 		t.Errorf("over eth0: %+v", got)
 	}
-	if got = h.engine.hear(&s, &group{key: watchdog.ShaperKey{Link: 0, Direction: watchdog.Rx}}, links); got.management() != control.Unreachable || !got.passes {
+	if got = h.engine.answersOver(in, &group{key: watchdog.ShaperKey{Link: 0, Direction: watchdog.Rx}}); got.management() != control.Unreachable || !got.pathClear {
 		t.Errorf("over an unknown link: %+v", got)
 	}
 }

@@ -6,65 +6,74 @@ import (
 	"lifeline/watchdog"
 )
 
-// strain is how long the queueing delay of one link and direction has been too
-// long of late: it fills while the delay is at engage_delay or above and empties
-// while it is below target_delay, so that neither a moment's rest ends it nor a
-// moment's peak begins it. A full link that limits hold is what a backup looks
+// delayPersistence is for how long the queueing delay of one link and direction has
+// been too long of late: it fills while the delay is at engage_delay or above and
+// empties while it is below target_delay, so that neither a moment's rest ends it nor
+// a moment's peak begins it. A full link that limits hold is what a backup looks
 // like; one whose delay stays is what a person has to know of.
-type strain struct {
-	at      time.Duration // monotonic, of the last step
-	stepped bool
-	filled  time.Duration
-	high    bool
+type delayPersistence struct {
+	at       time.Duration // monotonic, of the last step
+	stepped  bool
+	filled   time.Duration
+	persists bool
 }
 
-// strainFor is how long a delay lasts that is not the transient of a start: until
-// old windows have drained, with a base that was sounded first.
-const strainFor = 5 * time.Second
+const (
+	// persistAfter is how long a delay lasts that is not the transient of a start:
+	// until old windows have drained, with a base RTT that was probed for first.
+	persistAfter = 5 * time.Second
+	// maxSampleWeight is the most that one sample fills or empties.
+	maxSampleWeight = time.Second
+)
 
-// step takes one sample and tells whether the delay stays.
-func (t *strain) step(s *watchdog.Snapshot, long, short bool) bool {
-	dt := s.Mono - t.at
-	if !t.stepped || s.Gap {
+// step takes one sample and tells whether the delay stays. A delay may be neither
+// long nor short.
+func (p *delayPersistence) step(s *watchdog.Snapshot, long, short bool) bool {
+	dt := min(s.Mono-p.at, maxSampleWeight)
+	if !p.stepped || s.Gap {
 		dt = 0
 	}
-	t.at, t.stepped = s.Mono, true
-	dt = min(max(dt, 0), time.Second)
+	p.at, p.stepped = s.Mono, true
 	switch {
 	case long:
-		t.filled = min(t.filled+dt, strainFor)
+		p.filled = min(p.filled+dt, persistAfter)
 	case short:
-		t.filled = max(t.filled-dt, 0)
+		p.filled = max(p.filled-dt, 0)
 	}
-	t.high = t.filled >= strainFor || t.high && t.filled > 0
-	return t.high
+	p.persists = p.filled >= persistAfter || p.persists && p.filled > 0
+	return p.persists
 }
 
-// strained follows the delay of a group, and how many of its transfers are held.
-func (e *Engine) strained(s *watchdog.Snapshot, j *judged, stands watchdog.Outcome) {
-	t := e.strains[j.key]
-	if t == nil {
-		t = &strain{}
-		e.strains[j.key] = t
+// delayPersists follows the delay of a group.
+func (e *Engine) delayPersists(in input, c *linkControl) bool {
+	p := e.delays[c.key]
+	if p == nil {
+		p = &delayPersistence{}
+		e.delays[c.key] = p
 	}
-	for _, x := range j.transfers {
-		if stands.Limits[x.ID] != (watchdog.Limit{}) {
-			j.held++
+	if len(c.transfers) == 0 {
+		delete(e.delays, c.key)
+	}
+	return p.step(in.Snapshot, c.delayLong(e.settings), c.in.Delay.Known && c.in.Delay.Queue < e.settings.Target)
+}
+
+// countLimited counts the transfers on which limits stand.
+func countLimited(ts []*watchdog.Transfer, stands watchdog.Outcome) (n int) {
+	for _, t := range ts {
+		if stands.Limits[t.ID] != (watchdog.Limit{}) {
+			n++
 		}
 	}
-	j.strained = t.step(s, j.long(e.settings), j.in.Delay.Known && j.in.Delay.Queue < e.settings.Target)
-	if len(j.transfers) == 0 {
-		delete(e.strains, j.key)
-	}
+	return n
 }
 
-// long tells whether the delay is too long. One that nobody can see counts as long
-// on a full link where nothing is limited, else as neither long nor short.
-func (j *judged) long(set Settings) bool {
-	d := j.in.Delay
+// delayLong tells whether the delay is too long. One that nobody can see counts as
+// long on a full link where nothing is limited, else as neither long nor short.
+func (c *linkControl) delayLong(set Settings) bool {
+	d := c.in.Delay
 	switch {
 	case !d.Known:
-		return j.out.Saturated && j.held == 0
+		return c.out.Saturated && c.held == 0
 	case d.Passive: // the transfers' own RTT knows delayed acknowledgements too
 		return d.Queue >= set.Engage+set.Target
 	}
@@ -73,21 +82,21 @@ func (j *judged) long(set Settings) bool {
 
 // severity of a link that is saturated. It is information while limits hold the
 // delay down, and while a delay is too young to say that they do not.
-func (j *judged) severity() watchdog.Severity {
-	if j.strained {
+func (c *linkControl) severity() watchdog.Severity {
+	if c.delayPersists {
 		return watchdog.Warning
 	}
 	return watchdog.Info
 }
 
-// standing says what is done about a saturated link.
-func (j *judged) standing() string {
+// reaction says what is done about a saturated link.
+func (c *linkControl) reaction() string {
 	switch {
-	case j.dryRun:
+	case c.dryRun:
 		return "nothing is limited: dry run"
-	case j.held == 0:
+	case c.held == 0:
 		return "nothing is limited"
-	case j.strained:
+	case c.delayPersists:
 		return "the delay stays in spite of limits"
 	}
 	return "limits hold it"

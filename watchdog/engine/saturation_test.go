@@ -69,7 +69,7 @@ func TestDelayThatStaysWarns(t *testing.T) {
 
 // The delay fills and empties the strain, and between the two bounds nothing moves.
 func TestStrain(t *testing.T) {
-	var x strain
+	var x delayPersistence
 	at := time.Duration(0)
 	for _, step := range []struct {
 		what        string
@@ -93,7 +93,7 @@ func TestStrain(t *testing.T) {
 			t.Errorf("%s: %v, want %v (filled %s)", step.what, got, step.want, x.filled)
 		}
 	}
-	x = strain{}
+	x = delayPersistence{}
 	x.step(&watchdog.Snapshot{}, true, false)
 	if x.step(&watchdog.Snapshot{Mono: time.Hour, Gap: true}, true, false) || x.filled != 0 {
 		t.Errorf("a suspended host filled it: %s", x.filled)
@@ -107,7 +107,7 @@ func TestEngineDryRun(t *testing.T) {
 	h.toothless, h.stubborn = true, true
 	h.run(15*time.Minute, func(d watchdog.Decision) {
 		l := d.Links[0]
-		if l.Limited+l.Paused != 0 || l.Shaper != 0 || l.Sounding || l.WouldPause != 0 || l.Needless != 0 {
+		if l.Limited+l.Paused != 0 || l.Shaper != 0 || l.BaseProbe || l.WouldPause != 0 || l.Needless != 0 {
 			t.Fatalf("at %s: %+v", h.now, l)
 		}
 		if c, ok := standing(d, watchdog.NotOurQueue); ok {
@@ -131,7 +131,7 @@ func TestEngineDryRunSoundsNothing(t *testing.T) {
 	h := doubted(func(s *Settings) { s.DryRun = true }, 4)
 	h.toothless = true
 	h.run(time.Minute, func(d watchdog.Decision) {
-		if l := d.Links[0]; l.Sounding || l.Quiet {
+		if l := d.Links[0]; l.BaseProbe || l.PathEmpty {
 			t.Fatalf("at %s: %+v", h.now, l)
 		}
 	})

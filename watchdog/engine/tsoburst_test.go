@@ -42,7 +42,7 @@ func TestTooLong(t *testing.T) {
 		if c.set != nil {
 			c.set(&x, &l)
 		}
-		if got := tooLong(&x, l, 5*time.Millisecond); got != c.want {
+		if got := burstTooLong(&x, l, 5*time.Millisecond); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -51,7 +51,7 @@ func TestTooLong(t *testing.T) {
 // Senders that a shaper takes over need no small bursts after a while; those that
 // end need none at once.
 func TestSmallBurstsComeAndGo(t *testing.T) {
-	var b bursts
+	var b tsoBursts
 	s := watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "a", Direction: watchdog.Tx, TCP: watchdog.TCP{Known: true, MinRTT: 100 * time.Microsecond}}}}
 	step := func(at time.Duration, l watchdog.Limit) bool {
 		s.Mono = at

@@ -49,7 +49,7 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 	names := printabletest.Fill(&r, 1)
 	id := watchdog.TransferID("t" + printabletest.Text)
 	r.Snapshot.Transfers[0].ID = id
-	r.Decision.Wishes = map[watchdog.TransferID]watchdog.Wish{id: {Rate: 7, Why: "why." + printabletest.Text}}
+	r.Decision.RateRequests = map[watchdog.TransferID]watchdog.RateRequest{id: {Rate: 7, Why: "why." + printabletest.Text}}
 	r.Outcome.Unheld = map[watchdog.TransferID]string{id: "unheld." + printabletest.Text}
 	for _, dry := range []bool{false, true} {
 		st := Status{DryRun: dry}

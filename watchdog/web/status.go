@@ -83,7 +83,7 @@ func (st *Status) Fill(r watchdog.Report) {
 			Limit: r.Decision.Desired.Limits[t.ID], InForce: r.Outcome.Limits[t.ID],
 			HeldByUs: r.Outcome.Stopped[t.ID],
 		}
-		if wish, ok := r.Decision.Wishes[t.ID]; ok {
+		if wish, ok := r.Decision.RateRequests[t.ID]; ok {
 			w.Asked, w.Unheld = wish.Rate, unheld(w, wish, r.Outcome.Unheld[t.ID])
 			if st.DryRun {
 				w.Unheld = "this is a dry run, and nothing is touched"
@@ -108,7 +108,7 @@ func (t *Transfer) Held() float64 {
 
 // unheld says why a transfer is not held at the rate that was asked for; empty when
 // it is.
-func unheld(t Transfer, w watchdog.Wish, failed string) string {
+func unheld(t Transfer, w watchdog.RateRequest, failed string) string {
 	held := t.Held()
 	switch {
 	case held == 0:

@@ -241,29 +241,29 @@ func TestWish(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		dir             watchdog.Direction
-		wish            watchdog.Wish
+		wish            watchdog.RateRequest
 		stands          watchdog.Limit
 		failed          string
 		dry             bool
 		words, mechanic string
 	}{
-		{"held", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Rate: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "held at 10.0 Mbit/s"},
-		{"paced", watchdog.Tx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Pacing: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "free"},
-		{"less", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{Rate: 1e6}, "", false,
+		{"held", watchdog.Rx, watchdog.RateRequest{Rate: 1.25e6}, watchdog.Limit{Rate: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "held at 10.0 Mbit/s"},
+		{"paced", watchdog.Tx, watchdog.RateRequest{Rate: 1.25e6}, watchdog.Limit{Pacing: 1.25e6}, "", false, "is held at 10.0 Mbit/s", "free"},
+		{"less", watchdog.Rx, watchdog.RateRequest{Rate: 1.25e6}, watchdog.Limit{Rate: 1e6}, "", false,
 			"is held at 8.0 Mbit/s; asked for 10.0 Mbit/s: the link bears no more for now", "held at 8.0 Mbit/s"},
-		{"more", watchdog.Rx, watchdog.Wish{Rate: 1000}, watchdog.Limit{Rate: 8000}, "", false,
+		{"more", watchdog.Rx, watchdog.RateRequest{Rate: 1000}, watchdog.Limit{Rate: 8000}, "", false,
 			"is held at 0.1 Mbit/s; asked for 0.0 Mbit/s: that is the least at which its connection stays alive", "held at 0.1 Mbit/s"},
-		{"refused", watchdog.Rx, watchdog.Wish{Rate: 1.25e6, Why: "it is off"}, watchdog.Limit{Window: 4096}, "", false,
+		{"refused", watchdog.Rx, watchdog.RateRequest{Rate: 1.25e6, Why: "it is off"}, watchdog.Limit{Window: 4096}, "", false,
 			"asked for 10.0 Mbit/s; cannot be enforced here: it is off; runs at 45.6 Mbit/s", "free"},
-		{"failed", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{}, "no ifb", false,
+		{"failed", watchdog.Rx, watchdog.RateRequest{Rate: 1.25e6}, watchdog.Limit{}, "no ifb", false,
 			"asked for 10.0 Mbit/s; cannot be enforced here: no ifb; runs at 45.6 Mbit/s", "free"},
-		{"dry run", watchdog.Rx, watchdog.Wish{Rate: 1.25e6}, watchdog.Limit{}, "", true,
+		{"dry run", watchdog.Rx, watchdog.RateRequest{Rate: 1.25e6}, watchdog.Limit{}, "", true,
 			"asked for 10.0 Mbit/s; cannot be enforced here: this is a dry run, and nothing is touched; runs at 45.6 Mbit/s", "free"},
 	} {
 		st := Status{DryRun: c.dry}
 		st.Fill(watchdog.Report{
 			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t7", Direction: c.dir, Rate: 5.7e6}}},
-			Decision: watchdog.Decision{Wishes: map[watchdog.TransferID]watchdog.Wish{"t7": c.wish}},
+			Decision: watchdog.Decision{RateRequests: map[watchdog.TransferID]watchdog.RateRequest{"t7": c.wish}},
 			Outcome: watchdog.Outcome{Limits: map[watchdog.TransferID]watchdog.Limit{"t7": c.stands},
 				Unheld: map[watchdog.TransferID]string{"t7": c.failed}},
 		})

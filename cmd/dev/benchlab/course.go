@@ -91,9 +91,9 @@ func controllers(st web.Status) string {
 			c.Rate*8/1e6, c.Capacity*8/1e6, c.Shaper*8/1e6,
 			delay(c.Delay.Queue, c.Delay.Known), delay(c.Delay.Recent, c.Delay.RecentKnown), c.Limited, c.Transfers)
 		switch {
-		case c.Quiet:
+		case c.PathEmpty:
 			w += " quiet"
-		case c.Sounding:
+		case c.BaseProbe:
 			w += " sounding"
 		case c.Moving:
 			w += " moving"

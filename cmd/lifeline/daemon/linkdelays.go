@@ -36,7 +36,7 @@ func shaped(d watchdog.Decision, link int, dir watchdog.Direction) bool {
 // delayWitnesses are the transfers whose own RTT tells of the link: one that has a
 // class of its own waits in that.
 func delayWitnesses(v view) []watchdog.Transfer {
-	if len(v.last.Wishes) == 0 {
+	if len(v.last.RateRequests) == 0 {
 		return v.Transfers
 	}
 	return slices.DeleteFunc(slices.Clone(v.Transfers), func(t watchdog.Transfer) bool {

@@ -60,7 +60,7 @@ func hasNewTransfer(v view, link int) bool {
 // isCut tells whether all transfers over the NIC of a link are cut to measure its
 // base RTT, and have been for long enough.
 func isCut(v view, link int) bool {
-	return slices.ContainsFunc(v.last.Links, func(l watchdog.LinkState) bool { return l.Quiet && l.Link == v.carrier(link) })
+	return slices.ContainsFunc(v.last.Links, func(l watchdog.LinkState) bool { return l.PathEmpty && l.Link == v.carrier(link) })
 }
 
 // targetJudge is told what the control of a link found out about a target.

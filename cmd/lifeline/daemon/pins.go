@@ -50,7 +50,7 @@ func (p *publisher) granted(id watchdog.TransferID, rate float64) (web.Transfer,
 		r, cycled := p.last, p.cycled
 		p.mu.Unlock()
 		there := slices.ContainsFunc(r.Snapshot.Transfers, func(t watchdog.Transfer) bool { return t.ID == id })
-		if !there || r.Decision.Wishes[id].Rate == rate {
+		if !there || r.Decision.RateRequests[id].Rate == rate {
 			return p.transfer(r, id)
 		}
 		select {

@@ -167,7 +167,7 @@ func TestPinIsAnswered(t *testing.T) {
 		go func() {
 			<-requests
 			p.publish(r) // a cycle that had begun before
-			r.Decision.Wishes = map[watchdog.TransferID]watchdog.Wish{"t1": {Rate: 1e6}}
+			r.Decision.RateRequests = map[watchdog.TransferID]watchdog.RateRequest{"t1": {Rate: 1e6}}
 			r.Outcome.Limits = map[watchdog.TransferID]watchdog.Limit{"t1": {Rate: 1e6}}
 			p.publish(r)
 		}()

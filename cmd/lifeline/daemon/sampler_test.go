@@ -229,7 +229,7 @@ func TestIdleLinks(t *testing.T) {
 		{"a rate is not known", func(f *fakeHost) { f.links[2].Rates[1].Known = false }, watchdog.LinkState{}, []int{2, 3}},
 		{"a transfer began on the VLAN", func(f *fakeHost) { f.transfers[0].Age = ms }, watchdog.LinkState{}, []int{4}},
 		{"all is cut on the NIC", func(f *fakeHost) { f.links[0].Rates, f.transfers[0].Age = fast, ms },
-			watchdog.LinkState{Link: 2, Quiet: true}, []int{2, 3, 4}},
+			watchdog.LinkState{Link: 2, PathEmpty: true}, []int{2, 3, 4}},
 	} {
 		f := vlanHost()
 		c.change(f)
@@ -282,7 +282,7 @@ func TestDelayWitnesses(t *testing.T) {
 	if got := delayWitnesses(v); len(got) != 2 {
 		t.Errorf("without a wish: %v", got)
 	}
-	v.last.Wishes = map[watchdog.TransferID]watchdog.Wish{"t1": {}}
+	v.last.RateRequests = map[watchdog.TransferID]watchdog.RateRequest{"t1": {}}
 	if got := delayWitnesses(v); len(got) != 1 || got[0].ID != "t2" {
 		t.Errorf("with one: %v", got)
 	}

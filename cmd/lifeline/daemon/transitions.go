@@ -54,7 +54,7 @@ func (t *transitionLog) condition(at time.Time, c watchdog.Change) {
 // control logs that a link's controller has another phase than was logged last.
 func (t *transitionLog) control(at time.Time, l watchdog.LinkState) {
 	k := watchdog.ShaperKey{Link: l.Link, Direction: l.Direction}
-	now := loggedPhase{l.Phase, l.Sounding}
+	now := loggedPhase{l.Phase, l.BaseProbe}
 	if t.phases[k] == now {
 		return
 	}

@@ -25,7 +25,7 @@ func TestWishes(t *testing.T) {
 		why  string
 	}{
 		{"auto", auto, nil, 2 * mbit, 2 * mbit, ""},
-		{"less than keeps it alive", auto, nil, 1, leastHeld, ""},
+		{"less than keeps it alive", auto, nil, 1, minClassRate, ""},
 		{"socket", nil, nil, 2 * mbit, 0, `ingress = "socket"`},
 		{"off", off, nil, 2 * mbit, 0, `ingress = "off"`},
 		{"a person's session", auto, func(x *watchdog.Transfer) { x.Control, x.Why = watchdog.ControlPauseOnly, "carries a person" }, 2 * mbit, 0, "carries a person"},
@@ -41,21 +41,21 @@ func TestWishes(t *testing.T) {
 			}
 			h.engine.Pin("a", control.Pin{Rate: c.rate})
 			h.run(2*time.Second, nil)
-			w, ok := h.last.Wishes["a"]
-			if !ok || w.Rate != c.rate || len(h.last.Wishes) != 1 || !strings.Contains(w.Why, c.why) || (w.Why == "") != (c.why == "") {
-				t.Errorf("wishes: %+v, want one of %g, why %q", h.last.Wishes, c.rate, c.why)
+			w, ok := h.last.RateRequests["a"]
+			if !ok || w.Rate != c.rate || len(h.last.RateRequests) != 1 || !strings.Contains(w.Why, c.why) || (w.Why == "") != (c.why == "") {
+				t.Errorf("wishes: %+v, want one of %g, why %q", h.last.RateRequests, c.rate, c.why)
 			}
 			l := h.last.Desired.Limits["a"]
 			if l.Rate != c.held || h.last.Desired.Limits["b"].Rate != 0 {
 				t.Errorf("limits: %+v", h.last.Desired.Limits)
 			}
-			if c.held > 0 && l.Window < heldSegments*1460 {
+			if c.held > 0 && l.Window < minClassSegments*1460 {
 				t.Errorf("window of %d bytes", l.Window)
 			}
 			h.engine.Pin("a", control.Pin{})
 			h.run(2*time.Second, nil)
-			if len(h.last.Wishes) != 0 || h.last.Desired.Limits["a"].Rate != 0 {
-				t.Errorf("after it was taken back: %+v, %+v", h.last.Wishes, h.last.Desired.Limits["a"])
+			if len(h.last.RateRequests) != 0 || h.last.Desired.Limits["a"].Rate != 0 {
+				t.Errorf("after it was taken back: %+v, %+v", h.last.RateRequests, h.last.Desired.Limits["a"])
 			}
 		})
 	}
