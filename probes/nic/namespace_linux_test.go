@@ -128,6 +128,23 @@ func eventually(t *testing.T, p *Probe, now func() time.Duration, what string, o
 	}
 }
 
+// sampling samples at the pace of the daemon until something shows that makes no event.
+func sampling(t *testing.T, p *Probe, now func() time.Duration, what string, ok func([]watchdog.Link) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(minInterval) {
+		links, errs := p.Sample(now())
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		if ok(links) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s; links: %+v", what, links)
+		}
+	}
+}
+
 func TestKernelCountsBytes(t *testing.T) {
 	namespace(t)
 	a, _ := pair(t, "a", "b")
@@ -144,16 +161,22 @@ func TestKernelCountsBytes(t *testing.T) {
 	conn, err := net.Dial("udp", "192.0.2.2:9")
 	must(t, err)
 	defer conn.Close()
+	sampling(t, p, now, "carrier", func(links []watchdog.Link) bool { // without it, packets are dropped
+		l, ok := find(links, "a")
+		return ok && l.Carrier
+	})
 	before, _ := p.Sample(now())
 	for range 100 {
 		_, err := conn.Write(make([]byte, 958)) // 1000 bytes with its headers
 		must(t, err)
 	}
-	time.Sleep(2 * minInterval)
-	after, errs := p.Sample(now())
-	if len(errs) > 0 {
-		t.Fatal(errs)
-	}
+	var after []watchdog.Link
+	sampling(t, p, now, "rates", func(links []watchdog.Link) bool {
+		after = links
+		a, okA := find(links, "a")
+		b, okB := find(links, "b")
+		return okA && okB && a.Rates[watchdog.Tx].Known && b.Rates[watchdog.Rx].Known
+	})
 	old, _ := find(before, "a")
 	for name, d := range map[string]watchdog.Direction{"a": watchdog.Tx, "b": watchdog.Rx} {
 		l, ok := find(after, name)
@@ -193,8 +216,10 @@ func TestKernelRenamedRemovedAndMadeAgain(t *testing.T) {
 	a, _ := pair(t, "a", "b")
 	p, now := opened(t), clock()
 	running(t, p, ns)
-	eventually(t, p, now, "link a", func(links []watchdog.Link) bool { _, ok := find(links, "a"); return ok })
-	time.Sleep(2 * minInterval)
+	sampling(t, p, now, "rates of link a", func(links []watchdog.Link) bool {
+		l, ok := find(links, "a")
+		return ok && l.Rates[watchdog.Rx].Known
+	})
 
 	must(t, netlink.LinkSetName(a, "lan0"))
 	eventually(t, p, now, "renamed", func(links []watchdog.Link) bool {
@@ -211,11 +236,10 @@ func TestKernelRenamedRemovedAndMadeAgain(t *testing.T) {
 		l, ok := find(links, "lan0")
 		return ok && l.Index == a.Attrs().Index && !l.Rates[watchdog.Rx].Known
 	})
-	time.Sleep(2 * minInterval)
-	links, _ := p.Sample(now())
-	if l, _ := find(links, "lan0"); !l.Rates[watchdog.Rx].Known {
-		t.Error("rates of the new link stay unknown")
-	}
+	sampling(t, p, now, "rates of the new link", func(links []watchdog.Link) bool {
+		l, ok := find(links, "lan0")
+		return ok && l.Rates[watchdog.Rx].Known
+	})
 }
 
 func TestKernelKnowsWhatLiesBeneath(t *testing.T) {

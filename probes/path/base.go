@@ -10,7 +10,7 @@ const (
 	idleAnswers = 10               // that make a base trustworthy
 	driftTime   = 60 * time.Second // of idleness, after which a base has risen by 63 % of the gap
 	maxDrift    = 10 * time.Second // idleness that one answer may stand for
-	harmless    = 3 * time.Millisecond
+	harmlessRTT = 3 * time.Millisecond
 )
 
 // base learns the RTT of the empty path. It falls at once, because no answer
@@ -37,7 +37,7 @@ func (b *base) learn(rtt time.Duration, idle bool, now time.Duration) {
 	} else {
 		b.idle = b.idle[:0]
 	}
-	if b.rtt < harmless {
+	if b.rtt < harmlessRTT {
 		b.suspect = false // no queue of that size matters
 	}
 }

@@ -89,55 +89,55 @@ func TestBaseIgnoresAGapInTime(t *testing.T) {
 }
 
 func TestWorthOfGateway(t *testing.T) {
-	see := func(w *worth, n int, queue time.Duration, idle bool) {
+	see := func(w *gatewayTrust, n int, queue time.Duration, idle bool) {
 		for range n {
-			w.see(queue, idle)
+			w.observe(queue, idle)
 		}
 	}
-	firm := func(w *worth, now time.Duration) bool { return w.counts(true, now) && !w.unproven(true) }
+	firm := func(w *gatewayTrust, now time.Duration) bool { return w.usable(true, now) && !w.unproven(true) }
 	t.Run("late under load only", func(t *testing.T) {
-		var w worth
+		var w gatewayTrust
 		see(&w, 100, 0, true)
-		see(&w, proofs-1, 20*ms, false)
-		if firm(&w, 0) || !w.counts(true, 0) {
+		see(&w, lateToProve-1, 20*ms, false)
+		if firm(&w, 0) || !w.usable(true, 0) {
 			t.Error("proven too early, or does not count until then")
 		}
 		see(&w, 1, 20*ms, false)
 		if !firm(&w, 0) {
 			t.Error("not proven")
 		}
-		w.doubt(time.Minute)
-		if w.counts(true, time.Minute) {
+		w.distrust(time.Minute)
+		if w.usable(true, time.Minute) {
 			t.Error("counts although it is doubted")
 		}
-		if !w.counts(true, time.Minute+disbelief) || firm(&w, time.Minute+disbelief) {
+		if !w.usable(true, time.Minute+distrustFor) || firm(&w, time.Minute+distrustFor) {
 			t.Error("after the doubt it has to be proven again")
 		}
 	})
 	t.Run("late when it pleases", func(t *testing.T) {
-		var w worth
+		var w gatewayTrust
 		see(&w, 50, 0, true)
 		see(&w, 50, 20*ms, true)
 		see(&w, 100, 20*ms, false)
 		w.confirm()
 		w.confirm()
-		if w.counts(true, 0) || firm(&w, 0) {
+		if w.usable(true, 0) || firm(&w, 0) {
 			t.Error("counts although it is late without load")
 		}
 	})
 	t.Run("proof is withdrawn", func(t *testing.T) {
-		var w worth
+		var w gatewayTrust
 		see(&w, 20, 0, true)
-		see(&w, proofs, 20*ms, false)
+		see(&w, lateToProve, 20*ms, false)
 		see(&w, 20, 20*ms, true)
-		if w.counts(true, 0) {
+		if w.usable(true, 0) {
 			t.Error("still counts although it is late without load")
 		}
 	})
 	t.Run("a single late answer", func(t *testing.T) {
-		var w worth
+		var w gatewayTrust
 		for range 100 {
-			see(&w, proofs-1, 20*ms, false)
+			see(&w, lateToProve-1, 20*ms, false)
 			see(&w, 1, 0, false)
 		}
 		if firm(&w, 0) {
@@ -145,7 +145,7 @@ func TestWorthOfGateway(t *testing.T) {
 		}
 	})
 	t.Run("its queue goes with the limits", func(t *testing.T) {
-		var w worth
+		var w gatewayTrust
 		see(&w, 10, 0, true)
 		see(&w, 1, 20*ms, true)
 		w.confirm()
@@ -156,20 +156,20 @@ func TestWorthOfGateway(t *testing.T) {
 		if !firm(&w, 0) {
 			t.Error("not proven by a second one")
 		}
-		w = worth{}
-		see(&w, steadyIdle, 0, true)
+		w = gatewayTrust{}
+		see(&w, idleToTrustOneDrain, 0, true)
 		w.confirm()
 		if !firm(&w, 0) {
 			t.Error("not proven")
 		}
 	})
 	t.Run("others need no proof, but may be doubted", func(t *testing.T) {
-		var w worth
-		if !w.counts(false, 0) || w.unproven(false) {
+		var w gatewayTrust
+		if !w.usable(false, 0) || w.unproven(false) {
 			t.Error("does not count")
 		}
-		w.doubt(0)
-		if w.counts(false, time.Minute) || !w.counts(false, disbelief) {
+		w.distrust(0)
+		if w.usable(false, time.Minute) || !w.usable(false, distrustFor) {
 			t.Error("doubt does not last as long as it should")
 		}
 	})

@@ -76,7 +76,7 @@ func (h *history) answered(id requestID, now time.Duration) (time.Duration, bool
 	}
 	h.answers = append(h.answers, a)
 	h.heard, h.last, h.newest = true, now, max(h.newest, r.sent)
-	h.note(outcome{at: now})
+	h.record(outcome{at: now})
 	h.recount()
 	return a.rtt, true
 }
@@ -91,22 +91,22 @@ func (h *history) forget(now time.Duration) {
 	h.recount()
 }
 
-// settle gives up the requests that a later one has overtaken and that are
+// giveUpOvertaken gives up the requests that a later one has overtaken and that are
 // older than any answer took.
-func (h *history) settle(now time.Duration) {
+func (h *history) giveUpOvertaken(now time.Duration) {
 	limit := h.late()
 	h.pending = slices.DeleteFunc(h.pending, func(r request) bool {
 		if r.sent >= h.newest || !h.heard || now-r.sent <= limit {
 			return false
 		}
 		if !r.failed {
-			h.note(outcome{at: now, lost: true})
+			h.record(outcome{at: now, lost: true})
 		}
 		return true
 	})
 }
 
-func (h *history) note(o outcome) {
+func (h *history) record(o outcome) {
 	if len(h.outcomes) >= maxOutcomes {
 		h.outcomes = slices.Delete(h.outcomes, 0, 1)
 	}

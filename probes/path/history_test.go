@@ -82,7 +82,7 @@ func TestLostRequestIsNoDelay(t *testing.T) {
 		t.Errorf("one request that waits gives %v", rtt)
 	}
 	now = asked(&h, now+50*ms, 10, 50*ms, 1*ms, 21)
-	h.settle(now)
+	h.giveUpOvertaken(now)
 	if rtt, _ := h.rtt(now, 0); rtt != 1*ms {
 		t.Errorf("RTT %v after a loss, want 1ms", rtt)
 	}
@@ -100,7 +100,7 @@ func TestLossIsUnknownWithoutAnyFate(t *testing.T) {
 		t.Error("loss known before anything was sent")
 	}
 	h.sent(requestID(0), 0, false)
-	h.settle(time.Minute)
+	h.giveUpOvertaken(time.Minute)
 	if !math.IsNaN(h.loss(time.Minute)) {
 		t.Error("loss known although nothing was ever answered")
 	}
@@ -140,7 +140,7 @@ func TestFailedRequestsAreSilenceAndNotLoss(t *testing.T) {
 		t.Errorf("silent for %v, want 5s", got)
 	}
 	now = asked(&h, now, 5, time.Second, 1*ms, 20)
-	h.settle(now)
+	h.giveUpOvertaken(now)
 	if got := h.loss(now); got != 0 || len(h.pending) != 0 {
 		t.Errorf("loss %v, pending %v", got, h.pending)
 	}
@@ -195,7 +195,7 @@ func FuzzHistory(f *testing.F) {
 					t.Fatalf("RTT %v at %v", rtt, now)
 				}
 			case 2:
-				h.settle(now)
+				h.giveUpOvertaken(now)
 			default:
 				h.forget(now)
 			}
@@ -221,7 +221,7 @@ func TestLossOfASilentTarget(t *testing.T) {
 	for i := range 40 {
 		h.sent(requestID(100+i), now, i%10 == 9)
 		now += time.Second
-		h.settle(now)
+		h.giveUpOvertaken(now)
 		switch loss := h.loss(now); {
 		case i < 2 && loss != 0:
 			t.Errorf("loss %v within patience", loss)
@@ -232,7 +232,7 @@ func TestLossOfASilentTarget(t *testing.T) {
 		}
 	}
 	h.answered(requestID(139), now)
-	h.settle(now)
+	h.giveUpOvertaken(now)
 	if loss := h.loss(now); loss < 0.9 || loss == 1 {
 		t.Errorf("loss %v with the first answer after", loss)
 	}

@@ -50,7 +50,7 @@ type Config struct {
 // Probe asks the targets. Its methods may be called from different goroutines.
 type Probe struct {
 	Config
-	runs    chan *run
+	pings   chan *pingRun
 	changed chan struct{}
 
 	mu         sync.Mutex
@@ -68,7 +68,7 @@ type Probe struct {
 
 // New makes a Probe; it asks nothing before Run.
 func New(c Config) *Probe {
-	return &Probe{Config: c, runs: make(chan *run, 64), changed: make(chan struct{}, 1)}
+	return &Probe{Config: c, pings: make(chan *pingRun, 64), changed: make(chan struct{}, 1)}
 }
 
 // String names the task.
@@ -123,7 +123,7 @@ func (p *Probe) SetIdle(links ...int) {
 // Doubt says that the queue which target showed is not ours: its delay does
 // not count for a while.
 func (p *Probe) Doubt(addr netip.Addr) {
-	p.about(addr, func(t *target) { t.worth.doubt(p.Clock()) })
+	p.withTarget(addr, func(t *target) { t.trust.distrust(p.Clock()) })
 }
 
 // Sample reads what came back, gives the paths as they are known at now, in order
@@ -153,11 +153,11 @@ func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeErro
 // Confirm says that the queue which target showed went when the transfers' limits
 // were lowered.
 func (p *Probe) Confirm(addr netip.Addr) {
-	p.about(addr, func(t *target) { t.worth.confirm() })
+	p.withTarget(addr, func(t *target) { t.trust.confirm() })
 }
 
-// about changes what is thought of a target, if it is still one.
-func (p *Probe) about(addr netip.Addr, change func(*target)) {
+// withTarget changes what is thought of a target, if it is still one.
+func (p *Probe) withTarget(addr netip.Addr, change func(*target)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.targets {
@@ -205,7 +205,7 @@ func (p *Probe) ask(t *target, now time.Duration, confirm bool) {
 	switch {
 	case !t.due(now):
 	case t.pace.wait > 0:
-		p.begin(t, now)
+		p.beginPing(t, now)
 	default:
 		p.last++
 		t.tries++
@@ -215,18 +215,18 @@ func (p *Probe) ask(t *target, now time.Duration, confirm bool) {
 	}
 }
 
-// begin hands a request to Run, unless that does not keep up.
-func (p *Probe) begin(t *target, now time.Duration) {
-	if t.singles >= mostSingles {
+// beginPing hands a request to Run, unless that does not keep up.
+func (p *Probe) beginPing(t *target, now time.Duration) {
+	if t.pings >= mostPings {
 		return
 	}
 	p.last++
-	r := &run{id: p.last, target: t}
+	r := &pingRun{id: p.last, target: t}
 	r.ctx, r.cancel = context.WithTimeout(context.Background(), t.pace.wait)
 	select {
-	case p.runs <- r:
+	case p.pings <- r:
 		t.tries++
-		t.singles++
+		t.pings++
 		t.asked = now
 	default:
 		r.cancel()
@@ -238,7 +238,7 @@ func (p *Probe) receive() {
 	timed := p.Echo.Receive(func(from netip.Addr, n uint64, ago time.Duration) {
 		for _, t := range p.targets {
 			if bare(t.addr) == from {
-				p.took(t, requestID(n), p.Clock()-ago)
+				p.noteAnswer(t, requestID(n), p.Clock()-ago)
 			}
 		}
 	})

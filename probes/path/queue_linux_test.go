@@ -63,5 +63,5 @@ func TestProbeSeesARealQueue(t *testing.T) {
 		return p.Known && p.Delay && p.Queue() > 50*time.Millisecond && p.Queue() < time.Second
 	})
 	stop()
-	until(t, p, there, "queue has gone", func(p watchdog.Path) bool { return p.Known && p.Delay && p.Queue() < queueSeen })
+	until(t, p, there, "queue has gone", func(p watchdog.Path) bool { return p.Known && p.Delay && p.Queue() < lateBy })
 }

@@ -143,7 +143,7 @@ func (Routes) Watch(ctx context.Context, changed func()) error {
 				return fmt.Errorf("receive route events: %w", <-failed)
 			}
 			if settled == nil {
-				settled = time.After(settleRoutes)
+				settled = time.After(routeQuietFor)
 			}
 		case <-settled:
 			settled = nil

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	refreshEvery = time.Minute            // routes, neighbours and what is saved
-	settleRoutes = 300 * time.Millisecond // a change of routes is seldom a single one
+	refreshEvery  = time.Minute            // routes, neighbours and what is saved
+	routeQuietFor = 300 * time.Millisecond // a change of routes is seldom a single one
 )
 
 // Route is how packets leave for a target.
@@ -47,10 +47,10 @@ func (p *Probe) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			err := g.Wait()
-			p.drain()
+			p.cancelWaiting()
 			p.save()
 			return err
-		case r := <-p.runs:
+		case r := <-p.pings:
 			g.Go(func() error { p.execute(ctx, r); return nil })
 		case <-p.changed:
 			p.retarget()
@@ -70,13 +70,13 @@ func (p *Probe) watch(ctx context.Context) {
 		p.signal()
 		select {
 		case <-ctx.Done():
-		case <-time.After(settleRoutes):
+		case <-time.After(routeQuietFor):
 		}
 	}
 }
 
 // execute makes one request of the Pinger.
-func (p *Probe) execute(ctx context.Context, r *run) {
+func (p *Probe) execute(ctx context.Context, r *pingRun) {
 	defer r.cancel()
 	stop := context.AfterFunc(ctx, r.cancel)
 	defer stop()
@@ -87,7 +87,7 @@ func (p *Probe) execute(ctx context.Context, r *run) {
 	if err != nil && r.ctx.Err() == nil {
 		p.sent(t, r.id, err)
 	}
-	p.ended(t)
+	p.requestEnded(t)
 }
 
 func (p *Probe) sent(t *target, id requestID, err error) {
@@ -101,33 +101,33 @@ func (p *Probe) answered(t *target, id requestID) {
 	now := p.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.took(t, id, now)
+	p.noteAnswer(t, id, now)
 }
 
-// took notes the answer to a request, which came at at.
-func (p *Probe) took(t *target, id requestID, at time.Duration) {
+// noteAnswer notes the answer to a request, which came at at.
+func (p *Probe) noteAnswer(t *target, id requestID, at time.Duration) {
 	rtt, ok := t.answered(id, p.idle[t.link], at)
 	if ok {
-		p.compare(t, rtt, at)
+		p.compareWithOthers(t, rtt, at)
 	}
 	if ok && p.Answered != nil {
 		p.Answered(t.link, rtt)
 	}
 }
 
-func (p *Probe) ended(t *target) {
+func (p *Probe) requestEnded(t *target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.singles--
+	t.pings--
 }
 
-// drain drops the runs that were asked for too late.
-func (p *Probe) drain() {
+// cancelWaiting drops the runs that were asked for too late.
+func (p *Probe) cancelWaiting() {
 	for {
 		select {
-		case r := <-p.runs:
+		case r := <-p.pings:
 			r.cancel()
-			p.ended(r.target)
+			p.requestEnded(r.target)
 		default:
 			return
 		}
@@ -144,7 +144,7 @@ func (p *Probe) retarget() {
 	if err == nil {
 		p.gateways = gateways // else they are as before, for all we know
 	}
-	list := choose(evidence{p.configured, p.sessions, p.memory.Peers, p.gateways})
+	list := chooseTargets(targetSources{p.configured, p.sessions, p.memory.Peers, p.gateways})
 	p.mu.Unlock()
 	routes := make(map[netip.Addr]Route, len(list))
 	for _, c := range list {
@@ -155,11 +155,11 @@ func (p *Probe) retarget() {
 		}
 		routes[c.addr] = r
 	}
-	p.install(list, routes, err)
+	p.setTargets(list, routes, err)
 }
 
-// install makes list the targets. What is known of those that stay is kept.
-func (p *Probe) install(list []chosen, routes map[netip.Addr]Route, err error) {
+// setTargets makes list the targets. What is known of those that stay is kept.
+func (p *Probe) setTargets(list []chosenTarget, routes map[netip.Addr]Route, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.routeErr = err
@@ -175,7 +175,7 @@ func (p *Probe) install(list []chosen, routes map[netip.Addr]Route, err error) {
 }
 
 // target is the one of old with the address of c, or a new one.
-func (p *Probe) target(old []*target, c chosen, r Route, known bool) *target {
+func (p *Probe) target(old []*target, c chosenTarget, r Route, known bool) *target {
 	i := slices.IndexFunc(old, func(t *target) bool { return t.addr == c.addr })
 	t := &target{addr: c.addr}
 	if i >= 0 {
@@ -209,10 +209,10 @@ func (p *Probe) save() {
 	now := p.Wall()
 	for _, t := range p.targets {
 		if t.base.trusted() && t.way != (Way{}) {
-			p.memory.put(BaseMemory{Target: t.addr, Way: t.way, Base: t.base.rtt, Queues: t.gateway() && t.worth.proven, Apart: t.apart.proven, Learnt: now})
+			p.memory.put(BaseMemory{Target: t.addr, Way: t.way, Base: t.base.rtt, Queues: t.gateway() && t.trust.proven, Apart: t.separate.proven, Learnt: now})
 		}
 		if t.why == watchdog.TargetSession && t.history.heard {
-			p.memory.Peers = remember(p.memory.Peers, t.addr, now)
+			p.memory.Peers = rememberPeer(p.memory.Peers, t.addr, now)
 		}
 	}
 	m := p.memory.clone()

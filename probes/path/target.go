@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	mostSingles = 3                     // requests of the Pinger under way at once
-	slack       = 20 * time.Millisecond // a tick that comes this early is the one that was meant
+	mostPings = 3                     // requests of the Pinger under way at once
+	slack     = 20 * time.Millisecond // a tick that comes this early is the one that was meant
 )
 
 // target is one address that is asked, and all that is known of the way to it.
@@ -20,29 +20,29 @@ type target struct {
 	link int
 	way  Way
 
-	history history
-	base    base
-	worth   worth
-	apart   apart
-	tries   int
-	err     error // of the last request; nil when it went out
+	history  history
+	base     base
+	trust    gatewayTrust
+	separate separateQueue
+	tries    int
+	err      error // of the last request; nil when it went out
 
-	primary   bool
-	highSince time.Duration // of the queue that it shows now
-	high      bool
-	stirred   time.Duration // when it last showed one, or transfers began
-	pace      pace
-	asked     time.Duration // when the last request was handed out
-	sprintAt  time.Duration
-	sprinted  bool
-	singles   int // requests of the Pinger under way
+	primary     bool
+	highSince   time.Duration // of the queue that it shows now
+	high        bool
+	lastQueueAt time.Duration // when it last showed one, or transfers began
+	pace        pace
+	asked       time.Duration // when the last request was handed out
+	sprintAt    time.Duration
+	sprinted    bool
+	pings       int // requests of the Pinger under way
 
 	contradicted   bool // no transfer met the queue that it told of
 	contradictedAt time.Duration
 }
 
-// run is one call of the Pinger.
-type run struct {
+// pingRun is one call of the Pinger.
+type pingRun struct {
 	id     requestID
 	target *target
 	ctx    context.Context
@@ -51,15 +51,15 @@ type run struct {
 
 // update judges what came in until now.
 func (t *target) update(now time.Duration, fast bool) {
-	t.history.settle(now)
+	t.history.giveUpOvertaken(now)
 	rtt, ok := t.history.rtt(now, 0)
-	high := ok && t.base.trusted() && rtt-t.base.rtt >= queueSeen || t.history.overdue(now)
+	high := ok && t.base.trusted() && rtt-t.base.rtt >= lateBy || t.history.overdue(now)
 	if high && !t.high {
 		t.highSince = now
 	}
 	t.high = high
 	if high {
-		t.stirred = now
+		t.lastQueueAt = now
 	}
 	if high && fast {
 		t.sprint(now, false)
@@ -69,7 +69,7 @@ func (t *target) update(now time.Duration, fast bool) {
 // sprint begins to follow the delay closely, if it may.
 func (t *target) sprint(now time.Duration, transfersBegin bool) {
 	if transfersBegin || !t.sprinted || now-t.sprintAt >= sprintPause {
-		t.sprinted, t.sprintAt, t.stirred = true, now, now
+		t.sprinted, t.sprintAt, t.lastQueueAt = true, now, now
 	}
 }
 
@@ -80,7 +80,7 @@ func (t *target) situation(now time.Duration, fast, confirm bool) situation {
 		fast: fast, primary: t.primary, high: t.high || confirm, heard: t.history.heard, tries: t.tries,
 		learns:  !t.base.trusted(),
 		sprint:  t.sprinted && now-t.sprintAt < sprintFor,
-		calm:    now-t.stirred >= calmAfter,
+		calm:    now-t.lastQueueAt >= calmAfter,
 		silence: t.history.silence(now),
 		slowest: t.history.slowest(),
 	}
@@ -106,7 +106,7 @@ func (t *target) answered(id requestID, idle bool, now time.Duration) (time.Dura
 	}
 	t.base.learn(rtt, idle, now)
 	if t.base.trusted() {
-		t.worth.see(rtt-t.base.rtt, idle)
+		t.trust.observe(rtt-t.base.rtt, idle)
 	}
 	return rtt, true
 }
@@ -122,46 +122,48 @@ func (t *target) reroute(r Route) {
 		t.way = r.Way
 		return
 	}
-	t.way, t.history, t.base, t.worth, t.apart, t.tries = r.Way, history{}, base{}, worth{}, apart{}, 0
+	t.way, t.history, t.base, t.trust, t.separate, t.tries = r.Way, history{}, base{}, gatewayTrust{}, separateQueue{}, 0
 }
 
 // recall takes what is remembered of this way. Should the neighbour turn out
 // to be another one, reroute forgets it again.
 func (t *target) recall(m BaseMemory) {
 	t.base = base{rtt: m.Base}
-	t.worth.proven, t.apart.proven = m.Queues, m.Apart && !t.gateway()
+	t.trust.proven, t.separate.proven = m.Queues, m.Apart && !t.gateway()
 	if t.way.MAC == "" {
 		t.way.MAC = m.Way.MAC
 	}
 }
 
-// counts tells whether the delay of its answers may be a queue of ours.
-func (t *target) counts(now time.Duration) bool {
-	return t.base.trusted() && !t.disbelieved(now) && t.worth.counts(t.gateway(), now)
+// usable tells whether the delay of its answers may be a queue of ours.
+func (t *target) usable(now time.Duration) bool {
+	return t.base.trusted() && !t.isContradicted(now) && t.trust.usable(t.gateway(), now)
 }
 
 // contradictedFor is for how long a target is not believed whose queue no transfer met.
 const contradictedFor = time.Hour
 
-func (t *target) disbelieved(now time.Duration) bool {
+func (t *target) isContradicted(now time.Duration) bool {
 	return t.contradicted && now-t.contradictedAt < contradictedFor
 }
 
 func (t *target) gateway() bool { return t.why == watchdog.TargetGateway }
 
-// firm tells whether it counts without yielding to another.
-func (t *target) firm(now time.Duration) bool { return t.counts(now) && !t.worth.unproven(t.gateway()) }
+// usableWithoutYielding tells whether it counts without yielding to another.
+func (t *target) usableWithoutYielding(now time.Duration) bool {
+	return t.usable(now) && !t.trust.unproven(t.gateway())
+}
 
 // rank orders targets by what their delay is worth.
 func (t *target) rank(now time.Duration) int {
 	switch {
-	case t.firm(now) && t.apart.proven && t.high:
+	case t.usableWithoutYielding(now) && t.separate.proven && t.high:
 		return 4
-	case t.firm(now) && t.apart.proven:
+	case t.usableWithoutYielding(now) && t.separate.proven:
 		return 3
-	case t.firm(now):
+	case t.usableWithoutYielding(now):
 		return 2
-	case t.counts(now):
+	case t.usable(now):
 		return 1
 	}
 	return 0
@@ -176,8 +178,8 @@ func (t *target) path(now, from time.Duration) watchdog.Path {
 		Target: t.addr, Why: t.why, Link: t.link,
 		Learning: t.history.heard && !t.base.trusted() && t.tries < learnTries,
 		Base:     t.base.rtt, Answered: h.heard, Silent: h.silence(now), Loss: h.loss(now),
-		Overdue: h.overdue(now), Delay: t.counts(now), Unproven: t.worth.unproven(t.gateway()), Apart: t.apart.proven,
-		Contradicted: t.disbelieved(now), Doubt: t.base.rtt > 0 && t.base.suspect,
+		Overdue: h.overdue(now), Delay: t.usable(now), Unproven: t.trust.unproven(t.gateway()), Apart: t.separate.proven,
+		Contradicted: t.isContradicted(now), Doubt: t.base.rtt > 0 && t.base.suspect,
 	}
 	rtt, ok := h.rtt(now, from)
 	if !ok {

@@ -6,24 +6,24 @@ import "time"
 // with the daemon's own tick. While transfers run, their answers are read with the
 // next one; else a Pinger waits for each.
 const (
-	sprintEvery = 50 * time.Millisecond  // while transfers have just begun or a queue has just been seen; or with every tick
-	sprintFor   = 3 * time.Second        // and then
-	closeEvery  = 100 * time.Millisecond // while the queue stands
-	sprintPause = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
-	steadyEvery = 200 * time.Millisecond // while transfers run and the queue is small
-	calmEvery   = 400 * time.Millisecond // while it has been small for
-	calmAfter   = 10 * time.Second
-	secondEvery = time.Second // targets that only confirm, while transfers run
-	idleEvery   = 2 * time.Second
-	idleSecond  = 10 * time.Second
-	learnEvery  = 250 * time.Millisecond // while idle and the base is not known yet
-	learnTries  = 3 * idleAnswers        // for so many requests; what other traffic hides is waited for
-	doubtEvery  = time.Second            // targets that are new, late or silent
-	doubtFor    = time.Minute            // of silence
-	firstTries  = 10
-	deafEvery   = time.Minute // targets that never answered
-	leastWait   = time.Second // for an answer to a single request
-	mostWait    = 3 * time.Second
+	sprintEvery        = 50 * time.Millisecond  // while transfers have just begun or a queue has just been seen; or with every tick
+	sprintFor          = 3 * time.Second        // and then
+	closeEvery         = 100 * time.Millisecond // while the queue stands
+	sprintPause        = 15 * time.Second       // from one sprint's start to the next, unless transfers begin
+	steadyEvery        = 200 * time.Millisecond // while transfers run and the queue is small
+	calmEvery          = 400 * time.Millisecond // while it has been small for
+	calmAfter          = 10 * time.Second
+	secondEvery        = time.Second // targets that only confirm, while transfers run
+	idleEvery          = 2 * time.Second
+	idleSecond         = 10 * time.Second
+	learnEvery         = 250 * time.Millisecond // while idle and the base is not known yet
+	learnTries         = 3 * idleAnswers        // for so many requests; what other traffic hides is waited for
+	doubtEvery         = time.Second            // targets that are new, late or silent
+	doubtFor           = time.Minute            // of silence
+	firstTries         = 10
+	neverAnsweredEvery = time.Minute // targets that never answered
+	leastWait          = time.Second // for an answer to a single request
+	mostWait           = 3 * time.Second
 )
 
 // situation is what a target's pace depends on.
@@ -55,7 +55,7 @@ func (s situation) pace() pace {
 	case !s.heard && s.tries < firstTries:
 		return single(doubtEvery)
 	case !s.heard:
-		return single(deafEvery)
+		return single(neverAnsweredEvery)
 	case !s.fast && s.learns && s.tries < learnTries && s.silence == 0:
 		return single(learnEvery)
 	case s.silence > doubtFor:

@@ -23,34 +23,34 @@ func TestChoose(t *testing.T) {
 	session := func(s string, rsync bool) Session { return Session{Peer: netip.MustParseAddr(s), Rsync: rsync} }
 	peer := func(s string) Peer { return Peer{Addr: netip.MustParseAddr(s)} }
 	for name, c := range map[string]struct {
-		evidence evidence
+		evidence targetSources
 		want     []string
 	}{
-		"nothing": {evidence{}, nil},
+		"nothing": {targetSources{}, nil},
 		"in order of worth": {
-			evidence{addrs("10.0.0.1"), []Session{session("10.0.0.2", false)}, []Peer{peer("10.0.0.3")}, addrs("10.0.0.254", "fe80::1%eth0")},
+			targetSources{addrs("10.0.0.1"), []Session{session("10.0.0.2", false)}, []Peer{peer("10.0.0.3")}, addrs("10.0.0.254", "fe80::1%eth0")},
 			[]string{"10.0.0.1 configured", "10.0.0.2 ssh-session", "10.0.0.3 remembered", "10.0.0.254 gateway", "fe80::1%eth0 gateway"},
 		},
 		"each once, by its best reason": {
-			evidence{addrs("10.0.0.1", "::ffff:10.0.0.1"), []Session{session("10.0.0.1", false), session("10.0.0.2", false), session("10.0.0.2", false)}, []Peer{peer("10.0.0.2")}, addrs("10.0.0.1")},
+			targetSources{addrs("10.0.0.1", "::ffff:10.0.0.1"), []Session{session("10.0.0.1", false), session("10.0.0.2", false), session("10.0.0.2", false)}, []Peer{peer("10.0.0.2")}, addrs("10.0.0.1")},
 			[]string{"10.0.0.1 configured", "10.0.0.2 ssh-session"},
 		},
 		"no backup clients": {
-			evidence{sessions: []Session{session("10.0.0.2", true), session("10.0.0.2", false), session("10.0.0.3", false)}},
+			targetSources{sessions: []Session{session("10.0.0.2", true), session("10.0.0.2", false), session("10.0.0.3", false)}},
 			[]string{"10.0.0.3 ssh-session"},
 		},
 		"only other hosts": {
-			evidence{configured: append(addrs("127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"), netip.Addr{})},
+			targetSources{configured: append(addrs("127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"), netip.Addr{})},
 			nil,
 		},
 		"gateways keep their place": {
-			evidence{configured: addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"), gateways: addrs("10.0.0.254")},
+			targetSources{configured: addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"), gateways: addrs("10.0.0.254")},
 			[]string{"10.0.0.1 configured", "10.0.0.2 configured", "10.0.0.3 configured", "10.0.0.4 configured", "10.0.0.5 configured", "10.0.0.254 gateway"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range choose(c.evidence) {
+			for _, c := range chooseTargets(c.evidence) {
 				got = append(got, fmt.Sprintf("%v %s", c.addr, c.why))
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -64,16 +64,16 @@ func TestRemember(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var peers []Peer
 	for i := range 2 * mostRemembered {
-		peers = remember(peers, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), now.Add(time.Duration(i)*time.Hour))
+		peers = rememberPeer(peers, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), now.Add(time.Duration(i)*time.Hour))
 	}
 	if len(peers) != mostRemembered || peers[0].Addr != netip.AddrFrom4([4]byte{10, 0, 0, 2*mostRemembered - 1}) {
 		t.Errorf("remembered %v", peers)
 	}
-	peers = remember(peers, peers[3].Addr, now.Add(24*time.Hour))
+	peers = rememberPeer(peers, peers[3].Addr, now.Add(24*time.Hour))
 	if len(peers) != mostRemembered {
 		t.Errorf("the same peer twice: %v", peers)
 	}
-	if peers = remember(peers, admin, now.Add(2*rememberFor)); len(peers) != 1 || peers[0].Addr != admin {
+	if peers = rememberPeer(peers, admin, now.Add(2*rememberFor)); len(peers) != 1 || peers[0].Addr != admin {
 		t.Errorf("who was not seen for long is remembered: %v", peers)
 	}
 }
@@ -117,7 +117,7 @@ func TestPace(t *testing.T) {
 		want pace
 	}{
 		"first requests":         {situation{}, pace{every: doubtEvery, wait: leastWait}},
-		"never answered":         {situation{fast: true, tries: firstTries}, pace{every: deafEvery, wait: leastWait}},
+		"never answered":         {situation{fast: true, tries: firstTries}, pace{every: neverAnsweredEvery, wait: leastWait}},
 		"idle":                   {situation{heard: true, primary: true}, pace{every: idleEvery, wait: leastWait}},
 		"idle, second":           {situation{heard: true}, pace{every: idleSecond, wait: leastWait}},
 		"idle, second, a queue":  {situation{heard: true, high: true}, pace{every: doubtEvery, wait: leastWait}},

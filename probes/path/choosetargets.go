@@ -27,22 +27,22 @@ type Peer struct {
 	Seen time.Time  `json:"seen"`
 }
 
-// evidence is where targets can be found.
-type evidence struct {
+// targetSources is where targets can be found.
+type targetSources struct {
 	configured []netip.Addr
 	sessions   []Session
 	remembered []Peer // newest first
 	gateways   []netip.Addr
 }
 
-// chosen is a target and how it was found.
-type chosen struct {
+// chosenTarget is a target and how it was found.
+type chosenTarget struct {
 	addr netip.Addr
 	why  watchdog.TargetWhy
 }
 
-// choose picks the targets in order of worth, each once.
-func choose(e evidence) []chosen {
+// chooseTargets picks the targets in order of worth, each once.
+func chooseTargets(e targetSources) []chosenTarget {
 	gateways := min(len(e.gateways), mostGateways)
 	c := chooser{room: mostTargets - gateways}
 	for _, a := range e.configured {
@@ -65,16 +65,16 @@ func choose(e evidence) []chosen {
 
 type chooser struct {
 	room int
-	list []chosen
+	list []chosenTarget
 }
 
 func (c *chooser) add(a netip.Addr, why watchdog.TargetWhy) {
 	a = a.Unmap()
 	if len(c.list) >= c.room || !pingable(a) ||
-		slices.ContainsFunc(c.list, func(o chosen) bool { return o.addr == a }) {
+		slices.ContainsFunc(c.list, func(o chosenTarget) bool { return o.addr == a }) {
 		return
 	}
-	c.list = append(c.list, chosen{addr: a, why: why})
+	c.list = append(c.list, chosenTarget{addr: a, why: why})
 }
 
 // pingable leaves out what is not one other host.
@@ -83,9 +83,9 @@ func pingable(a netip.Addr) bool {
 		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// remember puts addr at the head of peers as seen at wall time now, and drops
+// rememberPeer puts addr at the head of peers as seen at wall time now, and drops
 // who was not seen for long.
-func remember(peers []Peer, addr netip.Addr, now time.Time) []Peer {
+func rememberPeer(peers []Peer, addr netip.Addr, now time.Time) []Peer {
 	list := []Peer{{Addr: addr, Seen: now}}
 	for _, p := range peers {
 		if p.Addr != addr && now.Sub(p.Seen) < rememberFor && len(list) < mostRemembered {

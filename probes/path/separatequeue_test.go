@@ -96,7 +96,7 @@ func TestOwnTroubleIsNotTheLinks(t *testing.T) {
 		s.net.set(admin, 165*ms)
 		s.tick(100*ms, 6*time.Second)
 		s.Refuse(admin)
-		s.tick(100*ms, refuseFirst-10*time.Second)
+		s.tick(100*ms, rejectFirst-10*time.Second)
 		if d := s.delay(); d != 0 {
 			t.Errorf("refused, and the link's delay is %s", d)
 		}
