@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,16 +22,20 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect makes the metrics of the latest turn and of all turns so far
 // (prometheus.Collector).
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	s := scrape{out: ch}
 	m.mu.Lock()
-	t := m.totals.clone()
+	s.known, s.rtts = maps.Clone(m.totals.links), maps.Clone(m.totals.rtts)
 	m.mu.Unlock()
-	s := scrape{out: ch, totals: t}
 	s.put(buildInfo, 1, m.options.Version, m.goes)
 	s.put(dryRun, bit(m.options.DryRun))
 	for _, c := range m.options.Capabilities() {
 		s.put(capability, bit(c.Available), c.Name)
 	}
-	s.sums()
+	for _, c := range m.totals.collectors() {
+		for _, metric := range collected(c) {
+			ch <- metric
+		}
+	}
 	if turn := m.latest.Load(); turn != nil {
 		s.turn = *turn
 		s.put(turnAt, seconds(turn.Snapshot.Wall))
@@ -45,11 +50,12 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// scrape makes metrics of one turn and of copies of the totals.
+// scrape makes metrics of one turn.
 type scrape struct {
-	out    chan<- prometheus.Metric
-	turn   Turn
-	totals totals
+	out   chan<- prometheus.Metric
+	turn  Turn
+	known map[int]bool                 // links worth showing, by ifindex
+	rtts  map[int]prometheus.Histogram // by ifindex
 }
 
 // put sends one value. The labels are in the order of the family's.
@@ -59,40 +65,6 @@ func (s scrape) put(f family, v float64, labels ...string) {
 		kind = prometheus.CounterValue
 	}
 	s.out <- prometheus.MustNewConstMetric(f.desc, kind, v, labels...)
-}
-
-// putHistogram sends one histogram.
-func (s scrape) putHistogram(f family, h histogram, labels ...string) {
-	all, by := h.cumulative()
-	s.out <- prometheus.MustNewConstHistogram(f.desc, all, h.sum, by, labels...)
-}
-
-// sums are the totals that need no turn to be told.
-func (s scrape) sums() {
-	t := s.totals
-	s.putHistogram(turnTime, t.turns)
-	for _, d := range directions {
-		s.putHistogram(timeToLimit, t.timeToLimit[d], d.String())
-		s.putHistogram(timeToProtect, t.timeToProtect[d], d.String())
-		for _, m := range mechanisms {
-			n := float64(t.imposed[limitKey{d, m}])
-			if m == mechPause {
-				s.put(pausesTotal, n, d.String())
-			} else {
-				s.put(limitsTotal, n, d.String(), m)
-			}
-		}
-	}
-	for _, c := range watchdog.ConditionNames() {
-		s.put(transitions, float64(t.transitions[transitionKey{c, true}]), string(c), "raised")
-		s.put(transitions, float64(t.transitions[transitionKey{c, false}]), string(c), "cleared")
-	}
-	for probe, n := range t.probeErrors {
-		s.put(probeErrors, float64(n), probe)
-	}
-	for remedy, n := range t.failures {
-		s.put(failures, float64(n), remedy)
-	}
 }
 
 // host tells of management and of the next reboot.

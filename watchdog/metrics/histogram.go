@@ -1,6 +1,11 @@
 package metrics
 
-import "slices"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
 
 // Upper bounds of buckets, in seconds.
 var (
@@ -10,38 +15,48 @@ var (
 	protectBounds = []float64{.1, .25, .5, 1, 2, 3, 5, 10, 30, 60}
 )
 
-// histogram counts durations in seconds by bucket. It is a plain value, so that
-// a scrape reads a copy of it.
-type histogram struct {
-	bounds []float64 // shared
-	counts []uint64  // by bucket, not cumulative; one more than bounds
-	sum    float64
+// counters make the counters of a family.
+func counters(f family) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: f.name, Help: f.help}, f.labels)
 }
 
-func newHistogram(bounds []float64) histogram {
-	return histogram{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
+// histograms make the histograms of a family.
+func histograms(f family, bounds []float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: f.name, Help: f.help, Buckets: bounds}, f.labels)
 }
 
-// observe adds a value; a bound belongs to its bucket.
-func (h *histogram) observe(v float64) {
-	i, _ := slices.BinarySearch(h.bounds, v)
-	h.counts[i]++
-	h.sum += v
+// unlabelled makes a histogram of a family without labels, or whose labels are known
+// when it is shown.
+func unlabelled(f family, bounds []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: f.name, Help: f.help, Buckets: bounds})
 }
 
-func (h histogram) clone() histogram {
-	h.counts = slices.Clone(h.counts)
-	return h
-}
-
-// cumulative gives the count of all and, by upper bound, of those up to it.
-func (h histogram) cumulative() (all uint64, by map[float64]uint64) {
-	by = make(map[float64]uint64, len(h.bounds))
-	for i, n := range h.counts {
-		all += n
-		if i < len(h.bounds) {
-			by[h.bounds[i]] = all
-		}
+// labelled shows such a histogram.
+func labelled(f family, h prometheus.Histogram, labels ...string) prometheus.Metric {
+	var d dto.Metric
+	if err := h.Write(&d); err != nil {
+		return prometheus.NewInvalidMetric(f.desc, err)
 	}
-	return all, by
+	by := make(map[float64]uint64, len(d.Histogram.Bucket))
+	for _, b := range d.Histogram.Bucket {
+		by[b.GetUpperBound()] = b.GetCumulativeCount()
+	}
+	return prometheus.MustNewConstHistogram(f.desc, d.Histogram.GetSampleCount(), d.Histogram.GetSampleSum(), by, labels...)
 }
+
+// collected lists the metrics of a collector, whose lock is let go before anybody
+// reads them.
+func collected(c prometheus.Collector) (ms []prometheus.Metric) {
+	ch := make(chan prometheus.Metric)
+	go func() {
+		defer close(ch)
+		c.Collect(ch)
+	}()
+	for m := range ch {
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+// observe adds a duration to a histogram, in seconds.
+func observe(o prometheus.Observer, d time.Duration) { o.Observe(d.Seconds()) }

@@ -50,7 +50,7 @@ func (t *totals) followDelay(k watchdog.ShaperKey, high bool, now time.Duration)
 	case !e.low:
 		e.low, e.calm = true, now
 	case now-e.calm >= calmFor:
-		t.timeToProtect[k.Direction].observe((e.calm - e.began).Seconds())
+		observe(t.timeToProtect.WithLabelValues(k.Direction.String()), e.calm-e.began)
 		delete(t.episodes, k)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lifeline/watchdog"
 )
 
@@ -17,33 +19,25 @@ const (
 
 var mechanisms = []string{mechWindow, mechPacing, mechShaper, mechPause}
 
-type limitKey struct {
-	direction watchdog.Direction
-	mechanism string
-}
-
-type transitionKey struct {
-	condition watchdog.ConditionName
-	raised    bool
-}
-
-// totals is what is summed up over all turns. It is pure: time comes in with
-// the turns.
+// totals is what is summed up over all turns, and what is known from the turns before
+// to do so. Time comes in with the turns.
 type totals struct {
-	turns         histogram
-	rtts          map[int]histogram // by ifindex
-	imposed       map[limitKey]uint64
-	transitions   map[transitionKey]uint64
-	probeErrors   map[string]uint64
-	failures      map[string]uint64 // by remedy
-	timeToLimit   [2]histogram      // by direction
-	timeToProtect [2]histogram      // likewise
-	links         map[int]bool      // hardware, or used by transfers or probes
-	held          map[watchdog.TransferID]holding
-	began         bool // a turn was taken
-	episodes      map[watchdog.ShaperKey]*episode
-	engage        time.Duration
-	dryRun        bool
+	turns         prometheus.Histogram
+	rtts          map[int]prometheus.Histogram // by ifindex
+	imposed       *prometheus.CounterVec
+	paused        *prometheus.CounterVec
+	transitions   *prometheus.CounterVec
+	probeErrors   *prometheus.CounterVec
+	failures      *prometheus.CounterVec
+	timeToLimit   *prometheus.HistogramVec
+	timeToProtect *prometheus.HistogramVec
+
+	links    map[int]bool // hardware, or used by transfers or probes
+	held     map[watchdog.TransferID]holding
+	began    bool // a turn was taken
+	episodes map[watchdog.ShaperKey]*episode
+	engage   time.Duration
+	dryRun   bool
 }
 
 // holding is what is known of one transfer from the turns before.
@@ -54,37 +48,57 @@ type holding struct {
 
 func newTotals(engage time.Duration, dryRun bool) *totals {
 	t := &totals{
-		turns: newHistogram(turnBounds), rtts: map[int]histogram{},
-		imposed: map[limitKey]uint64{}, transitions: map[transitionKey]uint64{},
-		probeErrors: map[string]uint64{}, failures: map[string]uint64{},
+		turns: unlabelled(turnTime, turnBounds), rtts: map[int]prometheus.Histogram{},
+		imposed: counters(limitsTotal), paused: counters(pausesTotal), transitions: counters(transitions),
+		probeErrors: counters(probeErrors), failures: counters(failures),
+		timeToLimit: histograms(timeToLimit, limitBounds), timeToProtect: histograms(timeToProtect, protectBounds),
 		links: map[int]bool{}, held: map[watchdog.TransferID]holding{},
 		episodes: map[watchdog.ShaperKey]*episode{}, engage: engage, dryRun: dryRun,
 	}
-	for d := range t.timeToLimit {
-		t.timeToLimit[d], t.timeToProtect[d] = newHistogram(limitBounds), newHistogram(protectBounds)
-	}
+	t.begin()
 	return t
 }
 
-// clone is a copy for a scrape, of what a scrape shows.
-func (t *totals) clone() totals {
-	c := totals{
-		turns: t.turns.clone(), rtts: make(map[int]histogram, len(t.rtts)),
-		imposed: maps.Clone(t.imposed), transitions: maps.Clone(t.transitions),
-		probeErrors: maps.Clone(t.probeErrors), failures: maps.Clone(t.failures), links: maps.Clone(t.links),
+// begin shows what was not counted yet as 0.
+func (t *totals) begin() {
+	for _, d := range directions {
+		t.timeToLimit.WithLabelValues(d.String())
+		t.timeToProtect.WithLabelValues(d.String())
+		for m := range mechanisms {
+			t.imposition(d, m)
+		}
 	}
-	for k, h := range t.rtts {
-		c.rtts[k] = h.clone()
+	for _, c := range watchdog.ConditionNames() {
+		t.transition(c, true)
+		t.transition(c, false)
 	}
-	for d := range t.timeToLimit {
-		c.timeToLimit[d], c.timeToProtect[d] = t.timeToLimit[d].clone(), t.timeToProtect[d].clone()
+}
+
+// imposition counts the times that a mechanism, by its index, came to hold a transfer.
+func (t *totals) imposition(d watchdog.Direction, mechanism int) prometheus.Counter {
+	if m := mechanisms[mechanism]; m != mechPause {
+		return t.imposed.WithLabelValues(d.String(), m)
 	}
-	return c
+	return t.paused.WithLabelValues(d.String())
+}
+
+// transition counts the times that a condition was raised or cleared.
+func (t *totals) transition(c watchdog.ConditionName, raised bool) prometheus.Counter {
+	word := "cleared"
+	if raised {
+		word = "raised"
+	}
+	return t.transitions.WithLabelValues(string(c), word)
+}
+
+// collectors are those that show themselves.
+func (t *totals) collectors() []prometheus.Collector {
+	return []prometheus.Collector{t.turns, t.imposed, t.paused, t.transitions, t.probeErrors, t.failures, t.timeToLimit, t.timeToProtect}
 }
 
 // take adds one turn.
 func (t *totals) take(r *watchdog.Report) {
-	t.turns.observe(r.Took.Seconds())
+	observe(t.turns, r.Took)
 	t.takeLinks(r)
 	t.takeLimits(r)
 	if !t.dryRun { // no delay of a dry run ends by what we did
@@ -94,13 +108,13 @@ func (t *totals) take(r *watchdog.Report) {
 		if c.Was != "" {
 			continue // it stood and stands
 		}
-		t.transitions[transitionKey{c.Condition.Name, c.Raised}]++
+		t.transition(c.Condition.Name, c.Raised).Inc()
 	}
 	for _, e := range r.Snapshot.Errors {
-		t.probeErrors[probeOf(e)]++
+		t.probeErrors.WithLabelValues(string(probeOf(e))).Inc()
 	}
 	for _, f := range r.Outcome.Failed {
-		t.failures[string(f.Remedy)]++
+		t.failures.WithLabelValues(string(string(f.Remedy))).Inc()
 	}
 	t.began = true
 }
@@ -114,11 +128,10 @@ func probeOf(e watchdog.ProbeError) string {
 func (t *totals) answered(link int, rtt time.Duration) {
 	h, ok := t.rtts[link]
 	if !ok {
-		h = newHistogram(rttBounds)
+		h = unlabelled(probeRTT, rttBounds)
 		t.rtts[link] = h
 	}
-	h.observe(rtt.Seconds())
-	t.rtts[link] = h
+	observe(h, rtt)
 }
 
 // takeLinks remembers the links that are worth showing, and forgets those that
@@ -145,7 +158,7 @@ func (t *totals) takeLinks(r *watchdog.Report) {
 		return false
 	}
 	maps.DeleteFunc(t.links, func(i int, _ bool) bool { return !there(i) })
-	maps.DeleteFunc(t.rtts, func(i int, _ histogram) bool { return !there(i) })
+	maps.DeleteFunc(t.rtts, func(i int, _ prometheus.Histogram) bool { return !there(i) })
 }
 
 // takeLimits counts what came into force with this turn.
@@ -162,11 +175,11 @@ func (t *totals) takeLimits(r *watchdog.Report) {
 		for m, stands := range now {
 			any = any || stands
 			if stands && !h.stands[m] {
-				t.imposed[limitKey{x.Direction, mechanisms[m]}]++
+				t.imposition(x.Direction, m).Inc()
 			}
 		}
 		if any && !h.timed {
-			t.timeToLimit[x.Direction].observe((x.Age + r.Took).Seconds())
+			observe(t.timeToLimit.WithLabelValues(x.Direction.String()), x.Age+r.Took)
 			h.timed = true
 		}
 		if h.stands = now; !known || h != was {

@@ -2,8 +2,13 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
@@ -30,7 +35,7 @@ func TestDryRunProtectsNobody(t *testing.T) {
 			Decision: watchdog.Decision{Links: []watchdog.LinkState{{Transfers: 1, Delay: watchdog.LinkDelay{Known: true, Queue: queue}}}},
 		})
 	}
-	if n, _ := x.timeToProtect[watchdog.Rx].cumulative(); n != 0 {
+	if n, _ := summary(t, x.timeToProtect, watchdog.Rx); n != 0 {
 		t.Errorf("%d delays came down by what was not done", n)
 	}
 }
@@ -40,13 +45,13 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 	x.take(&watchdog.Report{})
 	paced, paused, free := watchdog.Limit{Pacing: 1e6}, watchdog.Limit{Pacing: 1e6, Pause: true}, watchdog.Limit{}
 	turns(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
-	for mech, want := range map[string]uint64{mechPacing: 2, mechPause: 2, mechWindow: 0} {
-		if got := x.imposed[limitKey{watchdog.Tx, mech}]; got != want {
-			t.Errorf("%s: %d times, want %d", mech, got, want)
+	for mech, want := range map[string]float64{mechPacing: 2, mechPause: 2, mechWindow: 0} {
+		if got := testutil.ToFloat64(x.imposition(watchdog.Tx, slices.Index(mechanisms, mech))); got != want {
+			t.Errorf("%s: %v times, want %v", mech, got, want)
 		}
 	}
-	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 1 || math.Abs(x.timeToLimit[watchdog.Tx].sum-.201) > 1e-9 {
-		t.Errorf("time to limit: %d, %v s; want one of 0.201 s", all, x.timeToLimit[watchdog.Tx].sum)
+	if all, sum := summary(t, x.timeToLimit, watchdog.Tx); all != 1 || math.Abs(sum-.201) > 1e-9 {
+		t.Errorf("time to limit: %d, %v s; want one of 0.201 s", all, sum)
 	}
 	x.take(&watchdog.Report{})
 	if len(x.held) > 0 {
@@ -58,7 +63,7 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 func TestEarlierTransfersAreNotTimed(t *testing.T) {
 	x := newTotals(10*ms, false)
 	turns(x, time.Hour, watchdog.Limit{}, watchdog.Limit{Pacing: 1e6})
-	if all, _ := x.timeToLimit[watchdog.Tx].cumulative(); all != 0 {
+	if all, _ := summary(t, x.timeToLimit, watchdog.Tx); all != 0 {
 		t.Error("was timed")
 	}
 }
@@ -94,21 +99,37 @@ func TestTimeToProtect(t *testing.T) {
 			for _, w := range c.want {
 				sum += w
 			}
-			h := x.timeToProtect[watchdog.Rx]
-			if all, _ := h.cumulative(); int(all) != len(c.want) || math.Abs(h.sum-sum) > 1e-9 {
-				t.Errorf("%d episodes, %v s in all; want %v", all, h.sum, c.want)
+			all, total := summary(t, x.timeToProtect, watchdog.Rx)
+			if int(all) != len(c.want) || math.Abs(total-sum) > 1e-9 {
+				t.Errorf("%d episodes, %v s in all; want %v", all, total, c.want)
 			}
 		})
 	}
 }
 
+// A bound belongs to its bucket.
 func TestHistogram(t *testing.T) {
-	h := newHistogram([]float64{1, 2})
+	h := unlabelled(probeRTT, []float64{1, 2})
 	for _, v := range []float64{.5, 1, 1.5, 2, 99} {
-		h.observe(v)
+		h.Observe(v)
 	}
-	all, by := h.cumulative()
-	if all != 5 || by[1] != 2 || by[2] != 4 || h.sum != 104 {
-		t.Errorf("%d, %v, %v", all, by, h.sum)
+	var d dto.Metric
+	if err := labelled(probeRTT, h, "eth0").Write(&d); err != nil {
+		t.Fatal(err)
 	}
+	got := d.Histogram
+	if got.GetSampleCount() != 5 || got.GetSampleSum() != 104 || len(got.Bucket) != 2 ||
+		got.Bucket[0].GetCumulativeCount() != 2 || got.Bucket[1].GetCumulativeCount() != 4 || d.Label[0].GetValue() != "eth0" {
+		t.Errorf("%+v", &d)
+	}
+}
+
+// summary is the count and the sum of one direction's histogram.
+func summary(t *testing.T, v *prometheus.HistogramVec, d watchdog.Direction) (count uint64, sum float64) {
+	t.Helper()
+	var m dto.Metric
+	if err := v.WithLabelValues(d.String()).(prometheus.Metric).Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Histogram.GetSampleCount(), m.Histogram.GetSampleSum()
 }

@@ -22,7 +22,7 @@ var phases = []control.Phase{control.Free, control.Probing, control.Engaged, con
 // fit for a label: the kernel takes any bytes for a name.
 func (s scrape) shown() (ls []watchdog.Link, omitted int) {
 	for _, l := range s.turn.Snapshot.Links {
-		if s.totals.links[l.Index] {
+		if s.known[l.Index] {
 			l.Name = strings.ToValidUTF8(l.Name, "?")
 			ls = append(ls, l)
 		}
@@ -96,8 +96,8 @@ func (s scrape) paths(l watchdog.Link) {
 	if !math.IsNaN(least) {
 		s.put(probeLoss, least, l.Name)
 	}
-	if h, ok := s.totals.rtts[l.Index]; ok {
-		s.putHistogram(probeRTT, h, l.Name)
+	if h, ok := s.rtts[l.Index]; ok {
+		s.out <- labelled(probeRTT, h, l.Name)
 	}
 }
 
