@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"lifeline/remediate/guard"
+	"lifeline/remediate/shaper"
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
 	"lifeline/watchdog/engine"
@@ -108,10 +110,10 @@ func Default() Config {
 			Pause:       true,
 		},
 		Path:  Path{Targets: []netip.Addr{}, Remember: true},
-		Guard: Guard{Lease: Duration{1500 * time.Millisecond}},
+		Guard: Guard{Lease: Duration{guard.DefaultLease}},
 		Budget: Budget{
 			Pauses: 30, PauseHold: Duration{15 * time.Minute},
-			Shapers: 120, LimitHold: Duration{10 * time.Minute},
+			Shapers: shaper.DefaultPerHour, LimitHold: Duration{10 * time.Minute},
 		},
 		Link: map[string]Link{"default": defaultLink},
 

@@ -141,8 +141,8 @@ func newSilenceCommand() *cobra.Command {
 	var f clientFlags
 	var s incident.Silence
 	cmd := &cobra.Command{
-		Use: "silence DURATION", Short: "Tell nobody for a time, as 2h, of everything or of what is named", Args: exactly("DURATION"),
-		Long: "Tells nobody of new incidents for a time. Conditions, subjects and severities may hold \"*\" for any text and\n" +
+		Use: "silence DURATION", Short: "Silence new incidents for a time, as 2h: all, or those that match", Args: exactly("DURATION"),
+		Long: "Notifies nobody of new incidents for a time. Conditions, subjects and severities may hold \"*\" for any text and\n" +
 			"\"?\" for any character; without them everything is silenced. The end of an incident that was told before is\n" +
 			"told all the same, heartbeats go on, and the history has everything.",
 		RunE: f.asking(func(cmd *cobra.Command, c *web.Client, args []string) error {
@@ -182,7 +182,7 @@ func warnUnfit(cmd *cobra.Command, c *web.Client, s incident.Silence) error {
 	if slices.ContainsFunc(subjects(st), s.MatchesSubject) {
 		return nil
 	}
-	_, err = printable.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and nothing that stands fits the subject %q: it silences nothing until something does\n", s.Subject)
+	_, err = printable.Fprintf(cmd.OutOrStdout(), "warning: no link of this host and no active condition matches the subject %q: it silences nothing until one does\n", s.Subject)
 	return err
 }
 

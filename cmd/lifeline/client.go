@@ -98,7 +98,7 @@ func newPauseCommand() *cobra.Command {
 }
 
 func newResumeCommand() *cobra.Command {
-	return newPinCommand("resume", "Take back what pause or limit asked for one transfer", pinWords{"is back in the watchdog's hands", "give %s back to the watchdog"}, web.PinRequest{})
+	return newPinCommand("resume", "Take back what pause or limit asked for one transfer", pinWords{"is controlled by the watchdog again", "give %s back to the watchdog"}, web.PinRequest{})
 }
 
 func newLimitCommand() *cobra.Command {
@@ -107,7 +107,7 @@ func newLimitCommand() *cobra.Command {
 		Use: "limit TRANSFER RATE", Short: "Hold one transfer at a rate, as 20Mbit, until it is resumed",
 		Long: "Hold one transfer at a rate, as 20Mbit, until it is resumed. Where that cannot be\n" +
 			"enforced it says why, and at what rate the transfer runs, and fails with exit code 1;\n" +
-			"the wish stands, and `lifeline status` shows what becomes of it.",
+			"the request stays, and `lifeline status` shows what becomes of it.",
 		Args: exactly("TRANSFER", "RATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r configs.Rate

@@ -176,7 +176,7 @@ func comparison(w io.Writer, a, b scenario.Result) error {
 	line("99th percentile", func(r scenario.Result) string { return rtt(r.P99) })
 	line("highest, from the first second", func(r scenario.Result) string { return rtt(r.Peak) })
 	line("lost", func(r scenario.Result) string { return fmt.Sprintf("%.1f %%", 100*r.Loss) })
-	line("below 10 ms for good after", func(r scenario.Result) string {
+	line("RTT stays below 10 ms after", func(r scenario.Result) string {
 		if !r.Calmed {
 			return "never"
 		}

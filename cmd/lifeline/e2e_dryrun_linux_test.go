@@ -38,7 +38,7 @@ func TestDryRunConcludesNothing(t *testing.T) {
 			t.Parallel() // it mostly waits
 			s := buildStage(t, lab.Options{})
 			s.launchAs(scenario.Daemon{Args: []string{"--dry-run"}})
-			time.Sleep(3 * time.Second) // the RTT of the empty path is learnt
+			s.baseKnown()
 			s.start(lab.Transfers{N: 8, Dir: dir})
 			s.full()
 			s.until("the delay that stays is a warning", func() bool {
@@ -118,7 +118,7 @@ func TestNormalBackupDoesNotWarn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			s := setStage(t, lab.Options{}, "")
-			time.Sleep(3 * time.Second) // the RTT of the empty path is learnt
+			s.baseKnown()
 			s.start(lab.Transfers{N: 8, Dir: dir})
 			var last web.Status
 			told := false

@@ -36,6 +36,15 @@ func (s *stage) now() web.Status {
 	return st
 }
 
+// baseKnown waits until the administrator's RTT over the empty path is learnt.
+func (s *stage) baseKnown() {
+	s.Helper()
+	s.until("the administrator answers over an empty path", func() bool {
+		p, ok := target(s.now(), watchdog.TargetSession)
+		return ok && p.Known && p.Delay
+	})
+}
+
 // each tells whether something holds for all transfers of the server.
 func (s *stage) each(cond func(web.Transfer) bool) bool {
 	for _, t := range s.ours() {
@@ -64,7 +73,7 @@ func TestDryRunTouchesNothing(t *testing.T) {
 	s.launchAs(scenario.Daemon{Args: []string{"--dry-run"}})
 	s.start(lab.Transfers{N: 4, Dir: lab.Push})
 	s.until("it says what it would limit", func() bool {
-		w := s.now().Would
+		w := s.now().DryRunCounts
 		return w != nil && w.Limits >= 4 && strings.Contains(s.daemon.Log(), "would limit")
 	})
 	s.full()

@@ -27,10 +27,7 @@ func TestOneAdministratorVanishes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			s := setStage(t, lab.Options{Gateway: c.gw}, "")
-			s.until("the administrator is found and answers", func() bool {
-				p, ok := target(s.now(), watchdog.TargetSession)
-				return ok && p.Known && p.Delay
-			})
+			s.baseKnown()
 			s.start(lab.Transfers{N: 6, Dir: c.dir})
 			s.limited(6)
 			s.asksForNeighbours()

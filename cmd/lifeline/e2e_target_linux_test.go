@@ -69,10 +69,7 @@ func TestLiarSoak(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.launch("")
-			s.until("the administrator answers over an empty path", func() bool {
-				p, ok := target(s.now(), watchdog.TargetSession)
-				return ok && p.Known && p.Delay
-			})
+			s.baseKnown()
 			begin := time.Now()
 			s.start(lab.Transfers{N: 8, Dir: dir})
 			s.until("the liar is named", func() bool {

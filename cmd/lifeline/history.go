@@ -94,7 +94,7 @@ func showIncidents(w io.Writer, list []incident.Incident) error {
 func newExplainCommand() *cobra.Command {
 	var f pastFlags
 	cmd := &cobra.Command{
-		Use: "explain INCIDENT", Short: "Tell one incident: what was seen when, and what was done", Args: exactly("INCIDENT"),
+		Use: "explain INCIDENT", Short: "Explain one incident: what was seen when, and what was done", Args: exactly("INCIDENT"),
 		Long: "Tells one incident: what was seen when, what was done, who was told. The beginning of its id is enough.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" {

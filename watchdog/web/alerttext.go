@@ -14,7 +14,7 @@ import (
 func (a Alerts) Text(w io.Writer) error {
 	var b strings.Builder
 	st := a.Status
-	printable.Fprintf(&b, "%d incidents stand; spool: %s of %s, %d incidents remembered\n",
+	printable.Fprintf(&b, "%d open incidents; spool: %s of %s, %d incidents remembered\n",
 		st.Open, size(float64(st.Spool.Bytes)), size(float64(st.Spool.Max)), st.Spool.History)
 	spoolTrouble(&b, st)
 	if len(st.Receivers) == 0 {
@@ -48,7 +48,7 @@ func spoolTrouble(b *strings.Builder, st alert.Status) {
 		printable.Fprintf(b, "  the spool was deleted or replaced under the daemon, and is there again since %s\n", s.Restored.Format(time.TimeOnly))
 	}
 	if st.Overrun > 0 {
-		printable.Fprintf(b, "  %d turns of the control loop found no room; what stood then was looked at later\n", st.Overrun)
+		printable.Fprintf(b, "  %d cycles of the control loop found the queue full; their conditions were looked at later\n", st.Overrun)
 	}
 }
 

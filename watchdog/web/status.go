@@ -22,7 +22,7 @@ type Status struct {
 	Started      time.Time             `json:"started"`
 	At           time.Time             `json:"at"`      // of the latest turn
 	DryRun       bool                  `json:"dry_run"` // nothing is done, only said
-	Would        *Would                `json:"would,omitempty"`
+	DryRunCounts *DryRunCounts         `json:"would,omitempty"`
 	Ping         string                `json:"ping"`      // how echo requests are sent: privileged or not
 	Guard        string                `json:"guard"`     // state of the guard process
 	GuardPID     int                   `json:"guard_pid"` // 0 without one
@@ -33,7 +33,7 @@ type Status struct {
 	Absent       []string              `json:"absent,omitempty"` // settings for links that are not there, and the mend
 	Paths        []watchdog.Path       `json:"paths"`
 	Control      []watchdog.LinkState  `json:"control"`
-	SmallBursts  bool                  `json:"small_bursts"` // TCP's bursts are held small (net.ipv4.tcp_tso_rtt_log)
+	SmallBursts  bool                  `json:"small_bursts"` // TCP bursts are kept small (net.ipv4.tcp_tso_rtt_log)
 	Transfers    []Transfer            `json:"transfers"`
 	Conditions   []watchdog.Condition  `json:"conditions"`
 	Failures     []watchdog.Failure    `json:"failures"`
@@ -44,8 +44,8 @@ type Status struct {
 	Turn         time.Duration         `json:"turn"` // how long the latest turn took
 }
 
-// Would counts what a dry run would have done so far.
-type Would struct {
+// DryRunCounts count what a dry run would have done so far.
+type DryRunCounts struct {
 	Limits  int `json:"limits"`  // transfers that would have been limited, each time anew
 	Pauses  int `json:"pauses"`  // or paused
 	Shapers int `json:"shapers"` // that would have been made
@@ -91,7 +91,7 @@ func (st *Status) Fill(r watchdog.Report) {
 		}
 		w.Mechanism = mechanism(w)
 		if st.DryRun {
-			w.Mechanism = wouldBe(w)
+			w.Mechanism = dryRunMechanism(w)
 		}
 		st.Transfers = append(st.Transfers, w)
 	}
@@ -155,8 +155,8 @@ func mechanism(t Transfer) string {
 	return "free"
 }
 
-// wouldBe puts into words what is wanted for a transfer of a dry run.
-func wouldBe(t Transfer) string {
+// dryRunMechanism puts into words what is wanted for a transfer of a dry run.
+func dryRunMechanism(t Transfer) string {
 	l := t.Limit
 	switch {
 	case l.Pause:

@@ -24,7 +24,7 @@ func (st Status) Text(w io.Writer) error {
 	}
 	p("lifeline %s, pid %d, up %s%s\n", st.Version, st.PID, st.At.Sub(st.Started).Round(time.Second), mode)
 	p("management %s, guard %s, ping %s\n", st.Management, st.Guard, st.Ping)
-	if w := st.Would; w != nil {
+	if w := st.DryRunCounts; w != nil {
 		p("would have limited transfers %d times, paused them %d times, made %d shapers\n", w.Limits, w.Pauses, w.Shapers)
 	}
 	switch {
@@ -59,7 +59,7 @@ type printer func(format string, args ...any)
 func (st Status) conditions(p printer) {
 	p("\n")
 	if len(st.Conditions) == 0 {
-		p("no condition stands\n")
+		p("no active conditions\n")
 		return
 	}
 	for _, c := range st.Conditions {
@@ -83,7 +83,7 @@ func (st Status) links(p printer) {
 		p("%s %s\t%s\t%d transfers\t%s\t%s\n", c.Name, c.Direction, c.Phase, c.Transfers, capacity(c), c.Why)
 	}
 	if st.SmallBursts {
-		p("TCP's bursts are held small: net.ipv4.tcp_tso_rtt_log is 0 for now\n")
+		p("TCP bursts are kept small: net.ipv4.tcp_tso_rtt_log is 0 for now\n")
 	}
 }
 

@@ -129,12 +129,12 @@ func sample() Status {
 func TestText(t *testing.T) {
 	var b strings.Builder
 	st := sample()
-	st.Would, st.Journal.Err = &Would{Limits: 3, Pauses: 2, Shapers: 1}, "disk full"
+	st.DryRunCounts, st.Journal.Err = &DryRunCounts{Limits: 3, Pauses: 2, Shapers: 1}, "disk full"
 	if err := st.Text(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"up 1m0s", "WARNING  LinkSaturated  eth0 rx  for 10s", "100.0 Mbit/s", "unknown", "window 4 KiB",
-		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", "bursts are held small", `\x1b`,
+		"[backup]", "would have limited transfers 3 times, paused them 2 times, made 1 shapers", "the journal is not written: disk full", "50%", "TCP bursts are kept small", `\x1b`,
 		"\nthis host has no link \"eht0\"\n",
 		"pause   t8            4 of 30 within an hour, and 1 more with less", "shaper  link eth0 tx  120 of 120 within an hour\n", "limits  eth0 rx       3m0s without a sign of need",
 		"no: no ifb; left: window", "192.0.2.77"} {

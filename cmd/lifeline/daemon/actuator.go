@@ -251,11 +251,11 @@ func (a *actuator) guardState() guardState {
 }
 
 // dryRunCounts are what a dry run would have done so far; nil without one.
-func (a *actuator) dryRunCounts() *web.Would {
+func (a *actuator) dryRunCounts() *web.DryRunCounts {
 	if a.dry == nil {
 		return nil
 	}
-	return &web.Would{Limits: a.dry.Limits, Pauses: a.dry.Pauses, Shapers: a.dry.Shapers}
+	return &web.DryRunCounts{Limits: a.dry.Limits, Pauses: a.dry.Pauses, Shapers: a.dry.Shapers}
 }
 
 // undo undoes everything and lets the guard go. It is called when the loop has

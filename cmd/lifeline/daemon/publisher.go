@@ -25,8 +25,8 @@ type publisher struct {
 	capabilities func() []watchdog.Capability
 	pingMethod   func() string
 	guard        func() guardState
-	dryRunCounts func() *web.Would // nil unless in a dry run
-	page         *web.Page         // nil when switched off
+	dryRunCounts func() *web.DryRunCounts // nil unless in a dry run
+	page         *web.Page                // nil when switched off
 	absent       absentLinks
 	transitions  transitionLog
 	started      time.Time
@@ -78,7 +78,7 @@ func (p *publisher) publish(r watchdog.Report) {
 	p.cycled = make(chan struct{})
 	guard := p.guard()
 	p.last = r
-	p.shown = web.Status{GuardPID: guard.pid, Guard: guardText(p.dryRun, guard), Absent: p.absent.look(r.Snapshot), Would: p.dryRunCounts()}
+	p.shown = web.Status{GuardPID: guard.pid, Guard: guardText(p.dryRun, guard), Absent: p.absent.look(r.Snapshot), DryRunCounts: p.dryRunCounts()}
 	at := r.Snapshot.Wall
 	for _, c := range r.Decision.Changes {
 		p.transitions.condition(at, c)
@@ -113,7 +113,7 @@ func guardText(dryRun bool, g guardState) string {
 	case dryRun:
 		return "not needed in a dry run"
 	case g.pid == 0:
-		return "none yet: it is started with the first turn"
+		return "none yet: it starts with the first cycle"
 	case g.degraded != "":
 		return fmt.Sprintf("pid %d (less safe than it should be: %s)", g.pid, g.degraded)
 	}

@@ -40,7 +40,7 @@ func fakePublisher(t *testing.T, log *slog.Logger, guard *guardState) *publisher
 		capabilities: func() []watchdog.Capability { return []watchdog.Capability{{Name: "window", Available: true}} },
 		pingMethod:   func() string { return "unprivileged" },
 		guard:        func() guardState { return *guard },
-		dryRunCounts: func() *web.Would { return nil },
+		dryRunCounts: func() *web.DryRunCounts { return nil },
 		transitions:  transitionLog{log: log, event: store.Add},
 	}
 	return p.begin()
@@ -54,7 +54,7 @@ func cycle(second int64) watchdog.Report {
 func TestStatusBeforeAndAfterTheFirstCycle(t *testing.T) {
 	guard := guardState{}
 	p := fakePublisher(t, slog.New(slog.DiscardHandler), &guard)
-	if st := p.status(); st.Guard != "none yet: it is started with the first turn" || st.Version != "1.2.3" || st.Ping != "unprivileged" || !st.At.IsZero() {
+	if st := p.status(); st.Guard != "none yet: it starts with the first cycle" || st.Version != "1.2.3" || st.Ping != "unprivileged" || !st.At.IsZero() {
 		t.Errorf("before: %+v", st)
 	}
 	select {
@@ -149,7 +149,7 @@ func TestPinIsAnswered(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		p := &publisher{facts: store, log: slog.New(slog.DiscardHandler), guard: func() guardState { return guardState{} },
-			dryRunCounts: func() *web.Would { return nil }, transitions: transitionLog{log: slog.New(slog.DiscardHandler), event: store.Add}}
+			dryRunCounts: func() *web.DryRunCounts { return nil }, transitions: transitionLog{log: slog.New(slog.DiscardHandler), event: store.Add}}
 		p.begin()
 		requests, wake := make(chan engine.PinRequest, 1), make(chan struct{}, 1)
 		pin := p.pinner(requests, wake)

@@ -27,9 +27,10 @@ const (
 // daemon uses.
 const timerSlack = time.Millisecond
 
-// processors is how many threads run at once. Each more is one that is woken in
-// vain whenever two things are to be done, and a worker of the garbage collector.
-// A call that the kernel keeps waiting does not hold up the rest: the runtime's
+// processors is how many threads run at once, set once for the life of the process.
+// Each more is one that is woken in vain whenever two things are to be done, and a
+// worker of the garbage collector: it costs CPU time on a host whose processors belong
+// to its backups, and gains a loop that works for some ms nothing. A call that the kernel keeps waiting does not hold up the rest: the runtime's
 // monitor takes the processor away from it; but see process.StartChild.
 const processors = 1
 
