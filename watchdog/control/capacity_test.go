@@ -1,16 +1,24 @@
 package control
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
-// A clock that goes back takes what was measured with it, and makes no
-// measurement of none.
+// A clock that goes back stands still: what was measured gets no older, and no
+// measurement is made of none.
 func TestMeasuredGoesBackWithTheClock(t *testing.T) {
 	c := New(Settings{})
-	if c.rewind(-5); c.cap.measured != 0 {
-		t.Errorf("never measured, and then at %g s", c.cap.measured)
+	c.Step(Input{Now: 10 * time.Second})
+	c.Step(Input{Now: 5 * time.Second})
+	if k := &c.model.capacity; k.measured != 0 || k.measuredLately(c.clock.now) {
+		t.Errorf("never measured, and then at %g s", k.measured)
 	}
-	c.cap.measured = 7
-	if c.rewind(-5); c.cap.measured != 2 {
-		t.Errorf("measured at %g s, want 2", c.cap.measured)
+	c.model.capacity.measured = 7
+	for _, now := range []time.Duration{4, 6, 1} { // 2 s in all
+		c.Step(Input{Now: now * time.Second})
+	}
+	if age := c.clock.now - c.model.capacity.measured; age != 5 {
+		t.Errorf("measured %g s ago, want 5", age)
 	}
 }

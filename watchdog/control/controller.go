@@ -2,256 +2,149 @@ package control
 
 import "time"
 
-// mode is where the budget's law stands.
-type mode uint8
-
-const (
-	idle      mode = iota // no transfers
-	ramping               // the budget grows until the link answers
-	draining              // below capacity until the queue is gone
-	cruising              // around what the link bears
-	unsighted             // neither delay nor capacity is known: by what passes
-	supposing             // limits are said and not set: a dry run
-)
-
 // Controller steers one direction of one link. It keeps what it learnt between
 // steps. It is not safe for concurrent use.
 type Controller struct {
-	set            Settings
-	target, engage float64 // s
-
-	last  time.Duration
-	begun bool
-	dt    float64 // s since the last step
-	steps uint64
-
-	flows   []Flow // of this step, cleaned
-	members []member
-	states  map[string]*state
-
-	meter   meter
-	delay   delay
-	history history
-	flight  flight
-	cap     capacity
-
-	mode    mode
-	budget  budget
-	shaper  shaper
-	load    load
-	cause   cause
-	witness witness
-	unseen  unseen
-	crisis  crisis
-	roster  roster
-	left    []int64 // scratch
-	gone    bool    // a queue has gone in this step because the limits were lowered
-	liar    bool    // the target's claim was contradicted in this step
-	whole   bool    // all transfers were measured by this step
-	newest  float64 // s, when the newest transfer was first seen
-	excuse  float64 // s, when new transfers last began to excuse a queue
-}
-
-// member is one transfer in one step.
-type member struct {
-	flow  *Flow
-	state *state
-	share float64 // bytes/s of the budget; of the last step until it is divided anew
-}
-
-// state is what is remembered of a transfer between steps.
-type state struct {
-	step   uint64  // last step that saw it
-	bytes  uint64  // that it had moved by then
-	born   float64 // s, first step that saw it
-	share  float64 // bytes/s, as last given
-	grown  float64 // s, when the share last changed much
-	wide   float64 // bytes, what may still come of the windows that it was offered
-	used   float64 // bytes, the mean of that over about the second of its rate
-	under  float64 // bytes of it in the network, the mean of about a second
-	late   float64 // s, its longest RTT of the last second
-	demand float64 // bytes/s that it uses of more; 0 when it takes all
-	paused bool
-	since  float64 // s, start of the present run or pause
+	clock        clock
+	model        model       // estimates of the link and the path
+	saturation   saturation  // whether the link is full
+	attribution  attribution // whose queue it is
+	law          law         // the budget
+	escalation   escalation  // when limits are not enough
+	scheduler    scheduler   // who runs
+	contradicted bool        // the target's claim was contradicted in this step
 }
 
 // New makes a controller. Settings that are zero get their defaults.
 func New(set Settings) *Controller {
-	if set.Target <= 0 {
-		set.Target = 5 * time.Millisecond
-	}
-	if set.Engage <= 0 {
-		set.Engage = 10 * time.Millisecond
-	}
-	set.Engage = max(set.Engage, set.Target)
 	return &Controller{
-		set:    set,
-		target: seconds(set.Target),
-		engage: seconds(set.Engage),
-		states: map[string]*state{},
-		crisis: crisis{allowed: everyone},
-		newest: -excuseEvery, excuse: -excuseEvery,
+		model: model{
+			params: newParams(set),
+			flows:  flowTable{records: map[string]*flowRecord{}, newest: -graceEvery, grace: -graceEvery},
+		},
+		escalation: escalation{allowed: everyone},
 	}
 }
 
-// Step looks at one sample and decides. Output.Flows is the caller's to keep.
+// Step looks at one sample and decides: estimate, attribute, move the budget, escalate,
+// schedule (all in decide), share, output. Output.Flows is the caller's to keep.
 func (c *Controller) Step(in Input) Output {
-	in = c.clean(in)
-	gap := c.advance(&in)
-	c.enrol(&in)
-	s := c.sense(&in)
-	if c.whole { // else what arrived is of different times
-		c.history.look(s.now, c.meter.arrived)
-	}
-	c.watchFlight(&s)
+	m, l := &c.model, &c.law
+	in = sanitize(in, m.flows.flows)
+	m.flows.flows = in.Flows
+	gap := c.clock.advance(&in)
+	c.contradicted, l.drained = false, false
+
+	s := m.estimate(in, &c.clock, l.actuation(m))
+	e := m.queueing(&s)
 	if gap {
-		c.flight = flight{}
-		c.history.clear()
-		c.meter = meter{bytes: c.meter.bytes, arrived: c.meter.arrived, others: c.meter.others, peak: c.meter.peak}
+		m.forgetRates()
 	} else {
-		c.decide(&in, &s)
-		c.history.add(moment{s.now, c.meter.bytes, s.ours, c.budget.rate, s.fresh})
+		e = c.decide(e)
+		m.history.add(moment{at: s.now, bytes: m.rates.bytes, budget: l.rate, newest: e.newest})
 	}
-	return c.output(&in, &s)
+	c.saturation.engage(l.mode, s.now, l.bound)
+	if l.mode != idle {
+		m.share(l, s.now, s.dt)
+	}
+	return c.output(e)
 }
 
-// advance moves the clock and says whether the time since the last step means nothing.
-func (c *Controller) advance(in *Input) (gap bool) {
-	c.steps++
-	c.gone, c.liar = false, false
-	elapsed := in.Now - c.last
-	gap = in.Gap || c.begun && (elapsed < 0 || elapsed > 30*time.Second)
-	c.dt = clamp(seconds(elapsed), 0, 1)
-	if !c.begun || gap {
-		c.dt = 0
+// decide moves every part by one step.
+func (c *Controller) decide(e evidence) evidence {
+	m, l := &c.model, &c.law
+	c.saturation.observe(e, m.capacity.best(), m.engage)
+	if m.DryRun {
+		c.simulate(e)
+		return e
 	}
-	if c.begun && elapsed < 0 {
-		c.rewind(seconds(elapsed))
-	}
-	c.last, c.begun = in.Now, true
-	return gap
-}
-
-// rewind moves every remembered time with a clock that went back.
-func (c *Controller) rewind(by float64) {
-	for _, st := range c.states {
-		st.born, st.grown, st.since = st.born+by, st.grown+by, st.since+by
-	}
-	c.delay.seen, c.delay.changed, c.delay.owned = c.delay.seen+by, c.delay.changed+by, c.delay.owned+by
-	c.newest += by
-	c.excuse += by
-	c.flight.shift(by)
-	if c.cap.measured > 0 { // else it never was
-		c.cap.measured += by
-	}
-	c.budget.shift(by)
-	c.shaper.shift(by)
-	c.load.shift(by)
-	c.cause.shift(by)
-	c.witness.shift(by)
-	c.crisis.shift(by)
-	c.roster.shift(by)
-}
-
-// enrol matches the transfers with what is remembered of them, and forgets
-// those that ended.
-func (c *Controller) enrol(in *Input) {
-	c.members = c.members[:0]
-	c.whole = true
-	now := seconds(in.Now)
-	for i := range in.Flows {
-		f := &in.Flows[i]
-		st := c.states[f.ID]
-		if st == nil {
-			st = &state{born: now, since: now, grown: now, wide: birthBytes, used: birthBytes}
-			c.states[f.ID] = st
-			c.newest = now
-			if now-c.excuse > excuseEvery {
-				c.excuse = now
-			}
-		}
-		if st.step > 0 && f.Bytes > st.bytes {
-			c.meter.arrived += float64(f.Bytes - st.bytes)
-			st.wide -= float64(f.Bytes - st.bytes)
-		}
-		st.step, st.bytes = c.steps, f.Bytes
-		if c.set.DryRun { // what would be paused runs all the same
-			st.paused = false
-		}
-		c.whole = c.whole && !f.Stale
-		c.members = append(c.members, member{flow: f, state: st, share: st.share})
-	}
-	if len(c.states) == len(c.members) {
-		return
-	}
-	for id, st := range c.states {
-		if st.step != c.steps {
-			delete(c.states, id)
-		}
-	}
-}
-
-// decide moves the state machine by one step.
-func (c *Controller) decide(in *Input, s *signal) {
-	c.load.watch(in, s, c.best(in), c.engage)
-	if c.set.DryRun {
-		c.suppose(in, s)
-		return
-	}
-	c.learn(in, s)
+	m.learnCapacity(e, l.actuation(m), c.attribution.response.carries(m, e))
 	switch {
-	case c.set.Off || len(c.members) == 0:
-		c.rest(s)
-		return
-	case c.blind(in, s):
-		if c.mode == idle {
-			c.begin(in, s)
+	case m.Off || len(m.flows.entries) == 0:
+		c.rest(e)
+		return e
+	case m.blind(e):
+		if l.mode == idle {
+			l.begin(m, e)
 		}
-		c.shaper = shaper{}
-		c.grope(in, s)
-		c.crisis.judge(c, in, s)
-		c.roster.staff(c, in, s)
-		return
-	case c.mode == idle:
-		c.begin(in, s)
+		l.shaper = shaper{}
+		l.blind.step(m, l, e)
+	default:
+		e = c.control(e)
 	}
-	if c.mode == unsighted {
-		c.sight(in, s)
+	c.escalation.observe(m, e, c.stuck(e))
+	c.schedule(e)
+	return e
+}
+
+// control attributes the delay and moves the budget by what is left of it.
+func (c *Controller) control(e evidence) evidence {
+	m, l := &c.model, &c.law
+	if l.mode == idle {
+		l.begin(m, e)
 	}
-	if c.witness.weigh(c, in, s) {
-		c.contradict(in, s)
+	if l.mode == openLoop {
+		l.closeLoop(m, e)
 	}
-	c.cause.judge(c, in, s)
-	c.handover(in, s)
-	c.steer(in, s)
-	c.crisis.judge(c, in, s)
-	c.roster.staff(c, in, s)
+	e = c.attribute(e)
+	l.handOver(m, e, c.saturation.engaged, c.unbacked(e))
+	if !c.attribution.response.carries(m, e) {
+		e = e.withQueue(0, 0)
+	}
+	return l.step(m, e, c.attribution.response.foreign)
+}
+
+// unbacked says that the delay may be a target's own.
+func (c *Controller) unbacked(e evidence) bool {
+	return c.attribution.check.unbacked(e.now, c.law.rate)
+}
+
+// schedule says who runs.
+func (c *Controller) schedule(e evidence) {
+	limit := c.escalation.mostRunning(&c.model.params)
+	c.scheduler.schedule(&c.model.flows, c.law.mode, e.now, limit, limit == everyone && c.escalation.untouched())
 }
 
 // rest forgets what only matters while there are transfers.
-func (c *Controller) rest(s *signal) {
-	c.mode = idle
-	c.budget = budget{}
-	c.shaper = shaper{}
-	c.cause.rest()
-	c.witness = witness{}
-	c.crisis = crisis{allowed: everyone}
-	c.roster = roster{}
-	for _, st := range c.states {
-		st.paused = false
-	}
-	if s.sees && len(c.members) == 0 { // jitter that is there without us is not ours
-		c.delay.innocent(s, 5, c.engage)
+func (c *Controller) rest(e evidence) {
+	m := &c.model
+	c.law.rest()
+	c.attribution.response.rest()
+	c.attribution.check = crossCheck{}
+	c.escalation = escalation{allowed: everyone}
+	c.scheduler = scheduler{}
+	m.flows.resumeAll()
+	if e.known && len(m.flows.entries) == 0 { // jitter that is there without us is not ours
+		m.delay.learnIdle(e.sample, m.engage)
 	}
 }
 
-// blind says that there is nothing to steer by: neither delay nor capacity, for the
-// speed of a NIC says nothing of what is behind it. A
-// delay that is missing because management cannot be reached is no reason to
-// let go, and a short silence of the probe is not blindness.
-func (c *Controller) blind(in *Input, s *signal) bool {
-	if s.sees || c.trusted(in) || in.Management == Unreachable {
-		return false
+// clock is the time of the steps. One that goes back stands still.
+type clock struct {
+	last  time.Duration
+	back  time.Duration // by how much it went back in all
+	begun bool
+	now   float64 // s
+	dt    float64 // s since the last step
+}
+
+const (
+	longestGap  = 30 * time.Second // between two steps: beyond, nothing in between is known
+	longestStep = 1.0              // s that a step counts for
+)
+
+// advance moves the clock and says whether the time since the last step means nothing.
+func (k *clock) advance(in *Input) (gap bool) {
+	elapsed := in.Now - k.last
+	gap = in.Gap || k.begun && (elapsed < 0 || elapsed > longestGap)
+	k.dt = clamp(seconds(elapsed), 0, longestStep)
+	if !k.begun || gap {
+		k.dt = 0
 	}
-	return !c.delay.ever || s.now-c.delay.seen > 5
+	if k.begun && elapsed < 0 {
+		k.back += elapsed
+	}
+	k.last, k.begun = in.Now, true
+	k.now = seconds(in.Now - k.back)
+	return gap
 }

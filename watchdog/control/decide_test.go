@@ -143,7 +143,7 @@ func TestTrickle(t *testing.T) {
 		b.run(3*time.Second, nil)
 		b.in.Delay.Queue = 100 * time.Millisecond
 		least := 1e18
-		b.run(2*time.Second, func() { least = min(least, b.c.budget.rate) })
+		b.run(2*time.Second, func() { least = min(least, b.c.law.rate) })
 		if least < 20*mbit || b.paused() > 0 {
 			t.Errorf("%v: a trickle of 5 Mbit/s was cut to %.1f Mbit/s, %d paused", dir, least/mbit, b.paused())
 		}

@@ -5,131 +5,175 @@ import (
 	"time"
 )
 
-// delay remembers what is known of the path.
-type delay struct {
-	base    float64 // s, as it was last told
-	foreign float64 // s of delay that did not react when we gave way
-	seen    float64 // when a delay was last known
-	ever    bool
+// delayEstimator remembers what is known of the path.
+type delayEstimator struct {
+	externalDelay
+	base     float64 // s, RTT of the empty path as it was last told
+	lastSeen float64 // when a delay was last known
+	ever     bool    // it was
 
-	queue   time.Duration // as it was told last
-	changed float64       // when that changed
-	every   float64       // s between changes
+	told     time.Duration // the delay as it was told last
+	changed  float64       // when that changed
+	interval float64       // s between changes
 
-	own, owned         float64 // s, what the transfers' own RTTs told of a queue, and when
-	noise, noiseRecent float64 // s, mean deviation of delay without a queue of ours
-	last, jitter       float64 // s, the last value of the newest probes, and the mean step between values
-	mean, swing        float64 // s, of the delay as it is, and its deviation, over half a minute
+	last, jitter    float64 // s, the last value of the newest probes, and the mean step between values
+	mean, deviation float64 // s, of the delay as it is, over half a minute
+
+	inflation   float64 // s, what the transfers' own RTTs told of a queue
+	inflationAt float64 // when
 }
 
-// senseDelay removes from the delay what was found not to be ours.
-func (c *Controller) senseDelay(in *Input, s *signal) {
-	d := &c.delay
-	s.sees, s.passive = in.Delay.Known, in.Delay.Passive
-	lag := d.age(in, s)
-	s.loop = lag + s.rtt
+// externalDelay is delay that does not come from a queue of ours, with its noise.
+type externalDelay struct {
+	external           float64 // s that did not react when we gave way
+	noise, noiseNewest float64 // s, mean deviation, by the median and by the newest probes
+}
+
+const (
+	// Bounds of the age of a delay in seconds: where it is told, and where it is
+	// judged by how often it changes.
+	leastLag   = 0.05
+	mostLag    = 2.0
+	guessLeast = 0.15
+	guessMost  = 0.5
+	guessOver  = 1.2 // of the time between changes
+	// A base RTT that changed by more is another route.
+	routeChange = 1e-3 // s
+	// How many deviations of its noise a delay must exceed to count: beyond the
+	// mean where that is known, else beyond the shortest.
+	noiseMargin  = 1.5
+	jitterMargin = 2.5
+	// External delay that is gone is forgotten.
+	meanTau   = 30.0 // s, of the mean that takes external delay with it
+	goneTau   = 0.5  // s, where the delay is clearly shorter
+	goneBelow = 1e-3 // s, below it and its noise
+	// idleTau is the time constant in seconds in which it is learnt without transfers.
+	idleTau = 5.0
+	// Jitter is learnt from falls, each with this weight and bounded by this much.
+	jitterWeight = 0.15
+	jitterGrows  = 3.0
+	jitterLeast  = 2e-3 // s
+	// signalLostFor is for how many seconds a lost delay is waited for.
+	signalLostFor = 10.0
+	// The transfers' own RTTs are compared with what they were so many seconds ago,
+	// and have risen when they are longer by the factor and the time.
+	inflationEvery = 0.08
+	inflationBy    = 1.5
+	inflationLeast = 1e-3 // s
+)
+
+// observe fills in the delay and the feedback delay.
+func (d *delayEstimator) observe(s *sample) {
+	in := &s.in.Delay
+	s.sees, s.passive = in.Known, in.Passive
+	lag := d.age(in, s.now)
+	s.latency = lag + s.rtt
 	if !s.sees {
 		return
 	}
-	d.seen, d.ever = s.now, true
-	if math.Abs(s.base-d.base) > 1e-3 {
-		d.foreign = max(0, d.foreign-(s.base-d.base))
+	d.lastSeen, d.ever = s.now, true
+	if math.Abs(s.base-d.base) > routeChange {
+		d.external = max(0, d.external-(s.base-d.base))
 		d.base = s.base
 	}
-	s.raw = seconds(in.Delay.Queue)
-	s.recent = s.raw
-	if in.Delay.RecentKnown {
-		s.recent = seconds(in.Delay.Recent)
-		lag = min(lag, max(leastLag, seconds(in.Delay.RecentLag)))
+	s.delay = seconds(in.Queue)
+	s.recent = s.delay
+	if in.RecentKnown {
+		s.recent = seconds(in.Recent)
+		lag = min(lag, max(leastLag, seconds(in.RecentLag)))
 	}
-	s.loop = lag + s.rtt + s.recent
-	if len(c.members) > 0 {
-		d.relent(s)
-	}
-	if c.mode == ramping || c.mode == cruising && s.now > c.budget.settled || c.mode == draining && c.tooSoon(s) {
-		d.flutter(s, !c.excused(s) && !c.birthing(s))
-	}
-	d.last = s.recent
-	s.queue = max(0, s.raw-d.offset(d.noise))
-	s.fresh = max(0, s.recent-d.offset(d.noiseRecent))
-	if s.passive { // the transfers' own RTT knows delayed acknowledgements too
-		s.queue, s.fresh = max(0, s.queue-c.target), max(0, s.fresh-c.target)
-	}
-}
-
-// relent forgets foreign delay and noise that are no longer there: at once when
-// the delay is clearly shorter, else by its mean over half a minute.
-func (d *delay) relent(s *signal) {
-	w := blend(s.dt, 30)
-	d.mean += (s.raw - d.mean) * w
-	d.swing += (math.Abs(s.raw-d.mean) - d.swing) * w
-	if s.raw < d.foreign-2*d.noise-1e-3 {
-		d.foreign += (s.raw - d.foreign) * blend(s.dt, 0.5)
-		d.mean = d.foreign
-	}
-	d.foreign = min(d.foreign, d.mean)
-	if d.swing < d.noise {
-		d.noiseRecent *= d.swing / d.noise
-		d.noise = d.swing
-	}
+	s.latency = lag + s.rtt + s.recent
 }
 
 // age is how old the delay is in seconds: as told, else judged by how often it
 // changes, since the median of a few probes changes with nearly each of them.
-func (d *delay) age(in *Input, s *signal) float64 {
-	if l := seconds(in.Delay.Lag); l > 0 {
-		return clamp(l, leastLag, 2)
+func (d *delayEstimator) age(in *Delay, now float64) float64 {
+	if l := seconds(in.Lag); l > 0 {
+		return clamp(l, leastLag, mostLag)
 	}
-	switch q := in.Delay.Queue; {
+	switch q := in.Queue; {
 	case d.changed == 0:
-		d.queue, d.changed = q, s.now
-	case q != d.queue:
-		d.every += (min(s.now-d.changed, 1) - d.every) / 2
-		d.queue, d.changed = q, s.now
+		d.told, d.changed = q, now
+	case q != d.told:
+		d.interval += (min(now-d.changed, 1) - d.interval) / 2
+		d.told, d.changed = q, now
 	}
-	return clamp(1.2*max(d.every, s.now-d.changed), guessLeast, guessMost)
+	return clamp(guessOver*max(d.interval, now-d.changed), guessLeast, guessMost)
 }
 
-// Bounds of the age of a delay in seconds, where it is told and where not.
-const (
-	leastLag   = 0.05
-	guessLeast = 0.15
-	guessMost  = 0.5
-)
-
-// How many deviations of its noise a delay must exceed to count: beyond the
-// mean where that is known, else beyond the shortest.
-const (
-	noiseMargin  = 1.5
-	jitterMargin = 2.5
-)
-
-// offset is the delay in seconds up to which it may be another's or noise.
-func (d *delay) offset(noise float64) float64 {
-	return max(d.foreign+noiseMargin*noise, jitterMargin*d.jitter)
+// decay forgets external delay and noise that are no longer there: at once when
+// the delay is clearly shorter, else by its mean over half a minute.
+func (d *delayEstimator) decay(s *sample) {
+	w := blend(s.dt, meanTau)
+	d.mean += (s.delay - d.mean) * w
+	d.deviation += (math.Abs(s.delay-d.mean) - d.deviation) * w
+	if s.delay < d.external-2*d.noise-goneBelow {
+		d.external += (s.delay - d.external) * blend(s.dt, goneTau)
+		d.mean = d.external
+	}
+	d.external = min(d.external, d.mean)
+	if d.deviation < d.noise {
+		d.noiseNewest *= d.deviation / d.noise
+		d.noise = d.deviation
+	}
 }
 
-// restless is how far the delay strays in s without a queue of ours: by what goes
-// on now, and by what the path is known for.
-func (d *delay) restless() float64 { return max(d.noiseRecent, d.jitter) }
-
-// flutter follows how far the delay falls from one value to the next while
+// learnJitter follows how far the delay falls from one value to the next while
 // nothing drains: a queue that builds up never falls, noise does half of the
 // time.
-func (d *delay) flutter(s *signal, steady bool) {
-	if s.recent == d.last || !steady {
+func (d *delayEstimator) learnJitter(recent float64) {
+	if recent == d.last {
 		return
 	}
-	down := 2 * max(0, d.last-s.recent)
-	d.jitter += (min(down, 3*d.jitter+2e-3) - d.jitter) * 0.15
+	down := 2 * max(0, d.last-recent)
+	d.jitter += (min(down, jitterGrows*d.jitter+jitterLeast) - d.jitter) * jitterWeight
 }
 
-// innocent learns the delay and its noise from samples taken while no queue can
-// be ours.
-func (d *delay) innocent(s *signal, tau, most float64) {
+// learn follows the delay and its noise by a sample that was taken while no queue
+// can be ours.
+func (x *externalDelay) learn(s *sample, tau, most float64) {
 	w := blend(s.dt, tau)
-	d.foreign += (min(s.raw, most) - d.foreign) * w
-	d.noise += (min(math.Abs(s.raw-d.foreign), most) - d.noise) * w
-	d.noiseRecent += (min(math.Abs(s.recent-d.foreign), most) - d.noiseRecent) * w
-	d.mean, d.swing = d.foreign, d.noise
+	x.external += (min(s.delay, most) - x.external) * w
+	x.noise += (min(math.Abs(s.delay-x.external), most) - x.noise) * w
+	x.noiseNewest += (min(math.Abs(s.recent-x.external), most) - x.noiseNewest) * w
+}
+
+// setAside takes a delay for another's from now on.
+func (d *delayEstimator) setAside(x externalDelay) {
+	d.externalDelay = x
+	d.mean, d.deviation = x.external, x.noise
+}
+
+// offset is the delay in seconds up to which it may be another's or noise.
+func (d *delayEstimator) offset(noise float64) float64 {
+	return max(d.external+noiseMargin*noise, jitterMargin*d.jitter)
+}
+
+// variability is how far the delay strays in s without a queue of ours: by what goes
+// on now, and by what the path is known for.
+func (d *delayEstimator) variability() float64 { return max(d.noiseNewest, d.jitter) }
+
+// signalLost says that the delay was lost a moment ago. It may come back with a full
+// queue, so nothing grows meanwhile.
+func (d *delayEstimator) signalLost(e evidence) bool {
+	return !e.known && d.ever && e.now-d.lastSeen < signalLostFor
+}
+
+// rising returns an inflation of the transfers' own RTTs while it rises quickly, for
+// they also fall slowly after a burst; else 0.
+func (d *delayEstimator) rising(inflation, now float64) float64 {
+	rises := inflation > inflationBy*d.inflation+inflationLeast
+	if now-d.inflationAt > inflationEvery {
+		d.inflation, d.inflationAt = inflation, now
+	}
+	if !rises || math.IsInf(inflation, 1) {
+		return 0
+	}
+	return inflation
+}
+
+// learnIdle follows the delay while there are no transfers: none of it is ours.
+func (d *delayEstimator) learnIdle(s *sample, most float64) {
+	d.learn(s, idleTau, most)
+	d.mean, d.deviation = d.external, d.noise
 }

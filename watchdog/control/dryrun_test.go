@@ -24,13 +24,13 @@ func TestDryRunConcludesNothing(t *testing.T) {
 		b := full(dir)
 		last := 0.0
 		b.run(10*time.Minute, func() {
-			if b.out.NotOurs || b.out.AtFloor || b.paused() > 0 || b.out.Phase != Watching || b.out.Moving {
+			if b.out.NotOurs || b.paused() > 0 || b.out.Phase != Watching || b.out.Moving {
 				t.Fatalf("%v at %v: %+v", dir, b.in.Now, b.out)
 			}
-			if b.in.Now > 10*time.Second && (b.c.budget.rate < 0.8*98*mbit || last > 0 && b.c.budget.rate < 0.95*last) {
-				t.Fatalf("%v at %v: a budget of %.1f Mbit/s by what was not done", dir, b.in.Now, b.c.budget.rate/mbit)
+			if b.in.Now > 10*time.Second && (b.c.law.rate < 0.8*98*mbit || last > 0 && b.c.law.rate < 0.95*last) {
+				t.Fatalf("%v at %v: a budget of %.1f Mbit/s by what was not done", dir, b.in.Now, b.c.law.rate/mbit)
 			}
-			last = b.c.budget.rate
+			last = b.c.law.rate
 			for i := range b.in.Flows {
 				b.in.Flows[i].Stopped = false
 			}
@@ -72,7 +72,7 @@ func TestDryRunMostRunning(t *testing.T) {
 		}
 		for i := range b.out.Flows {
 			if b.out.Flows[i].Pause != first.Flows[i].Pause {
-				t.Fatalf("at %v the roster changed", b.in.Now)
+				t.Fatalf("at %v the schedule changed", b.in.Now)
 			}
 		}
 	})

@@ -5,168 +5,175 @@ import "math"
 // everyone is the number of transfers that may run when no need says fewer.
 const everyone = math.MaxInt
 
-// crisis is what is done when limits are not enough.
-type crisis struct {
-	allowed  int     // transfers that may run; everyone when there is no need
-	all      bool    // everything is paused
-	over     float64 // s at the floor with the delay too long
-	calm     float64 // s without need
-	changed  float64 // when allowed last changed
-	patience float64 // s of calm before one more may run
-	silent   bool    // management did not answer in the last step
-	cut      float64 // s for which management has been out of reach
-	back     float64 // s for which it has been within reach, or the link passable
-	allSince float64
-	shut     bool    // management is shut out, by rsync
-	useless  float64 // pausing all did not help: not again before
-	wait     float64 // s, length of that back-off
-	blame    blame
-}
-
-func (k *crisis) shift(by float64) {
-	k.changed, k.allSince, k.useless = k.changed+by, k.allSince+by, k.useless+by
-	k.blame.shift(by)
+// escalation is what is done when limits are not enough: fewer transfers run, or none.
+type escalation struct {
+	allowed     int     // transfers that may run; everyone when there is no need
+	all         bool    // everything is paused
+	allSince    float64 // when that began
+	over        float64 // s at the floor with the delay too long
+	calm        float64 // s without need
+	changed     float64 // when allowed last changed
+	patience    float64 // s of calm before one more may run
+	silent      bool    // management did not answer in the last step
+	unreachable float64 // s for which management has been out of reach
+	reachable   float64 // s for which it has been within reach, or the link passable
+	shutOut     bool    // management is shut out, by rsync
+	notBefore   float64 // pausing all did not help: not again before
+	wait        float64 // s, length of that back-off
+	outage      outage
 }
 
 const (
-	overFor      = 1.0  // s
-	cutFor       = 2.0  // s
-	patienceMin  = 5.0  // s
-	patienceMost = 300. // s
-	allMost      = 45.0 // s of everything paused without any use
-	aloneMost    = 8.0  // s, the same for one silent peer: any queue has drained by then
-	aloneWait    = 3600 // s, until his silence can pause again
+	overFor        = 1.0  // s at the floor with the delay too long until fewer run
+	overAbove      = 1.5  // of the target, and of the queue that our windows can make
+	unreachFor     = 2.0  // s without management until everything is paused
+	patienceFirst  = 5.0  // s
+	patienceMost   = 300. // s
+	patienceResets = 4    // times the patience since the last change, until it is not longer
+	againAfter     = 2    // s of calm until the next one runs, while it stays calm
+	fewerTarget    = 0.9  // of the target, that those who still run are to make
+	fewerLeast     = 0.1  // of them, at the least
+	fewerMost      = 0.95 // of them, at the most
+	allMost        = 45.0 // s of everything paused without any use
+	waitFirst      = 60.  // s after such a pause until the next
+	waitMost       = 1800 // s
+	aloneMost      = 8.0  // s, as allMost for one silent peer: any queue has drained by then
+	aloneWait      = 3600 // s, until his silence can pause again
 )
 
-// judge escalates by one step at a time and comes back by one at a time.
-func (k *crisis) judge(c *Controller, in *Input, s *signal) {
-	if k.allowed == 0 && !k.all {
-		k.allowed = 1
+// observe takes one step: it escalates by one step at a time and comes back by one at a
+// time. stuck says that limits are at their floor and the delay is too long by them.
+func (x *escalation) observe(m *model, e evidence, stuck bool) {
+	if x.allowed == 0 && !x.all {
+		x.allowed = 1
 	}
-	k.patience = max(k.patience, patienceMin)
-	k.look(c, in, s)
-	if !c.set.Pause {
-		k.all, k.allowed = false, everyone
+	x.patience = max(x.patience, patienceFirst)
+	x.watchManagement(m, e)
+	if !m.Pause {
+		x.all, x.allowed = false, everyone
 		return
 	}
-	if k.unreachable(in, s) {
+	if x.pauseAll(e) {
 		return
 	}
-	floor := (c.atFloor() || s.reachable == 0 && s.running > 0) && s.sees && s.queue > 1.5*c.target &&
-		s.queue < c.target+1.5*c.ownMost(s) && !c.awaitsShaper(in, s)
-	if floor && s.now-k.changed > overFor {
-		k.over += s.dt
-	} else if !floor {
-		k.over = 0
-	}
-	if floor || s.sees && s.queue > c.target {
-		k.calm = 0
-	} else {
-		k.calm += s.dt
-	}
+	x.count(e, stuck, m.target)
 	switch {
-	case k.over > overFor:
-		k.fewer(c, s)
-	case k.allowed != everyone && k.calm > k.patience:
-		k.more(s)
+	case x.over > overFor:
+		x.fewer(e, m.target)
+	case x.allowed != everyone && x.calm > x.patience:
+		x.more(e)
+	}
+}
+
+// count adds up for how long fewer, or more, should run.
+func (x *escalation) count(e evidence, stuck bool, target float64) {
+	if !stuck {
+		x.over = 0
+	} else if e.now-x.changed > overFor {
+		x.over += e.dt
+	}
+	if stuck || e.known && e.queue > target {
+		x.calm = 0
+	} else {
+		x.calm += e.dt
 	}
 }
 
 // fewer lets only as many run as the delay suggests, at least a tenth: at
 // the floor the queue is in proportion to their number.
-func (k *crisis) fewer(c *Controller, s *signal) {
-	n := float64(min(k.allowed, s.running))
+func (x *escalation) fewer(e evidence, target float64) {
+	n := float64(min(x.allowed, e.running))
 	if n <= 1 {
-		k.over = 0
+		x.over = 0
 		return
 	}
-	next := math.Ceil(n * clamp(0.9*c.target/s.queue, 0.1, 0.95))
-	k.allowed = int(clamp(next, 1, n-1))
-	if s.now-k.changed < 4*k.patience {
-		k.patience = min(2*k.patience, patienceMost)
+	next := math.Ceil(n * clamp(fewerTarget*target/e.queue, fewerLeast, fewerMost))
+	x.allowed = int(clamp(next, 1, n-1))
+	if e.now-x.changed < patienceResets*x.patience {
+		x.patience = min(2*x.patience, patienceMost)
 	}
-	k.over, k.calm, k.changed = 0, 0, s.now
+	x.over, x.calm, x.changed = 0, 0, e.now
 }
 
 // more lets one more run, and everyone when all do.
-func (k *crisis) more(s *signal) {
-	k.allowed++
-	k.calm, k.changed = k.patience-2, s.now // the next one follows soon when it stays calm
-	if k.allowed > s.running+1 {
-		k.allowed, k.patience = everyone, patienceMin
+func (x *escalation) more(e evidence) {
+	x.allowed++
+	x.calm, x.changed = x.patience-againAfter, e.now
+	if x.allowed > e.running+1 {
+		x.allowed, x.patience = everyone, patienceFirst
 	}
 }
 
-// look finds out whether management is shut out, and whether by rsync. Whoever
-// is silent over a passable link has a trouble of his own.
-func (k *crisis) look(c *Controller, in *Input, s *signal) {
-	k.blame.watch(c, in, s)
-	silent := in.Management == Unreachable
-	if silent && !k.silent {
-		k.blame.silence(s)
+// watchManagement finds out whether management is shut out, and whether by rsync.
+// Whoever is silent over a passable link has a trouble of his own.
+func (x *escalation) watchManagement(m *model, e evidence) {
+	x.outage.observe(m, e)
+	silent := e.in.Management == Unreachable
+	if silent && !x.silent {
+		x.outage.begin(e.now)
 	}
-	k.silent = silent
+	x.silent = silent
 	switch {
-	case passable(in):
-		k.back, k.cut = k.back+s.dt, 0
+	case passable(&e.in):
+		x.reachable, x.unreachable = x.reachable+e.dt, 0
 	case silent:
-		k.cut, k.back = k.cut+s.dt, 0
+		x.unreachable, x.reachable = x.unreachable+e.dt, 0
 	}
-	k.shut = k.cut > cutFor && s.now > k.useless && k.guilty(c, in, s)
+	x.shutOut = x.unreachable > unreachFor && e.now > x.notBefore && x.outage.byRsync(m, e)
 }
 
-// unreachable pauses all while rsync keeps management from getting in, and lets
+// pauseAll pauses all while rsync keeps management from getting in, and lets
 // them come back one by one. When pausing does not help, rsync was not the
 // reason.
-func (k *crisis) unreachable(in *Input, s *signal) bool {
+func (x *escalation) pauseAll(e evidence) bool {
+	most, alone := allMost, e.in.Alone // who is silent alone may be so by intention
+	if alone {
+		most = aloneMost
+	}
 	switch {
-	case k.all && !passable(in) && s.now-k.allSince > useful(in):
-		k.wait = clamp(2*k.wait, 60, 1800)
-		if in.Alone {
-			k.wait = aloneWait
+	case x.all && !passable(&e.in) && e.now-x.allSince > most:
+		x.wait = clamp(2*x.wait, waitFirst, waitMost)
+		if alone {
+			x.wait = aloneWait
 		}
-		k.all, k.allowed, k.useless = false, everyone, s.now+k.wait
-		k.blame.suspect = false
-	case k.all && k.back > k.patience:
-		k.all, k.allowed, k.calm, k.changed, k.wait = false, 1, 0, s.now, 0
-		k.blame.suspect = false
-	case !k.all && k.shut:
-		if k.allowed != everyone {
-			k.patience = min(2*k.patience, patienceMost)
+		x.all, x.allowed, x.notBefore = false, everyone, e.now+x.wait
+		x.outage.suspect = false
+	case x.all && x.reachable > x.patience:
+		x.all, x.allowed, x.calm, x.changed, x.wait = false, 1, 0, e.now, 0
+		x.outage.suspect = false
+	case !x.all && x.shutOut:
+		if x.allowed != everyone {
+			x.patience = min(2*x.patience, patienceMost)
 		}
-		k.all, k.allowed, k.allSince, k.changed = true, 0, s.now, s.now
+		x.all, x.allowed, x.allSince, x.changed = true, 0, e.now, e.now
 	}
-	return k.all
+	return x.all
 }
 
-// useful is for how many seconds a pause of all may last before it was of no use. Who
-// is silent alone may be so by intention.
-func useful(in *Input) float64 {
-	if in.Alone {
-		return aloneMost
-	}
-	return allMost
+// reset lets everyone run, for a queue that was found to be another's.
+func (x *escalation) reset() {
+	*x = escalation{allowed: everyone, silent: x.silent, outage: outage{usual: x.outage.usual}}
 }
 
-// acquit lets everyone run, for a queue that was found to be another's.
-func (k *crisis) acquit() {
-	*k = crisis{allowed: everyone, silent: k.silent, blame: blame{usual: k.blame.usual}}
+// untouched says that nothing was ever escalated.
+func (x *escalation) untouched() bool { return x.calm == 0 && x.changed == 0 }
+
+// mostRunning is the number of transfers that may run now.
+func (x *escalation) mostRunning(p *params) int {
+	if p.MaxRunning > 0 && p.Pause {
+		return min(x.allowed, p.MaxRunning)
+	}
+	return x.allowed
 }
 
 // passable says that somebody over the link answers as if it were empty, or
 // that management does at all.
 func passable(in *Input) bool { return in.Passes || in.Management == Reachable }
 
-// guilty says whether the link is busy with rsync, and there is evidence that
-// this is what shuts management out.
-func (k *crisis) guilty(c *Controller, in *Input, s *signal) bool {
-	if !k.blame.stands(in, s) {
-		return false
-	}
-	if !s.rateKnown {
-		return s.running > 0
-	}
-	best := c.best(in)
-	busy := s.sees && s.queue > c.target || best == 0 || s.peak > 0.5*best
-	return busy && s.peak > c.least(in) && s.peak > 0.3*s.rate
+// stuck says that limits are at their floor, or reach nobody, and the delay is too
+// long by what they allow.
+func (c *Controller) stuck(e evidence) bool {
+	m, l := &c.model, &c.law
+	return (m.atFloor(l.mode, l.shaper.stands) || e.limitable == 0 && e.running > 0) && e.known && e.queue > overAbove*m.target &&
+		e.queue < m.target+overAbove*m.longestOwnQueue(e, l.mode) && !l.shaper.awaited(m, e, l.mode, c.unbacked(e))
 }

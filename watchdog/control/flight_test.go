@@ -44,15 +44,15 @@ func fly(c *Controller, from, to time.Duration, rate float64, bytes int64, queue
 func TestFlightMeasuresABusyBottleneck(t *testing.T) {
 	c := New(Settings{Direction: Tx})
 	fly(c, 0, time.Second, 1e5, 3000, 0) // nothing in the network: nothing is known
-	if c.cap.measured != 0 || c.flight.bears != 0 {
-		t.Errorf("measured without a queue: %+v", c.flight)
+	if c.model.capacity.measured != 0 || c.model.flight.bottleneck != 0 {
+		t.Errorf("measured without a queue: %+v", c.model.flight)
 	}
 	// 25 ms at 3 MB/s are 75 kB, and each has 100 kB in flight.
 	fly(c, time.Second, 1500*time.Millisecond, 3e6, 100e3, 30*time.Millisecond)
-	if c.cap.measured == 0 {
+	if c.model.capacity.measured == 0 {
 		t.Fatal("not measured though the bottleneck was busy all the time")
 	}
-	if got, want := c.cap.seen, 4*3e6*wire; got < 0.97*want || got > 1.03*want {
+	if got, want := c.model.capacity.seen, 4*3e6*wire; got < 0.97*want || got > 1.03*want {
 		t.Errorf("the link bears %.0f bytes/s, want %.0f", got, want)
 	}
 }
@@ -63,8 +63,8 @@ func TestFlightNeedsAProbe(t *testing.T) {
 	c := New(Settings{Direction: Tx})
 	fly(c, 0, time.Second, 1e5, 3000, 0)
 	fly(c, time.Second, 2*time.Second, 3e6, 100e3, 0)
-	if c.cap.measured != 0 {
-		t.Errorf("measured %.0f bytes/s though management met no queue", c.cap.seen)
+	if c.model.capacity.measured != 0 {
+		t.Errorf("measured %.0f bytes/s though management met no queue", c.model.capacity.seen)
 	}
 }
 
@@ -79,8 +79,8 @@ func TestFlightIsSilentOnLongPaths(t *testing.T) {
 		}
 		c.Step(in)
 	}
-	if c.flight.queue != 0 || c.cap.measured != 0 {
-		t.Errorf("%+v", c.flight)
+	if c.model.flight.queue != 0 || c.model.capacity.measured != 0 {
+		t.Errorf("%+v", c.model.flight)
 	}
 }
 
@@ -103,11 +103,11 @@ func TestFlightNeedsAllTransfersAtOnce(t *testing.T) {
 			in.Flows[j].Stale = seen[j] < now
 		}
 		c.Step(in)
-		if most, want := max(c.flight.bears, c.cap.seen), 4*rate*wire; most > 1.02*want {
+		if most, want := max(c.model.flight.bottleneck, c.model.capacity.seen), 4*rate*wire; most > 1.02*want {
 			t.Fatalf("at %v: %.0f bytes/s, the link bears %.0f", now, most, want)
 		}
 	}
-	if c.cap.measured == 0 {
+	if c.model.capacity.measured == 0 {
 		t.Error("not measured at all")
 	}
 }

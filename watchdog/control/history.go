@@ -1,61 +1,67 @@
 package control
 
-// meter holds smoothed rates in bytes/s.
-type meter struct {
-	known                          bool
-	fast, mean, ours, others, peak float64
-	bytes                          float64 // that passed since the start, by the rates
-	arrived                        float64 // bytes of the transfers that arrived since the start, by their own count
+// moment is one step's record.
+type moment struct {
+	at     float64 // s
+	bytes  float64 // of the link that had passed
+	budget float64 // bytes/s
+	newest float64 // s of queue by the newest probes
 }
 
-// moment is one step's record.
-type moment struct{ at, bytes, ours, budget, fresh float64 }
-
-// look is what had arrived when the transfers were last measured.
-type look struct{ at, arrived float64 }
+// arrival is what had arrived when the transfers were last measured.
+type arrival struct{ at, bytes float64 }
 
 // history is the last steps and measurements, newest last, in rings.
 type history struct {
-	ring   [128]moment
-	n      int // written ever
-	looks  [128]look
-	looked int // written ever
+	ring      [128]moment
+	n         int // written ever
+	arrivals  [128]arrival
+	nArrivals int // written ever
 }
+
+const (
+	// longestMeasure is the time in seconds between two measurements of old transfers.
+	longestMeasure = 0.25
+	// What passed is counted over passedOver, in which a burst of acknowledgements is
+	// small, and remembered for passedFor, in seconds.
+	passedOver = 0.08
+	passedFor  = 2.0
+)
 
 func (h *history) add(m moment) {
 	h.ring[h.n%len(h.ring)] = m
 	h.n++
 }
 
-func (h *history) clear() { h.n, h.looked = 0, 0 }
+func (h *history) clear() { h.n, h.nArrivals = 0, 0 }
 
-// look notes what has arrived by now, when the transfers were measured: that
+// addArrival notes what has arrived by now, when the transfers were measured: that
 // may be more seldom than every step, and a step without it is no news.
-func (h *history) look(at, arrived float64) {
-	if h.looked > 0 && h.looks[(h.looked-1)%len(h.looks)].arrived == arrived {
+func (h *history) addArrival(at, bytes float64) {
+	if h.nArrivals > 0 && h.arrivals[(h.nArrivals-1)%len(h.arrivals)].bytes == bytes {
 		return
 	}
-	h.looks[h.looked%len(h.looks)] = look{at, arrived}
-	h.looked++
+	h.arrivals[h.nArrivals%len(h.arrivals)] = arrival{at, bytes}
+	h.nArrivals++
 }
 
-// arrivals is the highest rate in bytes/s between two measurements that are at
+// fastest is the highest rate in bytes/s between two measurements that are at
 // least over seconds apart, the later one not before since; 0 without any.
-func (h *history) arrivals(since, over float64) float64 {
+func (h *history) fastest(since, over float64) float64 {
 	best := 0.0
-	oldest := max(0, h.looked-len(h.looks))
-	for j := h.looked - 1; j > oldest; j-- {
-		end := h.looks[j%len(h.looks)]
+	oldest := max(0, h.nArrivals-len(h.arrivals))
+	for j := h.nArrivals - 1; j > oldest; j-- {
+		end := h.arrivals[j%len(h.arrivals)]
 		if end.at < since {
 			break
 		}
 		for i := j - 1; i >= oldest; i-- {
-			begin := h.looks[i%len(h.looks)]
+			begin := h.arrivals[i%len(h.arrivals)]
 			if end.at-begin.at < over {
 				continue
 			}
-			if end.at-begin.at < 2*over+longestLook {
-				best = max(best, (end.arrived-begin.arrived)/(end.at-begin.at))
+			if end.at-begin.at < 2*over+longestMeasure {
+				best = max(best, (end.bytes-begin.bytes)/(end.at-begin.at))
 			}
 			break
 		}
@@ -63,8 +69,11 @@ func (h *history) arrivals(since, over float64) float64 {
 	return best
 }
 
-// longestLook is the time in seconds between two measurements of old transfers.
-const longestLook = 0.25
+// passed is the most in bytes/s that the link was seen to pass of ours in the
+// last seconds: at least so much it bears. 0 when nothing was seen.
+func (h *history) passed(now float64) float64 {
+	return h.fastest(now-passedFor, passedOver) * wire
+}
 
 // at is the newest record that is not younger than t, or the oldest one.
 func (h *history) at(t float64) (moment, bool) {

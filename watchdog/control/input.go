@@ -59,6 +59,17 @@ const (
 	Unreachable
 )
 
+// String is the word that status and logs use.
+func (r Reach) String() string {
+	switch r {
+	case Reachable:
+		return "reachable"
+	case Unreachable:
+		return "unreachable"
+	}
+	return "unknown"
+}
+
 // Delay is the queueing delay of the link: RTT now minus base RTT.
 type Delay struct {
 	Queue   time.Duration // queueing delay, median of the last probes
@@ -109,92 +120,4 @@ type Input struct {
 	Shaper     bool  // a shaper of ours can be had on this link and direction
 	ShaperOn   bool  // it is in place now
 	Flows      []Flow
-}
-
-// FlowLimit is what is wanted for one transfer. The zero value is freedom.
-type FlowLimit struct {
-	ID     string
-	Window int64   // bytes, receive window; 0 for none
-	Pacing float64 // bytes/s; 0 for none
-	Shape  bool    // belongs in the shaper's class
-	Pause  bool    // should not run (remediation adds keepalive pulses)
-	Held   bool    // paused by the max_running cap, not by need
-}
-
-// Phase is where the controller stands.
-type Phase uint8
-
-// From doing nothing to stopping everything.
-const (
-	Free     Phase = iota // no transfers, or nothing to do
-	Probing               // transfers are new or capacity is unknown: limits grow until the link answers
-	Engaged               // limits are held at what the link bears
-	Fewer                 // limits are at their floor, some transfers are paused
-	PauseAll              // management is unreachable: everything that may be is paused
-	Backoff               // the queue is not ours: let go, and trying again later
-	Blind                 // no delay, no capacity: limits follow what passes
-	Watching              // a dry run: what would be done is said, and nothing is
-)
-
-var phaseNames = [...]string{"free", "probing", "engaged", "fewer-running", "pause-all", "backoff", "blind", "watching"}
-
-// String names the phase as status and logs show it.
-func (p Phase) String() string {
-	if int(p) < len(phaseNames) {
-		return phaseNames[p]
-	}
-	return "unknown"
-}
-
-// Output is the decision of one step. In a dry run its limits are what would be set.
-type Output struct {
-	Phase        Phase
-	Flows        []FlowLimit   // in the order of Input.Flows; one for each
-	Birth        FlowLimit     // what a transfer should get that is born before the next step; ID is empty
-	Shaper       float64       // bytes/s of the shaper, for the transfers alone; 0 for none
-	Capacity     float64       // bytes/s that the link was seen to bear, to be remembered; 0 when it was never full
-	AtFloor      bool          // every flow is at its floor and the delay still stands
-	Contradicted bool          // a queue is claimed that no transfer meets
-	Drained      bool          // a queue went now because the limits were lowered: who showed it shares our bottleneck
-	ShutOut      bool          // rsync keeps management from getting through: everything is paused for it, or would be
-	NotOurs      bool          // the causality test said that the queue is not ours
-	Saturated    bool          // the link is saturated: by delay or by utilisation
-	Moving       bool          // the limits are on their way to what the link bears: watch the delay closely
-	Rest         bool          // nothing moves: until it does, links may be looked at and limits set by every other step
-	Tick         time.Duration // when the next step is wanted
-	Why          string        // one short clause for logs and status
-}
-
-// Share is how a budget is divided among transfers.
-type Share string
-
-// The known ways to share.
-const (
-	ShareEqual      Share = "equal"
-	ShareSmallFirst Share = "small-first" // less remaining gets more
-)
-
-// Settings are the operator's choices for one direction of one link.
-type Settings struct {
-	Direction  Direction
-	Off        bool          // never act in this direction
-	NoShaper   bool          // socket options only
-	ShaperOnly bool          // no socket limits once the shaper stands, also on paths where windows do better
-	Target     time.Duration // queueing delay to hold, default 5 ms
-	Engage     time.Duration // queueing delay to engage at, default 10 ms
-	MaxRunning int           // most transfers running at once; 0 for no cap
-	Share      Share
-	Pause      bool // pausing is allowed
-	DryRun     bool // nothing is enforced: say what would be, and conclude nothing from it
-}
-
-// String is the word that status and logs use.
-func (r Reach) String() string {
-	switch r {
-	case Reachable:
-		return "reachable"
-	case Unreachable:
-		return "unreachable"
-	}
-	return "unknown"
 }

@@ -2,231 +2,191 @@ package control
 
 import "time"
 
+const (
+	// steadyTick is the time between two steps when nothing moves fast, idleTick
+	// without transfers.
+	steadyTick = 100 * time.Millisecond
+	idleTick   = time.Second
+	// The least time between two steps in seconds while a ramp grows, and while a
+	// queue drains: probes tell of its end no sooner.
+	rampTick  = 0.03
+	drainTick = 0.05
+	// fastFor is for how many seconds a ramp is stepped fast.
+	fastFor = 3.0
+	// slowGrowth is how fast the rate may grow above the top, per second, while
+	// probes are up to 0.3 s apart: at 1 % they miss 1 ms of queue.
+	slowGrowth = 0.01
+	// restJitter is the variability of the delay, as one part in so many of the target,
+	// up to which a step may be left out.
+	restJitter = 10
+)
+
 // output turns the state into limits.
-func (c *Controller) output(in *Input, s *signal) Output {
-	c.settle(s)
+func (c *Controller) output(e evidence) Output {
+	m, l := &c.model, &c.law
 	out := Output{
-		Capacity:     c.remember(in),
-		Saturated:    c.load.saturated,
-		ShutOut:      c.crisis.all || c.crisis.shut,
-		NotOurs:      c.cause.foreign,
-		Drained:      c.gone,
-		Contradicted: c.liar,
-		Phase:        c.phase(in, s),
-		Moving:       c.moving(in, s),
-		Tick:         c.tick(in, s),
+		Capacity:     m.capacity.remembered(),
+		Saturated:    c.saturation.saturated,
+		ShutOut:      c.escalation.all || c.escalation.shutOut,
+		NotOurs:      c.attribution.response.foreign,
+		Drained:      l.drained,
+		Contradicted: c.contradicted,
+		Phase:        c.phase(),
+		Moving:       c.moves(e),
+		Tick:         c.tick(e),
+		Flows:        c.limits(),
 	}
-	out.Rest = c.rests(in, &out, s)
-	limiting := c.mode != idle
-	if limiting {
-		c.divide(s)
-		out.AtFloor = c.mode != supposing && c.atFloor() && s.sees && s.queue > c.target
-		if c.shaper.wanted {
-			out.Shaper = max(c.budget.rate, leastRate)
-		}
-		out.Birth = c.birth(c.budget.rate / float64(s.reachable+1))
-	} else if !c.set.Off {
-		out.Birth = c.birth(c.first(in, s))
+	out.Rest = l.mode == idle || !out.Moving && (out.Phase == Engaged || out.Phase == Probing) &&
+		e.running >= len(m.flows.entries) && c.rests(e)
+	if l.mode != idle && l.shaper.wanted {
+		out.Shaper = max(l.rate, leastRate)
 	}
-	if len(in.Flows) > 0 {
-		out.Flows = make([]FlowLimit, len(in.Flows))
-	}
-	capped := c.set.MaxRunning > 0 && c.crisis.allowed >= c.set.MaxRunning
-	for i := range c.members {
-		m := &c.members[i]
-		l := &out.Flows[i]
-		l.ID = m.flow.ID
-		if limiting {
-			c.limit(m, l)
-		}
-		c.pin(m, l)
-		if m.state.paused && m.flow.Pausable && !c.set.Off {
-			l.Pause, l.Held = true, capped && !m.flow.Pinned.Pause
-		}
-	}
-	out.Why = c.why(&out, in, s)
+	out.Why = c.why(&out, e)
 	return out
+}
+
+// limits are those of each transfer.
+func (c *Controller) limits() []FlowLimit {
+	m, l := &c.model, &c.law
+	if len(m.flows.entries) == 0 {
+		return nil
+	}
+	limits := make([]FlowLimit, len(m.flows.entries))
+	for i := range m.flows.entries {
+		f := &m.flows.entries[i]
+		limit := FlowLimit{ID: f.flow.ID}
+		if l.mode != idle && f.flow.Limitable {
+			c.limit(f, &limit)
+		}
+		m.pin(f, &limit)
+		if f.rec.paused && f.flow.Pausable && !m.Off {
+			limit.Pause = true
+		}
+		limits[i] = limit
+	}
+	return limits
 }
 
 // limit writes what the budget means for one transfer. A paused one keeps the
 // smallest limits, so that it comes back quietly.
-func (c *Controller) limit(m *member, l *FlowLimit) {
-	if !m.flow.Limitable {
-		return
-	}
-	l.Shape = c.shaper.wanted
-	carried := c.shaper.stands && m.flow.Shaped
-	if carried && c.set.ShaperOnly {
-		return
-	}
-	if c.set.Direction == Rx {
-		if w := c.window(m); w < mostWindow {
-			l.Window = w
+func (c *Controller) limit(f *flowEntry, to *FlowLimit) {
+	m, l := &c.model, &c.law
+	to.Shape = l.shaper.wanted
+	carried := l.shaper.stands && f.flow.Shaped
+	switch {
+	case carried && m.ShaperOnly:
+	case !m.sending():
+		if w := m.window(f); w < mostWindow {
+			to.Window = w
 		}
-		return
-	}
-	if !carried {
-		l.Pacing = max(m.share/wire, leastPacing)
+	case !carried:
+		to.Pacing = pacing(f.share)
 	}
 }
 
 // pin writes an operator's own wish over ours.
-func (c *Controller) pin(m *member, l *FlowLimit) {
-	p := m.flow.Pinned
-	if p.Pause && m.flow.Pausable {
-		l.Pause = true
+func (m *model) pin(f *flowEntry, to *FlowLimit) {
+	p := f.flow.Pinned
+	if p.Pause && f.flow.Pausable {
+		to.Pause = true
 	}
-	rate := p.Rate
-	if rate == 0 || !m.flow.Limitable {
-		return
+	switch {
+	case p.Rate == 0 || !f.flow.Limitable:
+	case m.sending():
+		to.Pacing = max(p.Rate, leastPacing)
+	default:
+		w := p.Rate * pathRTT(f.flow, m.delay.base)
+		to.Window = max(f.flow.Floor, int64(min(w, mostWindow-1)))
 	}
-	if c.set.Direction == Tx {
-		l.Pacing = max(rate, leastPacing)
-		return
-	}
-	w := rate * (pathRTT(m.flow, c.delay.base))
-	l.Window = max(m.flow.Floor, int64(min(w, mostWindow-1)))
-}
-
-// birth is the limit of a transfer that has that share of the budget and of
-// which nothing else is known.
-func (c *Controller) birth(share float64) FlowLimit {
-	m := member{flow: &Flow{Floor: 2 * 1448}, share: share}
-	l := FlowLimit{Shape: c.shaper.wanted}
-	if c.set.Direction == Rx {
-		if w := c.window(&m); w < mostWindow {
-			l.Window = w
-		}
-	} else {
-		l.Pacing = max(m.share/wire, leastPacing)
-	}
-	return l
-}
-
-// remember is the capacity worth writing down: only what a full link confirmed,
-// now or in an earlier run. The speed of a NIC says nothing of what is behind it.
-func (c *Controller) remember(in *Input) float64 {
-	if c.cap.full || in.Learnt > 0 {
-		return c.best(in)
-	}
-	return 0
 }
 
 // phase names where we stand.
-func (c *Controller) phase(in *Input, s *signal) Phase {
-	switch {
-	case c.set.DryRun && (c.mode == supposing || c.crisis.all):
+func (c *Controller) phase() Phase {
+	switch l := &c.law; {
+	case c.model.DryRun && (l.mode == simulating || c.escalation.all):
 		return Watching
-	case c.crisis.all:
+	case c.escalation.all:
 		return PauseAll
-	case c.mode == idle:
+	case l.mode == idle:
 		return Free
-	case c.cause.foreign:
+	case c.attribution.response.foreign:
 		return Backoff
-	case c.mode == unsighted:
+	case l.mode == openLoop:
 		return Blind
-	case c.crisis.allowed < everyone:
+	case c.escalation.allowed < everyone:
 		return Fewer
-	case c.load.engaged:
+	case c.saturation.engaged:
 		return Engaged
 	}
 	return Probing
 }
 
-// moving says that the limits are what holds the transfers, and that they are
+// moves says that the limits are what holds the transfers, and that they are
 // on their way to what the link bears.
-func (c *Controller) moving(in *Input, s *signal) bool {
-	switch c.mode {
-	case ramping:
-		return s.busy
+func (c *Controller) moves(e evidence) bool {
+	m, l := &c.model, &c.law
+	switch l.mode {
+	case ramping, openLoop:
+		return e.binding
 	case draining:
 		return true
 	case cruising:
-		return c.shaper.wanted && !c.shaper.stands || (c.climbs(in) || c.growth() > closeGrowth) && s.busy
-	case unsighted:
-		return s.busy
-	case idle, supposing:
+		return l.shaper.wanted && !l.shaper.stands || (l.probesUp(m, e.in.Configured) || l.growth(m) > slowGrowth) && e.binding
+	case idle, simulating:
 	}
 	return false
 }
 
 // rests says that the limits stand about where they belong and change slowly. Not
 // so where the capacity is in doubt: what is seen is then the step's own effect.
-func (c *Controller) rests(in *Input, out *Output, s *signal) bool {
-	switch {
-	case c.mode == idle:
-		return true
-	case c.mode != cruising || out.Moving || out.Phase != Engaged && out.Phase != Probing || s.running < len(c.members):
-		return false
-	}
-	return c.growth() <= closeGrowth && !c.unmet(in) && !c.uncertain() && c.delay.restless() < c.target/10
+func (c *Controller) rests(e evidence) bool {
+	m, l := &c.model, &c.law
+	return l.mode == cruising && l.growth(m) <= slowGrowth && !l.unmet(e.in.Configured) && !l.cruise.uncertain(m) &&
+		m.delay.variability() < m.target/restJitter
 }
-
-// closeGrowth is how fast the rate may grow above the top, per second, while
-// probes are up to 0.3 s apart: at 1 % they miss 1 ms of queue.
-const closeGrowth = 0.01
 
 // tick is how soon the next step is wanted: soon while the budget moves fast,
 // but not for long, because each step costs.
-func (c *Controller) tick(in *Input, s *signal) time.Duration {
-	b := &c.budget
+func (c *Controller) tick(e evidence) time.Duration {
+	m, l := &c.model, &c.law
 	fast := func(least float64) time.Duration {
-		return time.Duration(clamp(s.rtt/4, least, 0.1) * float64(time.Second))
+		return time.Duration(clamp(e.rtt/4, least, seconds(steadyTick)) * float64(time.Second))
 	}
 	switch {
-	case c.mode == idle:
-		return time.Second
-	case c.climbs(in) && s.busy && s.now-c.shaper.since < fastFor:
-		return climbTick
-	case c.mode == ramping && b.again == 0 && s.now-b.begun < fastFor:
+	case l.mode == idle:
+		return idleTick
+	case l.probesUp(m, e.in.Configured) && e.binding && e.now-l.shaper.since < fastFor:
+		return probeTick
+	case l.mode == ramping && l.start.resumed == 0 && e.now-l.start.begun < fastFor:
 		return fast(rampTick)
-	case c.mode == draining && s.now-b.cut < fastFor/2:
+	case l.mode == draining && e.now-l.cut.at < fastFor/2:
 		return fast(drainTick)
 	}
 	return steadyTick
 }
 
-// steadyTick is the time between two steps when nothing moves fast.
-const steadyTick = 100 * time.Millisecond
-
-// The least time between two steps in seconds while a ramp grows, and while a
-// queue drains: probes tell of its end no sooner.
-const (
-	rampTick  = 0.03
-	drainTick = 0.05
-)
-
-// fastFor is for how many seconds a ramp is stepped fast.
-const fastFor = 3.0
-
 // why is the clause for logs and status.
-func (c *Controller) why(out *Output, in *Input, s *signal) string {
+func (c *Controller) why(out *Output, e evidence) string {
 	switch out.Phase {
 	case PauseAll:
 		return "management cannot be reached over a link that is busy with rsync"
 	case Fewer:
-		if s.sees && s.queue > c.target {
+		if e.known && e.queue > c.model.target {
 			return "limits are at their floor and the delay still stands"
 		}
 		return "limits at their floor were not enough; more run when the delay has stayed short"
 	case Backoff:
 		return "the delay stayed when the transfers gave way"
 	case Watching:
-		return c.wouldWhy(in)
+		return c.whyDryRun()
 	case Blind:
 		return "neither delay nor capacity is known: limits follow what passes"
 	case Engaged:
-		switch {
-		case c.mode == draining:
-			return "draining the queue"
-		case c.shaper.stands:
-			return "the shaper holds the link"
-		}
-		return "limits hold the link"
+		return c.whyEngaged()
 	case Probing:
 		return "limits grow until the link answers"
 	case Free:
-		if c.set.Off {
+		if c.model.Off {
 			return "switched off"
 		}
 		if out.Saturated {
@@ -234,4 +194,15 @@ func (c *Controller) why(out *Output, in *Input, s *signal) string {
 		}
 	}
 	return "no transfers"
+}
+
+// whyEngaged is that clause while limits hold the link.
+func (c *Controller) whyEngaged() string {
+	switch l := &c.law; {
+	case l.mode == draining:
+		return "draining the queue"
+	case l.shaper.stands:
+		return "the shaper holds the link"
+	}
+	return "limits hold the link"
 }

@@ -14,16 +14,16 @@ func TestRegain(t *testing.T) {
 	b.in.Delay.Queue = 12 * time.Millisecond // full: limits are engaged
 	b.run(2*time.Second, nil)
 	b.in.Delay.Queue = 0
-	b.run(10*time.Second, func() { b.load(min(95*mbit, b.c.budget.rate)) })
+	b.run(10*time.Second, func() { b.load(min(95*mbit, b.c.law.rate)) })
 	c := b.c
-	if !c.shaper.stands {
+	if !c.law.shaper.stands {
 		t.Fatalf("no shaper stands: %+v", b.out)
 	}
-	c.cap.seen, c.cap.full, c.cap.most = 95*mbit, true, 95*mbit
-	c.budget.top, c.budget.rate, c.budget.met, c.budget.age, c.mode = 7*mbit, 7*mbit, true, 0, cruising
-	b.run(2*time.Second, func() { b.load(min(95*mbit, c.budget.rate)) })
-	if c.budget.rate < 80*mbit {
-		t.Errorf("%.1f of 95 Mbit/s after two seconds without a queue", c.budget.rate/mbit)
+	c.model.capacity.seen, c.model.capacity.full, c.model.capacity.most = 95*mbit, true, 95*mbit
+	c.law.top, c.law.rate, c.law.cruise.met, c.law.cruise.age, c.law.mode = 7*mbit, 7*mbit, true, 0, cruising
+	b.run(2*time.Second, func() { b.load(min(95*mbit, c.law.rate)) })
+	if c.law.rate < 80*mbit {
+		t.Errorf("%.1f of 95 Mbit/s after two seconds without a queue", c.law.rate/mbit)
 	}
 }
 

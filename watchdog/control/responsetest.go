@@ -1,171 +1,186 @@
 package control
 
-// cause is the test of whose queue it is: when our rate fell by 30 % because
-// of us for 5 s and the delay stayed, the queue is not ours. What stays of the
-// delay is then set aside, and only more than that counts as ours.
-type cause struct {
-	testing bool
-	rate    float64  // bytes/s of ours before we gave way
-	delay   float64  // s of raw delay then
-	meant   delay    // what the delay is like since the rate fell
-	cap     capacity // what was known of the link then
-	beyond  float64  // s for which the delay has been more than our windows can make
-	low     float64  // s for which the rate has been low
-	lastLow float64  // s, when the delay last was too long
-	until   float64  // end of the back-off
-	wait    float64  // s, length of the last back-off
-	foreign bool     // the last verdict was: not ours
-	assumed bool     // a part of the delay is set aside until the back-off ends
-	idleFor float64  // s of queue in a direction that does not carry the load
-	trial   float64  // until when such a direction is cut all the same
+// responseTest is the test of whose queue it is by its response: when our rate fell by
+// 30 % because of us for 5 s and the delay stayed, the queue is not ours. What stays of
+// the delay is then set aside, and only more than that counts as ours.
+type responseTest struct {
+	testing  bool
+	rate     float64          // bytes/s of ours before we gave way
+	delay    float64          // s of delay then, as it was measured
+	capacity capacityEstimate // what was known of the link then
+	outside  externalDelay    // what the delay is like since the rate fell
+	beyond   float64          // s for which the delay has been more than our windows can make
+	low      float64          // s for which the rate has been low
+	lastLong float64          // s, when the delay last was too long
+	until    float64          // end of the back-off
+	wait     float64          // s, length of the last back-off
+	foreign  bool             // the last verdict was: not ours
+	assumed  bool             // a part of the delay is set aside until the back-off ends
+	carried  float64          // s of queue in a direction that does not carry the load
+	trial    float64          // until when such a direction is cut all the same
 }
 
 const (
-	causeFor    = 5.0   // s
-	causeFell   = 0.7   // of the rate before
-	causeStays  = 0.8   // of the delay before
-	beyondFor   = 3.0   // s
-	beyondAfter = 4.0   // s from our own start, or the last one of a transfer: old windows must drain
-	backFirst   = 30.0  // s
-	backMost    = 600.0 // s
-	trialFor    = 12.0  // s
+	responseFor    = 5.0   // s for which the rate has to be low
+	responseFell   = 0.7   // of the rate before
+	responseStays  = 0.8   // of the delay before: less is a response
+	responseBound  = 0.6   // of the budget, above which that is why the rate is low
+	responseFloor  = 1.1   // of the least budget: below there is nothing left to give
+	episodeEnds    = 1.0   // s without a long queue
+	beyondFor      = 3.0   // s
+	beyondAfter    = 4.0   // s from our own start, or the last one of a transfer: old windows must drain
+	beyondWindows  = 1.5   // times the queue that all windows can make
+	backoffFirst   = 30.0  // s
+	backoffMost    = 600.0 // s
+	backoffForgets = 3.0   // times the longest back-off without one: it begins anew
+	onTop          = 0.5   // of what was set aside: so much more must be ours
+	trialAfter     = 3.0   // s of queue in a direction that does not carry the load
+	trialFor       = 12.0  // s
+	trialLeast     = 2.0   // times the least budget
+	carriesShare   = 0.5   // of the other direction's rate
+	carriesPart    = 0.6   // of the capacity
+	outsideMost    = 10    // s, longest delay that is learnt as another's
 )
 
-func (k *cause) shift(by float64) {
-	k.until, k.trial, k.lastLow = k.until+by, k.trial+by, k.lastLow+by
+// rest keeps what outlives a set of transfers.
+func (r *responseTest) rest() {
+	*r = responseTest{assumed: r.assumed, until: r.until, wait: r.wait}
 }
 
-func (k *cause) rest() { *k = cause{assumed: k.assumed, until: k.until, wait: k.wait} }
-
-// judge runs the test.
-func (k *cause) judge(c *Controller, in *Input, s *signal) {
-	if k.assumed && s.now >= k.until {
-		k.expire(c, s)
+// observe runs the test. began is when limits, transfers or their number last changed.
+func (r *responseTest) observe(m *model, l *law, e evidence, began float64) (evidence, verdict) {
+	if r.assumed && e.now >= r.until {
+		e = r.expire(m, e)
 	}
-	if k.foreign {
-		k.tolerate(c, s)
-		return
+	if r.foreign {
+		return r.tolerate(m, e), verdict{}
 	}
-	k.tryOut(c, in, s)
+	r.tryOut(m, e)
 	// Nothing to measure, or nothing to give way with: limits that are not in force
 	// are no way to give way.
-	if !s.sees || !s.rateKnown || s.reachable == 0 || 2*s.loose > s.reachable {
-		k.testing = false
-		return
+	if !e.known || !e.rateKnown || e.limitable == 0 || 2*e.unenforced > e.limitable {
+		r.testing = false
+		return e, verdict{}
 	}
-	k.test(c, in, s)
+	if r.testing && r.exceeds(m, l, e, began) || r.stays(m, l, e) {
+		v := r.conclude(e.now)
+		return e.withQueue(0, 0), v
+	}
+	return e, verdict{}
 }
 
 // expire ends the assumption that a part of the delay is another's: that is
 // tested again, after ever longer times.
-func (k *cause) expire(c *Controller, s *signal) {
-	d := &c.delay
-	k.assumed, k.foreign, k.testing = false, false, false
-	d.foreign, d.noise, d.noiseRecent = 0, 0, 0
-	s.queue = max(0, s.raw-d.offset(0))
-	s.fresh = max(0, s.recent-d.offset(0))
+func (r *responseTest) expire(m *model, e evidence) evidence {
+	r.assumed, r.foreign, r.testing = false, false, false
+	m.delay.externalDelay = externalDelay{}
+	offset := m.delay.offset(0)
+	return e.withQueue(max(0, e.delay-offset), max(0, e.recent-offset))
 }
 
 // tolerate overlooks a queue while we step back, unless so much came on top of
 // what was set aside that some of it must be ours.
-func (k *cause) tolerate(c *Controller, s *signal) {
-	if s.queue > max(c.engage, 0.5*c.delay.foreign) {
-		k.foreign = false
-		return
+func (r *responseTest) tolerate(m *model, e evidence) evidence {
+	if e.queue > max(m.engage, onTop*m.delay.external) {
+		r.foreign = false
+		return e
 	}
-	s.queue, s.fresh = 0, 0
+	return e.withQueue(0, 0)
 }
 
-// test follows one episode of a long queue.
-func (k *cause) test(c *Controller, in *Input, s *signal) {
-	if s.queue > c.target {
-		k.lastLow = s.now
-	}
-	if k.testing && k.exceeds(c, s) {
-		k.acquit(c, s)
-		return
+// stays follows one episode of a long queue, and says that it stayed although we gave
+// way.
+func (r *responseTest) stays(m *model, l *law, e evidence) bool {
+	long := e.queue > m.target
+	if long {
+		r.lastLong = e.now
 	}
 	switch {
-	case !k.testing && s.queue > c.target && c.mode != ramping:
-		*k = cause{testing: true, rate: s.peak, delay: s.raw, lastLow: s.now, cap: c.cap,
-			assumed: k.assumed, until: k.until, wait: k.wait, trial: k.trial, idleFor: k.idleFor}
-	case !k.testing:
-	case s.now-k.lastLow > 1:
-		k.testing = false
-	case s.raw < causeStays*k.delay: // it reacts
-		k.rate, k.delay, k.low, k.cap = s.ours, s.raw, 0, c.cap
-	case !c.gaveWay(in, s, k.rate):
-		k.delay, k.low = max(k.delay, s.raw), 0
+	case !r.testing && long && l.mode != ramping:
+		*r = responseTest{testing: true, rate: e.peak, delay: e.delay, lastLong: e.now, capacity: m.capacity.capacityEstimate,
+			assumed: r.assumed, until: r.until, wait: r.wait, trial: r.trial, carried: r.carried}
+	case !r.testing:
+	case e.now-r.lastLong > episodeEnds:
+		r.testing = false
+	case e.delay < responseStays*r.delay:
+		r.rate, r.delay, r.low, r.capacity = e.ours, e.delay, 0, m.capacity.capacityEstimate
+	case !gaveWay(m, l, e, r.rate):
+		r.delay, r.low = max(r.delay, e.delay), 0
 	default:
-		if k.low == 0 {
-			k.meant = delay{foreign: s.raw}
-		}
-		k.low += s.dt
-		k.meant.innocent(s, max(k.low, s.dt), 10)
-		if k.low >= causeFor {
-			k.acquit(c, s)
-		}
+		r.low = r.learn(e, r.low)
+		return r.low >= responseFor
 	}
+	return false
+}
+
+// learn follows what the delay is like for the seconds that a doubt has lasted, and
+// returns how long it has lasted with this step.
+func (r *responseTest) learn(e evidence, lasted float64) float64 {
+	if lasted == 0 {
+		r.outside = externalDelay{external: e.delay}
+	}
+	lasted += e.dt
+	r.outside.learn(e.sample, max(lasted, e.dt), outsideMost)
+	return lasted
 }
 
 // exceeds says that the queue has been longer for a while than all our windows
 // together can make it.
-func (k *cause) exceeds(c *Controller, s *signal) bool {
-	began := max(c.newest, c.crisis.changed, c.budget.begun)
-	young := s.now < c.budget.settled || s.now < began+beyondAfter
-	if young || s.queue < c.target+1.5*c.ownMost(s) {
-		k.beyond = 0
+func (r *responseTest) exceeds(m *model, l *law, e evidence, began float64) bool {
+	young := e.now < l.settled || e.now < began+beyondAfter
+	if young || e.queue < m.target+beyondWindows*m.longestOwnQueue(e, l.mode) {
+		r.beyond = 0
 		return false
 	}
-	if k.beyond == 0 {
-		k.meant = delay{foreign: s.raw}
-	}
-	k.beyond += s.dt
-	k.meant.innocent(s, max(k.beyond, s.dt), 10)
-	return k.beyond >= beyondFor
+	r.beyond = r.learn(e, r.beyond)
+	return r.beyond >= beyondFor
 }
 
 // gaveWay says that we have much less than we had, and that our own limits are
 // the reason; or nothing left to give.
-func (c *Controller) gaveWay(in *Input, s *signal, had float64) bool {
-	least := c.least(in)
-	if c.set.Direction == Tx { // windows at their floors can still fill a slow link, pacing cannot
-		least = max(least, c.floors())
+func gaveWay(m *model, l *law, e evidence, had float64) bool {
+	least := m.capacity.least()
+	if m.sending() { // windows at their floors can still fill a slow link, pacing cannot
+		least = max(least, m.floors(l.mode, l.shaper.stands))
 	}
-	if c.budget.rate < 1.1*least {
+	if l.rate < responseFloor*least {
 		return true
 	}
-	return s.ours < causeFell*had && s.ours > 0.6*c.budget.rate
+	return e.ours < responseFell*had && e.ours > responseBound*l.rate
 }
 
-// acquit sets aside the delay that did not react, and lets the budget grow again.
-func (k *cause) acquit(c *Controller, s *signal) {
-	wait := clamp(2*k.wait, backFirst, backMost)
-	if s.now-k.until > 3*backMost {
-		wait = backFirst
+// conclude finds that the delay is not ours.
+func (r *responseTest) conclude(now float64) verdict {
+	wait := clamp(2*r.wait, backoffFirst, backoffMost)
+	if now-r.until > backoffForgets*backoffMost {
+		wait = backoffFirst
 	}
-	d := &c.delay
-	d.foreign, d.noise, d.noiseRecent = k.meant.foreign, k.meant.noise, k.meant.noiseRecent
-	d.mean, d.swing = d.foreign, d.noise
-	c.cap = k.cap
-	c.budget.rate = max(c.budget.rate, 0.5*k.rate)
-	*k = cause{foreign: true, assumed: true, until: s.now + wait, wait: wait}
-	s.queue, s.fresh = 0, 0
-	c.mode, c.budget.again = ramping, 0
-	c.crisis.acquit()
+	v := verdict{notOurs: true, rate: r.rate, capacity: r.capacity, outside: r.outside}
+	*r = responseTest{foreign: true, assumed: true, until: now + wait, wait: wait}
+	return v
 }
 
 // tryOut cuts a direction that does not seem to carry the load after a while
 // all the same, because what is known of its capacity may be wrong. The test
 // then tells.
-func (k *cause) tryOut(c *Controller, in *Input, s *signal) {
-	if !s.sees || s.queue < c.engage || c.carries(in, s) || s.ours < 2*c.least(in) {
-		k.idleFor = 0
+func (r *responseTest) tryOut(m *model, e evidence) {
+	if !e.known || e.queue < m.engage || r.carries(m, e) || e.ours < trialLeast*m.capacity.least() {
+		r.carried = 0
 		return
 	}
-	k.idleFor += s.dt
-	if k.idleFor > 3 && s.now >= k.trial {
-		k.trial = s.now + trialFor
-		k.idleFor = 0
+	r.carried += e.dt
+	if r.carried > trialAfter && e.now >= r.trial {
+		r.trial = e.now + trialFor
+		r.carried = 0
 	}
+}
+
+// carries says whether this direction carries the load that makes the queue.
+// The same delay is told to both directions of a link, so the one with much
+// less traffic than the other and than its own capacity did not make it.
+func (r *responseTest) carries(m *model, e evidence) bool {
+	if !e.rateKnown || e.now < r.trial || e.rate >= carriesShare*e.in.Other {
+		return true
+	}
+	return m.capacity.trusted() && e.rate >= carriesPart*m.capacity.best()
 }

@@ -1,120 +1,138 @@
 package control
 
-import (
-	"math"
-	"time"
-)
+// sample is what one step measured. The estimators fill it (estimate), and nobody
+// writes to it afterwards. Times are seconds, rates bytes/s of this direction.
+type sample struct {
+	in      Input // sanitized
+	now, dt float64
+
+	linkRates
+	flowRate float64 // as ours, by the transfers' own rates over the last second
+
+	sees    bool    // delay means something
+	passive bool    // and comes from the transfers' own TCP
+	delay   float64 // above the base RTT, by the median of the last probes
+	recent  float64 // the same by the newest probes
+	base    float64 // RTT of the empty path
+	rtt     float64 // mean of the transfers' empty paths, the base at least
+	latency float64 // feedback delay: from a change of limits until recent shows it
+
+	running    int  // transfers that are not paused
+	limitable  int  // of these, the ones that limits reach
+	unenforced int  // of these, the ones on which what was decided is not in force
+	binding    bool // the limits are what holds the transfers
+}
+
+// evidence is a sample with the part of its delay that may be a queue of ours, which
+// is what the law acts on. Each stage of attribution returns what it leaves of it.
+type evidence struct {
+	*sample
+	known  bool    // queue and newest mean something
+	queue  float64 // s, by the median of the last probes
+	newest float64 // s, by the newest probes
+	loop   float64 // s, feedback delay of newest
+}
+
+// withQueue is the evidence with a queue of another length.
+func (e evidence) withQueue(queue, newest float64) evidence {
+	e.queue, e.newest = queue, newest
+	return e
+}
+
+// actuation is what the limits of the last step were, as far as measurements
+// depend on it.
+type actuation struct {
+	mode         mode
+	rate         float64 // bytes/s, the budget
+	settled      float64 // when the last change of it should be visible
+	cutAt        float64 // when the rate was last cut
+	windowed     bool    // windows limit, not rates
+	shaperWanted bool
+}
+
+// bindingAbove is the part of the budget above which it is what limits.
+const bindingAbove = 0.85
 
 // wire is the bytes on a link per byte of TCP payload at an MTU of 1500: a
 // frame of 1514 bytes carries 1448.
 const wire = 1.045
 
-// signal is what one step knows, with gaps and nonsense removed. Times are
-// seconds, rates bytes/s, and both are of this direction.
-type signal struct {
-	now, dt float64
-
-	rateKnown bool
-	rate      float64 // the link, all traffic, smoothed over about 80 ms
-	ours      float64 // its part that our limits reach
-	others    float64 // its part that they do not
-	paid      float64 // as ours, by the transfers' own rates over the last second
-	peak      float64 // the highest ours of the last seconds
-
-	sees    bool    // queue means something
-	passive bool    // and comes from the transfers' own TCP
-	raw     float64 // queueing delay as it was measured
-	recent  float64 // as raw, by the newest probes
-	queue   float64 // the part of raw that may be ours
-	fresh   float64 // the part of recent that may be ours
-	base    float64 // RTT of the empty path
-	loop    float64 // time from a change of limits until queue shows it
-
-	running   int // transfers that are not paused
-	reachable int // of these, the ones that limits reach
-	loose     int // of these, the ones on which what was decided is not in force
-	rtt       float64
-	busy      bool // the limits are what holds the transfers
+// model is what the estimators know of the link, the path and the transfers.
+type model struct {
+	params
+	flows    flowTable
+	rates    rateEstimator
+	history  history
+	delay    delayEstimator
+	flight   flightEstimator
+	capacity capacity
 }
 
-// sense turns an Input into a signal.
-func (c *Controller) sense(in *Input) signal {
-	s := signal{now: seconds(in.Now), dt: c.dt}
+// estimate measures: it brings the estimators up to date and fills the sample.
+func (m *model) estimate(in Input, c *clock, a actuation) sample {
+	s := sample{in: in, now: c.now, dt: c.dt}
+	m.capacity.prior = prior{configured: in.Capacity, certain: in.Configured && in.Capacity > 0, learnt: in.Learnt}
+	m.rates.arrived += m.flows.update(&s.in, s.now, m.DryRun)
 	s.base = clamp(seconds(in.Delay.Base), 0, 2)
-	paid, rtts, awake := 0.0, 0.0, 0
-	for i := range c.members {
-		m := &c.members[i]
-		if m.flow.Limitable {
-			paid += m.flow.Rate // also of one that was paused within the last second
-		}
-		if m.state.paused {
-			continue
-		}
-		s.running++
-		if m.flow.Limitable {
-			s.reachable++
-			if m.flow.Loose {
-				s.loose++
-			}
-			if !c.sleeps(m) { // its RTT is an old one
-				rtts += pathRTT(m.flow, s.base)
-				awake++
-			}
-		}
+	m.flows.counts(&s, a.mode)
+	m.rates.observe(&s, &m.history, m.flows.newest)
+	m.estimateDelay(&s, a)
+	s.binding = s.ours > bindingAbove*a.rate
+	if m.flows.complete { // else what arrived is of different times
+		m.history.addArrival(s.now, m.rates.arrived)
 	}
-	s.rtt = s.base
-	if awake > 0 {
-		s.rtt = max(s.base, rtts/float64(awake))
-	}
-	s.paid = paid * wire
-	c.senseRate(in, &s, s.paid)
-	c.senseDelay(in, &s)
-	s.busy = s.ours > 0.85*c.budget.rate
+	m.estimateFlight(&s, a)
 	return s
 }
 
-// senseRate splits the link's rate into ours and others'. The transfers' own
-// rates are means over a second, so the split compares them with the link's
-// mean over a second and assumes that the others change slowly.
-func (c *Controller) senseRate(in *Input, s *signal, paid float64) {
-	m := &c.meter
-	s.rateKnown = in.RateKnown
-	if !s.rateKnown {
-		m.known = false
-		s.rate, s.ours, s.others, s.peak = m.fast, m.ours, m.others, m.peak
+// estimateDelay follows the delay and its noise.
+func (m *model) estimateDelay(s *sample, a actuation) {
+	d := &m.delay
+	d.observe(s)
+	if !s.sees {
 		return
 	}
-	rate := in.Rate
-	if !m.known {
-		*m = meter{known: true, fast: rate, bytes: m.bytes, arrived: m.arrived, others: m.others, peak: m.peak}
+	if len(m.flows.entries) > 0 {
+		d.decay(s)
 	}
-	m.fast += (rate - m.fast) * blend(s.dt, 0.08)
-	m.bytes += rate * s.dt
-	m.mean = c.history.meanRate(s.now, m.bytes, rate)
-	others := m.mean - paid
-	if others < 0.1*m.mean {
-		others = 0
+	if a.mode == ramping || a.mode == cruising && s.now > a.settled || a.mode == draining && tooSoon(s, s.latency, a.cutAt) {
+		if !m.flows.inGrace(s.now, s.latency) && !m.flows.starting(s.now, s.latency) {
+			d.learnJitter(s.recent)
+		}
 	}
-	if others < m.others || s.now-c.newest > 1.5 { // new ones have no rate yet
-		m.others += (others - m.others) * blend(s.dt, 0.5)
-	}
-	m.ours = max(0, m.fast-m.others)
-	m.peak = max(m.ours, m.peak*math.Exp(-s.dt/3))
-	s.rate, s.ours, s.others, s.peak = m.fast, m.ours, m.others, m.peak
+	d.last = s.recent
 }
 
-// pathRTT is the RTT of a transfer's empty path in seconds.
-func pathRTT(f *Flow, base float64) float64 {
-	if r := seconds(f.MinRTT); r > 0 {
-		return min(r, 1)
+// queueing is the evidence before attribution: the delay beyond its noise and
+// beyond what was found to be another's.
+func (m *model) queueing(s *sample) evidence {
+	e := evidence{sample: s, known: s.sees, loop: s.latency}
+	if !s.sees {
+		return e
 	}
-	if base > 0 {
-		return base
+	d := &m.delay
+	e.queue = max(0, s.delay-d.offset(d.noise))
+	e.newest = max(0, s.recent-d.offset(d.noiseNewest))
+	if s.passive { // the transfers' own RTT knows delayed acknowledgements too
+		e = e.withQueue(max(0, e.queue-m.target), max(0, e.newest-m.target))
 	}
-	return 1e-3
+	return e
 }
 
-// blend is the weight of a new sample after dt in a mean with time constant tau.
-func blend(dt, tau float64) float64 { return 1 - math.Exp(-dt/tau) }
+// tooSoon says that a cut cannot have had any effect yet.
+func tooSoon(s *sample, loop, cutAt float64) bool {
+	return s.now-cutAt < s.rtt+0.4*(loop-s.rtt-s.recent)
+}
 
-func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }
+// noisy says that the path's jitter is worth taking into account.
+func (m *model) noisy() bool { return m.delay.jitter > 0.1*m.target }
+
+// drainedBelow is the queue in seconds below which none stands.
+func (m *model) drainedBelow() float64 { return m.target/3 + m.delay.variability() }
+
+// forgetRates drops what a gap in time made meaningless.
+func (m *model) forgetRates() {
+	m.flight = flightEstimator{}
+	m.history.clear()
+	m.rates.restart()
+}

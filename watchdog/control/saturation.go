@@ -1,55 +1,54 @@
 package control
 
-// load says whether the link is saturated and whether our limits matter,
+import "math/bits"
+
+// saturation says whether the link is saturated and whether our limits matter,
 // with hysteresis.
-type load struct {
-	bits      uint8   // the last six samples of utilisation, newest lowest
+type saturation struct {
+	used      uint8   // the last six samples of utilisation, newest lowest
 	sampled   float64 // when the last one was taken
-	hot       float64 // when the link last was saturated
+	last      float64 // when the link last was saturated
 	ever      bool
 	saturated bool
 	engaged   bool
 }
 
-func (l *load) shift(by float64) { l.sampled, l.hot = l.sampled+by, l.hot+by }
-
 const (
-	sampleEvery = 0.1 // s
-	coolAfter   = 3.0 // s without a sign of it until the link is not saturated
-	idleAfter   = 10. // s without binding until limits are no longer engaged
+	usedAbove     = 0.9 // of the capacity
+	usedSamples   = 3   // of six: so many make it saturated
+	sampleEvery   = 0.1 // s
+	dropsMany     = 10. // packets/s; stray frames are counted as dropped too, about one in a second
+	dropsAbove    = 0.5 // of the capacity: drops at less are no sign of it
+	saturatedFor  = 3.0 // s without a sign of it until the link is not saturated
+	disengageTime = 10. // s without binding until limits are no longer engaged
 )
 
-// watch takes one sample: three of six at 90 % of the capacity, a queue, or
+// observe takes one sample: three of six at 90 % of the capacity, a queue, or
 // drops on this host under load.
-func (l *load) watch(in *Input, s *signal, best, engage float64) {
-	if s.now-l.sampled >= sampleEvery-1e-3 || s.now < l.sampled {
-		l.sampled = s.now
-		l.bits = l.bits << 1 & 0x3f
-		if s.rateKnown && best > 0 && s.rate >= 0.9*best {
-			l.bits |= 1
+func (l *saturation) observe(e evidence, best, engage float64) {
+	if e.now-l.sampled >= sampleEvery-1e-3 {
+		l.sampled = e.now
+		l.used = l.used << 1 & 0x3f
+		if e.rateKnown && best > 0 && e.rate >= usedAbove*best {
+			l.used |= 1
 		}
 	}
-	n := 0
-	for b := l.bits; b != 0; b &= b - 1 {
-		n++
+	dropping := e.in.Drops > dropsMany && e.rateKnown && e.rate > dropsAbove*best
+	if bits.OnesCount8(l.used) >= usedSamples || e.known && e.queue >= engage || dropping {
+		l.last, l.ever = e.now, true
 	}
-	dropping := in.Drops > dropsMany && s.rateKnown && s.rate > 0.5*best
-	if n >= 3 || s.sees && s.queue >= engage || dropping {
-		l.hot, l.ever = s.now, true
-	}
-	l.saturated = l.ever && s.now-l.hot < coolAfter
+	l.saturated = l.ever && e.now-l.last < saturatedFor
 }
 
-// settle follows engagement: at once when saturated or cut, released only when
+// engage follows engagement: at once when saturated or cut, released only when
 // the limits have not been binding for long.
-func (c *Controller) settle(s *signal) {
-	l := &c.load
+func (l *saturation) engage(m mode, now, bound float64) {
 	switch {
-	case c.mode == idle || c.mode == unsighted:
+	case m == idle || m == openLoop:
 		l.engaged = false
-	case l.saturated || c.mode == draining:
+	case l.saturated || m == draining:
 		l.engaged = true
-	case s.now-c.budget.quiet > idleAfter:
+	case now-bound > disengageTime:
 		l.engaged = false
 	}
 }

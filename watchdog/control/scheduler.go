@@ -1,106 +1,95 @@
 package control
 
-// roster decides who runs when not all may: first come first served, then in
-// turns.
-type roster struct {
-	turned float64 // when the last change of turns was
-	woken  float64 // when the last one was let run again
+// scheduler decides who runs when not all may: first come first served, then in
+// turns (round robin).
+type scheduler struct {
+	swapped float64 // when the last change of turns was
+	resumed float64 // when the last one was let run again
 }
 
-func (r *roster) shift(by float64) { r.turned, r.woken = r.turned+by, r.woken+by }
-
 const (
-	turn       = 60.0 // s that a transfer runs before it gives way to a waiting one
-	wakeEvery  = 0.5  // s between two that are let run again
-	swapEvery  = 5.0  // s between two changes of turns
-	leastPause = 5.0  // s that a paused one stays paused
+	quantum     = 60.0 // s that a transfer runs before it gives way to a waiting one
+	resumeEvery = 0.5  // s between two that are let run again
+	swapEvery   = 5.0  // s between two changes of turns
+	leastPause  = 5.0  // s that a paused one stays paused
+	sameStart   = 1.0  // s: runs that began within it began together
 )
 
-// staff pauses and resumes so that no more than allowed run.
-func (r *roster) staff(c *Controller, in *Input, s *signal) {
-	limit := c.mostRunning()
-	running := 0
-	for i := range c.members {
-		m := &c.members[i]
-		if m.state.paused && !m.flow.Pausable {
-			r.set(m, false, s.now)
+// schedule pauses and resumes so that no more than limit run. atOnce lets one be
+// resumed with each step.
+func (s *scheduler) schedule(t *flowTable, state mode, now float64, limit int, atOnce bool) {
+	running := t.countRunning(state, now)
+	for ; running > limit; running-- {
+		f := t.pick(now, toPause)
+		if f == nil {
+			break
 		}
-		if runs(m) && !c.sleeps(m) {
+		f.setPaused(true, now)
+	}
+	switch {
+	case running < limit && (now-s.resumed >= resumeEvery || atOnce):
+		if f := t.pick(now, toResume); f != nil {
+			f.setPaused(false, now)
+			s.resumed = now
+		}
+	case running == limit && now-s.swapped >= swapEvery:
+		s.swap(t, now)
+	}
+}
+
+// countRunning counts the transfers that run and move something. One that may no more
+// be paused runs again.
+func (t *flowTable) countRunning(state mode, now float64) (running int) {
+	for i := range t.entries {
+		f := &t.entries[i]
+		if f.rec.paused && !f.flow.Pausable {
+			f.setPaused(false, now)
+		}
+		if f.runs() && !f.idles(state) {
 			running++
 		}
 	}
-	for running > limit {
-		m := c.pick(s, victim)
-		if m == nil {
-			break
-		}
-		r.set(m, true, s.now)
-		running--
-	}
-	if running < limit && (s.now-r.woken >= wakeEvery || limit == everyone && c.crisis.calm == 0 && c.crisis.changed == 0) {
-		if m := c.pick(s, waiting); m != nil {
-			r.set(m, false, s.now)
-			r.woken = s.now
-		}
-		return
-	}
-	if running == limit && s.now-r.turned >= swapEvery {
-		r.swap(c, s)
-	}
+	return running
 }
 
 // swap gives the turn of the one that ran longest to the one that waited longest.
-func (r *roster) swap(c *Controller, s *signal) {
-	in, out := c.pick(s, waiting), c.pick(s, tired)
-	if in == nil || out == nil || s.now-in.state.since < leastPause {
+func (s *scheduler) swap(t *flowTable, now float64) {
+	in, out := t.pick(now, toResume), t.pick(now, toYield)
+	if in == nil || out == nil || now-in.rec.since < leastPause {
 		return
 	}
-	r.set(out, true, s.now)
-	r.set(in, false, s.now)
-	r.turned = s.now
+	out.setPaused(true, now)
+	in.setPaused(false, now)
+	s.swapped = now
 }
 
-func (r *roster) set(m *member, paused bool, now float64) {
-	m.state.paused, m.state.since = paused, now
+func (f *flowEntry) setPaused(paused bool, now float64) {
+	f.rec.paused, f.rec.since = paused, now
 }
 
-// mostRunning is the number of transfers that may run now.
-func (c *Controller) mostRunning() int {
-	limit := c.crisis.allowed
-	if c.set.MaxRunning > 0 && c.set.Pause {
-		limit = min(limit, c.set.MaxRunning)
-	}
-	return limit
-}
-
-// runs says that a transfer is neither paused by us nor by the operator.
-func runs(m *member) bool {
-	return !m.state.paused && !(m.flow.Pinned.Pause && m.flow.Pausable)
-}
-
-// pick returns the member that is best by a ranking, or nil. A ranking says
+// pick returns the entry that is best by a ranking, or nil. A ranking says
 // whether a is a candidate and, with b, whether it is the better one.
-func (c *Controller) pick(s *signal, rank func(s *signal, a, b *member) (candidate, better bool)) *member {
-	var best *member
-	for i := range c.members {
-		m := &c.members[i]
-		candidate, better := rank(s, m, best)
+func (t *flowTable) pick(now float64, rank func(now float64, a, b *flowEntry) (candidate, better bool)) *flowEntry {
+	var best *flowEntry
+	for i := range t.entries {
+		f := &t.entries[i]
+		candidate, better := rank(now, f, best)
 		if candidate && (best == nil || better) {
-			best = m
+			best = f
 		}
 	}
 	return best
 }
 
-// victim ranks for pausing: the newest, and of those the one with most left.
-func victim(_ *signal, a, b *member) (candidate, better bool) {
-	if !a.flow.Pausable || !runs(a) || a.flow.Idle {
+// toPause ranks for pausing: the newest, and of those the one with most left.
+func toPause(_ float64, a, b *flowEntry) (candidate, better bool) {
+	if !a.flow.Pausable || !a.runs() || a.flow.Idle {
 		return false, false
 	}
 	if b == nil {
 		return true, true
 	}
-	if gap := a.state.since - b.state.since; gap > 1 || gap < -1 {
+	if gap := a.rec.since - b.rec.since; gap > sameStart || gap < -sameStart {
 		return true, gap > 0
 	}
 	if a.flow.Age != b.flow.Age {
@@ -109,18 +98,18 @@ func victim(_ *signal, a, b *member) (candidate, better bool) {
 	return true, a.flow.Remaining > b.flow.Remaining
 }
 
-// waiting ranks for running again: the longest paused.
-func waiting(_ *signal, a, b *member) (candidate, better bool) {
-	if !a.state.paused || a.flow.Pinned.Pause {
+// toResume ranks for running again: the longest paused.
+func toResume(_ float64, a, b *flowEntry) (candidate, better bool) {
+	if !a.rec.paused || a.flow.Pinned.Pause {
 		return false, false
 	}
-	return true, b == nil || a.state.since < b.state.since
+	return true, b == nil || a.rec.since < b.rec.since
 }
 
-// tired ranks for giving way: the longest running that had its turn.
-func tired(s *signal, a, b *member) (candidate, better bool) {
-	if !a.flow.Pausable || !runs(a) || a.flow.Idle || s.now-a.state.since < turn {
+// toYield ranks for giving way: the longest running that had its turn.
+func toYield(now float64, a, b *flowEntry) (candidate, better bool) {
+	if !a.flow.Pausable || !a.runs() || a.flow.Idle || now-a.rec.since < quantum {
 		return false, false
 	}
-	return true, b == nil || a.state.since < b.state.since
+	return true, b == nil || a.rec.since < b.rec.since
 }

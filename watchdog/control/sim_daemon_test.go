@@ -167,7 +167,7 @@ func (w *world) merge(e *end, t *transfer, l FlowLimit) {
 		t.limit = l
 		return
 	}
-	if e.c.set.Direction == Rx {
+	if e.c.model.Direction == Rx {
 		t.limit.Window = l.Window
 	} else {
 		t.limit.Pacing = l.Pacing

@@ -16,15 +16,15 @@ type prober struct {
 
 	rng     *rand.Rand
 	noise   float64 // s, mean of the jitter
-	pending []sample
-	answers []sample
+	pending []reply
+	answers []reply
 	sent    float64
 	active  bool
 	high    bool
 	sprint  float64 // start of the last close look
 }
 
-type sample struct{ at, rtt float64 }
+type reply struct{ at, rtt float64 }
 
 // interval is the time in seconds between two requests.
 func (p *prober) interval(now float64) float64 {
@@ -51,7 +51,7 @@ func (p *prober) step(now, rtt float64, active bool) {
 	p.active = active
 	if now-p.sent >= p.interval(now) {
 		p.sent = now
-		p.pending = append(p.pending, sample{now, rtt + p.rng.ExpFloat64()*p.noise})
+		p.pending = append(p.pending, reply{now, rtt + p.rng.ExpFloat64()*p.noise})
 	}
 	for len(p.pending) > 0 && now >= p.pending[0].at+p.pending[0].rtt {
 		p.answers = append(p.answers, p.pending[0])

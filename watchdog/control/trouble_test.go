@@ -212,7 +212,7 @@ func TestPinsAreForgotten(t *testing.T) {
 	}
 	w.length, w.calmFrom = 30, 22
 	w.run(t)
-	if rate := w.ctl.c.budget.rate; given < 0.9*rate || least < 0.1*rate {
+	if rate := w.ctl.c.law.rate; given < 0.9*rate || least < 0.1*rate {
 		t.Errorf("of %.1f Mbit/s %.1f are given out, %.2f to one", rate/mbit, given/mbit, least/mbit)
 	}
 }

@@ -20,7 +20,7 @@ func TestTurns(t *testing.T) {
 			if !l.Pause {
 				ran[i] += 100 * time.Millisecond
 			}
-			if l.Pause && !l.Held {
+			if l.Pause && (b.out.Phase == Fewer || b.out.Phase == PauseAll) {
 				t.Fatalf("%s is paused by need, and there is none", l.ID)
 			}
 			if l.Pause != before[i] {
