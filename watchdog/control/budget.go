@@ -17,7 +17,7 @@ type law struct {
 	mode mode
 	budget
 	shaper  shaper
-	blind   openLoopLaw
+	open    openLoopLaw
 	drained bool // a queue has gone in this step because the limits were lowered
 }
 

@@ -27,7 +27,7 @@ func New(set Settings) *Controller {
 }
 
 // Step looks at one sample and decides: estimate, attribute, move the budget, escalate,
-// schedule (all in decide), share, output. Output.Flows is the caller's to keep.
+// schedule, share, output. Output.Flows is the caller's to keep.
 func (c *Controller) Step(in Input) Output {
 	m, l := &c.model, &c.law
 	in = sanitize(in, m.flows.flows)
@@ -43,66 +43,65 @@ func (c *Controller) Step(in Input) Output {
 		e = c.decide(e)
 		m.history.add(moment{at: s.now, bytes: m.rates.bytes, budget: l.rate, newest: e.newest})
 	}
-	c.saturation.engage(l.mode, s.now, l.bound)
-	if l.mode != idle {
-		m.share(l, s.now, s.dt)
-	}
+	c.share(e)
 	return c.output(e)
 }
 
-// decide moves every part by one step.
+// decide moves the budget and says who runs. It returns what is left of the evidence.
 func (c *Controller) decide(e evidence) evidence {
-	m, l := &c.model, &c.law
+	m := &c.model
 	c.saturation.observe(e, m.capacity.best(), m.engage)
 	if m.DryRun {
 		c.simulate(e)
 		return e
 	}
-	m.learnCapacity(e, l.actuation(m), c.attribution.response.carries(m, e))
-	switch {
-	case m.Off || len(m.flows.entries) == 0:
+	m.learnCapacity(e, c.law.actuation(m), c.attribution.response.carries(m, e))
+	if m.Off || len(m.flows.entries) == 0 {
 		c.rest(e)
 		return e
-	case m.blind(e):
-		if l.mode == idle {
-			l.begin(m, e)
-		}
-		l.shaper = shaper{}
-		l.blind.step(m, l, e)
-	default:
-		e = c.control(e)
 	}
-	c.escalation.observe(m, e, c.stuck(e))
+	if m.blind(e) {
+		c.law.openLoop(m, e)
+	} else {
+		c.law.closeLoop(m, e)
+		e = c.attribute(e)
+		e = c.moveBudget(e)
+	}
+	c.escalate(e)
 	c.schedule(e)
 	return e
 }
 
-// control attributes the delay and moves the budget by what is left of it.
-func (c *Controller) control(e evidence) evidence {
-	m, l := &c.model, &c.law
-	if l.mode == idle {
-		l.begin(m, e)
-	}
-	if l.mode == openLoop {
-		l.closeLoop(m, e)
-	}
-	e = c.attribute(e)
+// moveBudget hands the budget to a shaper or takes it back, and moves it.
+func (c *Controller) moveBudget(e evidence) evidence {
+	m, l, response := &c.model, &c.law, &c.attribution.response
 	l.handOver(m, e, c.saturation.engaged, c.unbacked(e))
-	if !c.attribution.response.carries(m, e) {
+	if !response.carries(m, e) {
 		e = e.withQueue(0, 0)
 	}
-	return l.step(m, e, c.attribution.response.foreign)
+	return l.step(m, e, response.foreign)
 }
 
-// unbacked says that the delay may be a target's own.
-func (c *Controller) unbacked(e evidence) bool {
-	return c.attribution.check.unbacked(e.now, c.law.rate)
-}
+// escalate lets fewer run where limits are not enough.
+func (c *Controller) escalate(e evidence) { c.escalation.observe(&c.model, e, c.stuck(e)) }
 
 // schedule says who runs.
 func (c *Controller) schedule(e evidence) {
 	limit := c.escalation.mostRunning(&c.model.params)
 	c.scheduler.schedule(&c.model.flows, c.law.mode, e.now, limit, limit == everyone && c.escalation.untouched())
+}
+
+// share divides the budget among those who run.
+func (c *Controller) share(e evidence) {
+	c.saturation.engage(c.law.mode, e.now, c.law.bound)
+	if c.law.mode != idle {
+		c.model.share(&c.law, e.now, e.dt)
+	}
+}
+
+// unbacked says that the delay may be a target's own.
+func (c *Controller) unbacked(e evidence) bool {
+	return c.attribution.check.unbacked(e.now, c.law.rate)
 }
 
 // rest forgets what only matters while there are transfers.

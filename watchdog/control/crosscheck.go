@@ -46,33 +46,33 @@ const (
 
 // observe takes one step. While nobody gets in the target is believed. roseLately says
 // that our rate has just risen.
-func (w *crossCheck) observe(m *model, l *law, e evidence, roseLately bool) verdict {
+func (x *crossCheck) observe(m *model, l *law, e evidence, roseLately bool) verdict {
 	m.trackExposure(e)
-	met, tells := m.longestMet(e, max(w.claim, e.queue), l.shaper.stands)
-	w.met = met
-	w.countUnverifiable(e, m.engage, l.shaper.stands)
+	met, tells := m.longestMet(e, max(x.claim, e.queue), l.shaper.stands)
+	x.met = met
+	x.countUnverifiable(e, m.engage, l.shaper.stands)
 	if !tells || !claims(e) {
 		return verdict{}
 	}
 	if e.queue < claimLeast*m.target {
-		return w.endEpisode(e)
+		return x.endEpisode(e)
 	}
-	if w.claim == 0 {
-		w.rose = roseLately
+	if x.claim == 0 {
+		x.rose = roseLately
 	}
-	w.claim, w.lasts = max(w.claim, e.queue), w.lasts+e.dt
-	if e.queue < m.engage && w.claim >= m.engage { // it goes, and what is left of it tells nothing
+	x.claim, x.lasts = max(x.claim, e.queue), x.lasts+e.dt
+	if e.queue < m.engage && x.claim >= m.engage { // it goes, and what is left of it tells nothing
 		return verdict{}
 	}
-	if w.isBacked(e, e.queue, backedBy) || e.queue < m.engage || w.lasts < 2*e.rtt { // they hear of it an RTT later
+	if x.isBacked(e, e.queue, backedBy) || e.queue < m.engage || x.lasts < 2*e.rtt { // they hear of it an RTT later
 		return verdict{}
 	}
-	if !w.before.known {
-		w.before = beforeClaim{known: true, rate: l.rate, capacity: m.capacity.capacityEstimate}
+	if !x.before.known {
+		x.before = beforeClaim{known: true, rate: l.rate, capacity: m.capacity.capacityEstimate}
 	}
-	w.last = e.now
-	w.against += e.dt
-	return verdict{contradicted: w.disproves(m.sending()), rate: w.before.rate}
+	x.last = e.now
+	x.against += e.dt
+	return verdict{contradicted: x.disproves(m.sending()), rate: x.before.rate}
 }
 
 // claims says that the delay is a target's word, and somebody gets in.
@@ -81,45 +81,45 @@ func claims(e evidence) bool {
 }
 
 // disproves says that enough speaks against the target.
-func (w *crossCheck) disproves(sending bool) bool {
-	return w.against >= againstFor && w.episodes > 0 || !sending && w.rose && w.against >= rxAgainstFor
+func (x *crossCheck) disproves(sending bool) bool {
+	return x.against >= againstFor && x.episodes > 0 || !sending && x.rose && x.against >= rxAgainstFor
 }
 
 // endEpisode looks back at a claim that has gone.
-func (w *crossCheck) endEpisode(e evidence) (v verdict) {
-	if w.claim > 0 && w.before.known && !w.isBacked(e, w.claim, goneBackedBy) {
-		w.episodes++
-		v = verdict{unmet: true, rate: w.before.rate, capacity: w.before.capacity} // it claims the same again, or never did
+func (x *crossCheck) endEpisode(e evidence) (v verdict) {
+	if x.claim > 0 && x.before.known && !x.isBacked(e, x.claim, goneBackedBy) {
+		x.episodes++
+		v = verdict{unmet: true, rate: x.before.rate, capacity: x.before.capacity} // it claims the same again, or never did
 	}
-	w.claim, w.lasts = 0, 0
+	x.claim, x.lasts = 0, 0
 	return v
 }
 
 // countUnverifiable adds up what is claimed while a shaper keeps the transfers from
 // telling.
-func (w *crossCheck) countUnverifiable(e evidence, engage float64, shaped bool) {
-	if w.unverifiable > 0 && e.now-w.last > claimedFor {
-		w.unverifiable = 0
+func (x *crossCheck) countUnverifiable(e evidence, engage float64, shaped bool) {
+	if x.unverifiable > 0 && e.now-x.last > claimedFor {
+		x.unverifiable = 0
 	}
 	if shaped && e.known && !e.passive && e.queue >= engage {
-		w.unverifiable, w.last = w.unverifiable+e.dt, e.now
+		x.unverifiable, x.last = x.unverifiable+e.dt, e.now
 	}
 }
 
 // isBacked notes that the transfers may have met a part of what is claimed.
-func (w *crossCheck) isBacked(e evidence, claim, part float64) bool {
-	if w.met < part*claim {
+func (x *crossCheck) isBacked(e evidence, claim, part float64) bool {
+	if x.met < part*claim {
 		return false
 	}
-	*w = crossCheck{rose: w.rose, claim: w.claim, lasts: w.lasts, met: w.met, last: w.last, backed: e.ours}
+	*x = crossCheck{rose: x.rose, claim: x.claim, lasts: x.lasts, met: x.met, last: x.last, backed: e.ours}
 	return true
 }
 
 // unbacked says that a target claims a queue which no transfer was seen to meet at
 // about this rate. No shaper stands on that, as behind one they cannot tell.
-func (w *crossCheck) unbacked(now, rate float64) bool {
-	lately := w.claim > 0 || now-w.last < claimedFor
-	return lately && (w.against > 0 || w.unverifiable > unverifiableFor || rate < backedRate*w.backed)
+func (x *crossCheck) unbacked(now, rate float64) bool {
+	lately := x.claim > 0 || now-x.last < claimedFor
+	return lately && (x.against > 0 || x.unverifiable > unverifiableFor || rate < backedRate*x.backed)
 }
 
 // trackExposure follows what each transfer has under way, and for how long.

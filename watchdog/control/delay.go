@@ -65,10 +65,10 @@ const (
 // observe fills in the delay and the feedback delay.
 func (d *delayEstimator) observe(s *sample) {
 	in := &s.in.Delay
-	s.sees, s.passive = in.Known, in.Passive
+	s.delayKnown, s.passive = in.Known, in.Passive
 	lag := d.age(in, s.now)
 	s.latency = lag + s.rtt
-	if !s.sees {
+	if !s.delayKnown {
 		return
 	}
 	d.lastSeen, d.ever = s.now, true

@@ -105,13 +105,27 @@ func openLoopGain(windowed bool, loop float64) float64 {
 	return openRate
 }
 
-// closeLoop goes on with the present budget, now that the delay can be measured. A
-// queue that stands is drained first.
+// openLoop moves the budget by what passes.
+func (l *law) openLoop(m *model, e evidence) {
+	if l.mode == idle {
+		l.begin(m, e)
+	}
+	l.shaper = shaper{}
+	l.open.step(m, l, e)
+}
+
+// closeLoop begins where nothing was limited, and goes on with the present budget where
+// the delay can be measured again. A queue that stands is drained first.
 func (l *law) closeLoop(m *model, e evidence) {
-	held := l.rate
-	l.begin(m, e)
-	if !e.known || e.newest < m.rampEnd() {
-		l.rate = max(l.rate, min(held, e.peak))
+	switch held := l.rate; l.mode {
+	case idle:
+		l.begin(m, e)
+	case openLoop:
+		l.begin(m, e)
+		if !e.known || e.newest < m.rampEnd() {
+			l.rate = max(l.rate, min(held, e.peak))
+		}
+	case ramping, draining, cruising, simulating:
 	}
 }
 

@@ -9,13 +9,13 @@ type sample struct {
 	linkRates
 	flowRate float64 // as ours, by the transfers' own rates over the last second
 
-	sees    bool    // delay means something
-	passive bool    // and comes from the transfers' own TCP
-	delay   float64 // above the base RTT, by the median of the last probes
-	recent  float64 // the same by the newest probes
-	base    float64 // RTT of the empty path
-	rtt     float64 // mean of the transfers' empty paths, the base at least
-	latency float64 // feedback delay: from a change of limits until recent shows it
+	delayKnown bool    // delay means something
+	passive    bool    // and comes from the transfers' own TCP
+	delay      float64 // above the base RTT, by the median of the last probes
+	recent     float64 // the same by the newest probes
+	base       float64 // RTT of the empty path
+	rtt        float64 // mean of the transfers' empty paths, the base at least
+	latency    float64 // feedback delay: from a change of limits until recent shows it
 
 	running    int  // transfers that are not paused
 	limitable  int  // of these, the ones that limits reach
@@ -50,89 +50,21 @@ type actuation struct {
 	shaperWanted bool
 }
 
-// bindingAbove is the part of the budget above which it is what limits.
-const bindingAbove = 0.85
-
-// wire is the bytes on a link per byte of TCP payload at an MTU of 1500: a
-// frame of 1514 bytes carries 1448.
-const wire = 1.045
-
-// model is what the estimators know of the link, the path and the transfers.
-type model struct {
-	params
-	flows    flowTable
-	rates    rateEstimator
-	history  history
-	delay    delayEstimator
-	flight   flightEstimator
-	capacity capacity
-}
-
-// estimate measures: it brings the estimators up to date and fills the sample.
-func (m *model) estimate(in Input, c *clock, a actuation) sample {
-	s := sample{in: in, now: c.now, dt: c.dt}
-	m.capacity.prior = prior{configured: in.Capacity, certain: in.Configured && in.Capacity > 0, learnt: in.Learnt}
-	m.rates.arrived += m.flows.update(&s.in, s.now, m.DryRun)
-	s.base = clamp(seconds(in.Delay.Base), 0, 2)
-	m.flows.counts(&s, a.mode)
-	m.rates.observe(&s, &m.history, m.flows.newest)
-	m.estimateDelay(&s, a)
-	s.binding = s.ours > bindingAbove*a.rate
-	if m.flows.complete { // else what arrived is of different times
-		m.history.addArrival(s.now, m.rates.arrived)
+// drainsNothing says that no queue falls because of what was set.
+func (a *actuation) drainsNothing(s *sample) bool {
+	switch a.mode {
+	case ramping:
+		return true
+	case cruising:
+		return s.now > a.settled
+	case draining:
+		return tooSoon(s, s.latency, a.cutAt)
+	case idle, openLoop, simulating:
 	}
-	m.estimateFlight(&s, a)
-	return s
-}
-
-// estimateDelay follows the delay and its noise.
-func (m *model) estimateDelay(s *sample, a actuation) {
-	d := &m.delay
-	d.observe(s)
-	if !s.sees {
-		return
-	}
-	if len(m.flows.entries) > 0 {
-		d.decay(s)
-	}
-	if a.mode == ramping || a.mode == cruising && s.now > a.settled || a.mode == draining && tooSoon(s, s.latency, a.cutAt) {
-		if !m.flows.inGrace(s.now, s.latency) && !m.flows.starting(s.now, s.latency) {
-			d.learnJitter(s.recent)
-		}
-	}
-	d.last = s.recent
-}
-
-// queueing is the evidence before attribution: the delay beyond its noise and
-// beyond what was found to be another's.
-func (m *model) queueing(s *sample) evidence {
-	e := evidence{sample: s, known: s.sees, loop: s.latency}
-	if !s.sees {
-		return e
-	}
-	d := &m.delay
-	e.queue = max(0, s.delay-d.offset(d.noise))
-	e.newest = max(0, s.recent-d.offset(d.noiseNewest))
-	if s.passive { // the transfers' own RTT knows delayed acknowledgements too
-		e = e.withQueue(max(0, e.queue-m.target), max(0, e.newest-m.target))
-	}
-	return e
+	return false
 }
 
 // tooSoon says that a cut cannot have had any effect yet.
 func tooSoon(s *sample, loop, cutAt float64) bool {
-	return s.now-cutAt < s.rtt+0.4*(loop-s.rtt-s.recent)
-}
-
-// noisy says that the path's jitter is worth taking into account.
-func (m *model) noisy() bool { return m.delay.jitter > 0.1*m.target }
-
-// drainedBelow is the queue in seconds below which none stands.
-func (m *model) drainedBelow() float64 { return m.target/3 + m.delay.variability() }
-
-// forgetRates drops what a gap in time made meaningless.
-func (m *model) forgetRates() {
-	m.flight = flightEstimator{}
-	m.history.clear()
-	m.rates.restart()
+	return s.now-cutAt < s.rtt+effectAfter*(loop-s.rtt-s.recent)
 }
