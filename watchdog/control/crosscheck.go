@@ -163,7 +163,7 @@ func (m *model) longestMet(e evidence, claim float64, shaped bool) (longest floa
 func (m *model) mayHaveMet(t *flowEntry, claim float64, shaped bool) (queue float64, tells bool) {
 	f := t.flow
 	if !m.sending() {
-		return t.rec.meanWindow/f.Rate - min(seconds(f.MinRTT), m.delay.base), f.Limitable && !f.Loose && !shaped
+		return t.rec.meanWindow/f.Rate - min(seconds(f.MinRTT), m.delay.base), f.Limitable && !f.Unenforced && !shaped
 	}
 	inflated, segment := t.rec.rtt-seconds(f.MinRTT), float64(f.Floor)/2
 	tells = f.RTT > 0 && f.MinRTT > 0 && t.rec.inflight > 0 && !f.Shaped && !shaped

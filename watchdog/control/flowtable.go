@@ -142,7 +142,7 @@ func (t *flowTable) counts(s *sample, m mode) {
 			continue
 		}
 		s.limitable++
-		if f.flow.Loose {
+		if f.flow.Unenforced {
 			s.unenforced++
 		}
 		if !f.idles(m) { // else its RTT is an old one

@@ -24,23 +24,23 @@ func (d Direction) String() string {
 
 // Flow is one transfer as the controller sees it.
 type Flow struct {
-	ID        string
-	Rate      float64       // bytes/s, measured over about the last second
-	Bytes     uint64        // moved in this direction so far: acknowledged when sending, arrived when receiving
-	Remaining int64         // bytes left of the current file; -1 when unknown
-	Inflight  int64         // bytes sent and not yet acknowledged, when sending; 0 when unknown
-	Age       time.Duration // since the connection was first seen
-	Floor     int64         // bytes: the smallest window the kernel honours for it
-	RTT       time.Duration // the connection's own smoothed RTT; 0 when unknown
-	MinRTT    time.Duration // the connection's own minimum RTT; 0 when unknown
-	Limitable bool          // its socket can be reached
-	Pausable  bool          // its processes may be stopped
-	Shaped    bool          // it is in the shaper's class now
-	Stopped   bool          // it is stopped now, by us
-	Loose     bool          // what the last step decided for it is not in force
-	Stale     bool          // Bytes and Inflight are those of an earlier step
-	Idle      bool          // it moves nothing, of itself: it takes no part of the budget
-	Pinned    Pin           // an operator's own wish for this transfer
+	ID         string
+	Rate       float64       // bytes/s, measured over about the last second
+	Bytes      uint64        // moved in this direction so far: acknowledged when sending, arrived when receiving
+	Remaining  int64         // bytes left of the current file; -1 when unknown
+	Inflight   int64         // bytes sent and not yet acknowledged, when sending; 0 when unknown
+	Age        time.Duration // since the connection was first seen
+	Floor      int64         // bytes: the smallest window the kernel honours for it
+	RTT        time.Duration // the connection's own smoothed RTT; 0 when unknown
+	MinRTT     time.Duration // the connection's own minimum RTT; 0 when unknown
+	Limitable  bool          // its socket can be reached
+	Pausable   bool          // its processes may be stopped
+	Shaped     bool          // it is in the shaper's class now
+	Stopped    bool          // it is stopped now, by us
+	Unenforced bool          // what the last step decided for it is not in force
+	Stale      bool          // Bytes and Inflight are those of an earlier step
+	Idle       bool          // it moves nothing, of itself: it takes no part of the budget
+	Pinned     Pin           // an operator's own wish for this transfer
 }
 
 // Pin is what an operator asked for one transfer by hand.

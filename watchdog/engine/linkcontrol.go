@@ -123,15 +123,15 @@ func (e *Engine) flow(in input, t *watchdog.Transfer) control.Flow {
 	limit := in.stands.Limits[t.ID]
 	f := control.Flow{
 		ID: string(t.ID), Rate: t.Rate, Bytes: t.Bytes, Remaining: remaining, Age: t.Age,
-		Floor:     windowFloor(t.TCP),
-		Limitable: limitable(t),
-		Pausable:  t.Control == watchdog.ControlFull || t.Control == watchdog.ControlPauseOnly,
-		Shaped:    limit.Shape,
-		Stopped:   in.stands.Stopped[t.ID],
-		Loose:     e.wanted[t.ID] != (watchdog.Limit{}) && limit == (watchdog.Limit{}),
-		Stale:     t.Measured > 0 && t.Measured < in.Mono && !t.Idle,
-		Idle:      t.Idle,
-		Pinned:    e.pins[t.ID],
+		Floor:      windowFloor(t.TCP),
+		Limitable:  limitable(t),
+		Pausable:   t.Control == watchdog.ControlFull || t.Control == watchdog.ControlPauseOnly,
+		Shaped:     limit.Shape,
+		Stopped:    in.stands.Stopped[t.ID],
+		Unenforced: e.wanted[t.ID] != (watchdog.Limit{}) && limit == (watchdog.Limit{}),
+		Stale:      t.Measured > 0 && t.Measured < in.Mono && !t.Idle,
+		Idle:       t.Idle,
+		Pinned:     e.pins[t.ID],
 	}
 	if t.TCP.Known {
 		f.RTT, f.MinRTT = t.TCP.RTT, t.TCP.MinRTT
