@@ -54,15 +54,15 @@ func (c *Controller) limits() []FlowLimit {
 	limits := make([]FlowLimit, len(m.flows.entries))
 	for i := range m.flows.entries {
 		f := &m.flows.entries[i]
-		limit := FlowLimit{ID: f.flow.ID}
+		to := &limits[i]
+		to.ID = f.flow.ID
 		if l.mode != idle && f.flow.Limitable {
-			c.limit(f, &limit)
+			c.limit(f, to)
 		}
-		m.pin(f, &limit)
+		m.pin(f, to)
 		if f.rec.paused && f.flow.Pausable && !m.Off {
-			limit.Pause = true
+			to.Pause = true
 		}
-		limits[i] = limit
 	}
 	return limits
 }
