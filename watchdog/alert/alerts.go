@@ -123,9 +123,17 @@ func (a *Alerts) moment(t time.Time) incident.Moment {
 	return incident.Moment{Wall: t, Mono: t.Sub(a.origin)}
 }
 
-// Take leaves what one turn of the control loop found. It never waits.
-func (a *Alerts) Take(at time.Time, standing []watchdog.Condition, changes []watchdog.Change) {
-	a.box.put(a.moment(at), standing, changes)
+// Take leaves the active conditions of one cycle of the control loop, and what
+// changed in it. It never waits.
+func (a *Alerts) Take(at time.Time, active []watchdog.Condition, changes []watchdog.Change) {
+	a.box.put(a.moment(at), active, changes)
+}
+
+// Remark leaves what Lifeline did (limits, pauses, shapers) for the timelines of the
+// incidents that it is about: those on the subject's link, or all for the host. It
+// never waits.
+func (a *Alerts) Remark(at time.Time, about watchdog.Subject, text string) {
+	a.box.putRemark(a.moment(at), about, text)
 }
 
 // String names the task.
@@ -173,18 +181,22 @@ func (a *Alerts) step() time.Duration {
 	m := a.box.collect()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, t := range m.cycles {
-		a.life.Apply(t.at, t.changes)
+	for _, l := range m.letters {
+		if l.remark != "" {
+			a.life.Remark(l.at.Wall, l.about, l.remark)
+		} else {
+			a.life.Apply(l.at, l.changes)
+		}
 	}
 	if m.received {
-		a.life.Reconcile(m.at, m.conditions)
+		a.life.Reconcile(m.at, m.active)
 	}
 	now := a.moment(time.Now())
 	a.life.Advance(now)
 	a.record(a.life.Output())
 	a.signalSeverity()
-	for _, t := range m.cycles {
-		if slices.ContainsFunc(t.changes, pathIsBack) {
+	for _, l := range m.letters {
+		if slices.ContainsFunc(l.changes, pathIsBack) {
 			a.nudgeWorkers()
 		}
 	}
@@ -220,15 +232,6 @@ func (a *Alerts) nudgeWorkers() {
 	for _, w := range a.workers {
 		w.Nudge()
 	}
-}
-
-// Remark adds what Lifeline did (limits, pauses, shapers) to the incidents that
-// the subject, a link with or without a direction, is part of; "host" is all.
-// It is for `explain` and waits for nothing but a short lock.
-func (a *Alerts) Remark(at time.Time, subject, text string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.life.Remark(at, subject, text)
 }
 
 // loopTimeout is how long the control loop may be silent before heartbeats are

@@ -275,7 +275,7 @@ func TestHistoryAndExplain(t *testing.T) {
 	time.Sleep(5 * time.Millisecond) // ids sort by the millisecond
 	a.raise(alerttest.Saturated)
 	alerttest.Eventually(t, "told", func() bool { return len(b.Got()) == 3 && a.receiver("r").Pending == 0 })
-	a.Remark(time.Now(), "eth0 rx", "8 transfers limited to 11 Mbit/s each")
+	a.Remark(time.Now(), watchdog.DirectionSubject("eth0", watchdog.Rx), "8 transfers limited to 11 Mbit/s each")
 	a.clear(alerttest.Saturated)
 	alerttest.Eventually(t, "told", func() bool { return len(b.Got()) == 4 && a.receiver("r").Pending == 0 })
 	a.raise(alerttest.Blind)

@@ -181,8 +181,9 @@ func TestControlLoopNeverWaits(t *testing.T) {
 	a.mu.Lock()
 	done := make(chan struct{})
 	go func() {
-		for range 2 * maxTurns {
+		for range 2 * maxLetters {
 			a.Take(time.Now(), []watchdog.Condition{alerttest.Saturated}, []watchdog.Change{{Condition: alerttest.Saturated, Raised: true}})
+			a.Remark(time.Now(), alerttest.Saturated.Subject, "8 transfers limited")
 		}
 		close(done)
 	}()

@@ -216,5 +216,5 @@ func (a *Alerts) holds(stand []watchdog.Condition) bool {
 func (b *mailbox) quiet() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.mail.cycles) == 0
+	return len(b.mail.letters) == 0
 }

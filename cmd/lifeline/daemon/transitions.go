@@ -13,7 +13,7 @@ import (
 
 // remarker takes a remark on what is done about the incident of a subject, if any.
 type remarker interface {
-	Remark(at time.Time, subject, text string)
+	Remark(at time.Time, about watchdog.Subject, text string)
 }
 
 // transitionLog logs what a cycle changed, and only that: conditions, the phases of
@@ -62,7 +62,7 @@ func (t *transitionLog) control(at time.Time, l watchdog.LinkState) {
 	t.log.Info("control", "link", l.Name, "direction", l.Direction, "phase", l.Phase, "transfers", l.Transfers,
 		"limited", l.Limited, "paused", l.Paused, "capacity", capacity(l.Capacity), "why", l.Why)
 	if t.remarks != nil {
-		t.remarks.Remark(at, l.Name+" "+l.Direction.String(), fmt.Sprintf("%s: %s (%d transfers, %d limited, %d paused)",
+		t.remarks.Remark(at, watchdog.DirectionSubject(l.Name, l.Direction), fmt.Sprintf("%s: %s (%d transfers, %d limited, %d paused)",
 			l.Phase, l.Why, l.Transfers, l.Limited, l.Paused))
 	}
 	t.event(facts.Event{At: at, Kind: "control", Text: fmt.Sprintf("%s %s: %s", l.Name, l.Direction, l.Phase),

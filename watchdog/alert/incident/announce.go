@@ -169,17 +169,16 @@ func (l *Lifecycle) silenced(standing []ConditionState, now time.Time) bool {
 	})
 }
 
-// Remark adds what was done to the incidents that it is about: those on the
-// link that the subject names, and all for a subject that is no link's.
-func (l *Lifecycle) Remark(at time.Time, subject, text string) {
-	link, _ := LinkOf(subject)
+// Remark adds what was done to the timelines of the incidents that it is about: those
+// on the subject's link, and all for the host.
+func (l *Lifecycle) Remark(at time.Time, about watchdog.Subject, text string) {
 	for _, inc := range l.Incidents {
-		about := slices.ContainsFunc(inc.Conditions, func(c ConditionState) bool {
-			on, _ := LinkOf(c.Subject)
-			return on == link
+		on := slices.ContainsFunc(inc.Conditions, func(c ConditionState) bool {
+			s := watchdog.ParseSubject(c.Condition, c.Subject)
+			return s.Kind == about.Kind && s.Name == about.Name // in whatever direction
 		})
-		if about || subject == "host" {
-			inc.note(at, "%s", strings.TrimSpace(subject+": "+text))
+		if about.Kind == watchdog.SubjectHost || on {
+			inc.note(at, "%s: %s", about, strings.TrimSpace(text))
 		}
 	}
 }

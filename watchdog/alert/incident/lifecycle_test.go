@@ -493,8 +493,8 @@ func TestTimelineIsBounded(t *testing.T) {
 	s := newSim(t)
 	s.raise(saturated)
 	for range 1000 {
-		s.life.Remark(s.at().Wall, "eth0 rx", "8 transfers limited")
-		s.life.Remark(s.at().Wall, "eth9", "not about this")
+		s.life.Remark(s.at().Wall, watchdog.DirectionSubject("eth0", watchdog.Rx), "8 transfers limited")
+		s.life.Remark(s.at().Wall, watchdog.LinkSubject("eth9"), "not about this")
 	}
 	inc := s.life.Incidents[0]
 	if len(inc.Timeline) != maxTimeline || inc.Omitted != 1001-maxTimeline || !strings.Contains(inc.Timeline[0].Text, "was raised") {
