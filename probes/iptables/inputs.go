@@ -54,3 +54,15 @@ type Inputs struct {
 	// of the question would.
 	Names Names
 }
+
+// Told is what the real restore tool said about a file in a scratch
+// namespace. The zero value means that it was not asked: the parser's own
+// judgement counts then.
+type Told struct {
+	Load Load
+	// Error is the tool's message, for people.
+	Error string
+	// Line is the 1-based line that the tool named in its error, 0 if none.
+	// Tables whose COMMIT stands before it count as loaded.
+	Line int
+}

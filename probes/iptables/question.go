@@ -58,36 +58,3 @@ func (q Question) ofFamily() flow.Question {
 	}
 	return f
 }
-
-// Told is what the real restore tool said about a file in a scratch
-// namespace. The zero value means that it was not asked: the parser's own
-// judgement counts then.
-type Told struct {
-	Load Load
-	// Error is the tool's message, for people.
-	Error string
-	// Line is the 1-based line that the tool named in its error, 0 if none.
-	// Tables whose COMMIT stands before it count as loaded.
-	Line int
-}
-
-// Result is the answer of Analyse.
-type Result struct {
-	Load      Load    `json:"load"`
-	LoadError string  `json:"load_error,omitempty"`
-	Verdict   Verdict `json:"verdict"`
-	Scope     Scope   `json:"scope"`
-	// Counterexample is a packet that is dropped, nil unless Blocked.
-	Counterexample *Packet `json:"counterexample,omitempty"`
-	// Trace is the way of the counter-example up to what drops it.
-	Trace []TraceStep `json:"trace,omitempty"`
-	// Assumptions are what a Conditional verdict depends on, each once.
-	Assumptions []Assumption `json:"assumptions,omitempty"`
-	// Warnings are sentences that stand beside any verdict.
-	Warnings []string `json:"warnings,omitempty"`
-	// Probes are connections to try in a rehearsal.
-	Probes []Probe `json:"-"`
-	// Listen are the local addresses and ports that management may be
-	// translated to (REDIRECT, DNAT): the rehearsal must listen there too.
-	Listen []netip.AddrPort `json:"-"`
-}

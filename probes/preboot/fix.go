@@ -31,14 +31,15 @@ func (i *inquiry) fixes(q question, r iptables.Result) []Fix {
 	if len(others) == 0 || len(i.configured) == 0 {
 		return proposeRules(q, in, r)
 	}
+	read := iptables.Read(q.Family, q.Backend, in)
 	var out []Fix
 	if q.Ports = missingFrom(others, q.Ports); len(q.Ports) > 0 {
-		if r := iptables.Analyse(q.Question, in); r.Load == iptables.LoadOK {
+		if r := read.Answer(q.Question); r.Load == iptables.LoadOK {
 			out = proposeRules(q, in, r)
 		}
 	}
 	q.Ports = others
-	if iptables.Analyse(q.Question, in).Verdict != iptables.Blocked {
+	if read.Answer(q.Question).Verdict != iptables.Blocked {
 		return out
 	}
 	for n := range out {

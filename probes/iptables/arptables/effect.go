@@ -5,57 +5,83 @@ import (
 	"slices"
 	"strings"
 
+	"lifeline/probes/iptables/lex"
 	"lifeline/probes/iptables/netfilter"
 	"lifeline/probes/iptables/tri"
 )
 
-// Effect reads an arptables file: does it drop the ARP of the link?
-func Effect(name string, text []byte, withheld bool, link string) (tri.Value, netfilter.TraceStep) {
-	first := map[string]bool{}
-	worst, where := tri.No, netfilter.TraceStep{}
-	note := func(t tri.Value, i int, line, chain string) {
-		if t == tri.Yes && worst != tri.Yes || t == tri.Maybe && worst == tri.No {
-			worst = t
-			if withheld && t == tri.Maybe {
-				line = "a rule that is not understood, and is not shown here"
-			}
-			where = netfilter.TraceStep{File: name, Line: i + 1, Step: "ARP request", Hook: chain, Table: "filter", Chain: chain, Rule: line, Did: "drop"}
-		}
-	}
-	type policy struct {
-		i    int
-		line string
-	}
-	policies := map[string]policy{}
-	i := -1
+// File is what is understood of a file of arptables-save.
+type File struct {
+	name     string
+	withheld bool // nothing of a line that is not understood may be told
+	rules    []line
+	drops    map[string]line // policies DROP, by chain
+}
+
+// line is a line of the file and its words.
+type line struct {
+	number int // 1-based
+	text   string
+	words  []string
+}
+
+// Parse reads a file. Of one that is withheld, Effect tells no line that is not
+// understood.
+func Parse(name string, text []byte, withheld bool) *File {
+	f := &File{name: name, withheld: withheld, drops: map[string]line{}}
+	number := 0
 	for raw := range strings.Lines(string(text)) {
-		i++
-		raw = strings.TrimSuffix(raw, "\n")
-		w := strings.Fields(raw)
-		if len(w) > 0 && strings.HasPrefix(w[0], "[") {
-			w = w[1:]
+		number++
+		l := line{number, strings.TrimSuffix(raw, "\n"), strings.Fields(raw)}
+		if len(l.words) > 0 && strings.HasPrefix(l.words[0], "[") {
+			l.words = l.words[1:]
 		}
-		switch {
+		switch w := l.words; {
 		case len(w) >= 2 && strings.HasPrefix(w[0], ":") && w[1] == "DROP":
-			policies[w[0][1:]] = policy{i, raw}
-		case len(w) >= 3 && (w[0] == "-P" || w[0] == "--policy") && w[2] == "DROP":
-			policies[w[1]] = policy{i, raw}
-		case len(w) >= 2 && (w[0] == "-A" || w[0] == "--append" || w[0] == "-I"):
-			note(ruleEffect(w, link, !first[w[1]]), i, raw, w[1])
-			first[w[1]] = true
+			f.drops[w[0][1:]] = l
+		case len(w) >= 3 && lex.OneOf(w[0], "-P --policy") && w[2] == "DROP":
+			f.drops[w[1]] = l
+		case len(w) >= 2 && lex.OneOf(w[0], "-A --append -I"):
+			f.rules = append(f.rules, l)
 		}
 	}
-	for _, chain := range slices.Sorted(maps.Keys(policies)) {
-		p, t := policies[chain], tri.Maybe
-		if !first[chain] && chain != "FORWARD" {
+	return f
+}
+
+// Effect says whether the file drops all address resolution of a link, perhaps some, or
+// certainly none, and where.
+func (f *File) Effect(link string) (worst tri.Value, where netfilter.TraceStep) {
+	note := func(t tri.Value, l line, chain string) {
+		if t == tri.Yes && worst != tri.Yes || t == tri.Maybe && worst == tri.No {
+			worst, where = t, f.step(l, chain, t)
+		}
+	}
+	used := map[string]bool{}
+	for _, l := range f.rules {
+		chain := l.words[1]
+		note(ruleEffect(l.words, link, !used[chain]), l, chain)
+		used[chain] = true
+	}
+	for _, chain := range slices.Sorted(maps.Keys(f.drops)) {
+		t := tri.Maybe
+		if !used[chain] && chain != "FORWARD" {
 			t = tri.Yes
 		}
-		note(t, p.i, p.line, chain)
+		note(t, f.drops[chain], chain)
 	}
 	return worst, where
 }
 
-// ruleEffect judges one rule: an unconditional drop that stands first drops all.
+// step tells of a line that drops.
+func (f *File) step(l line, chain string, t tri.Value) netfilter.TraceStep {
+	text := l.text
+	if f.withheld && t == tri.Maybe {
+		text = "a rule that is not understood, and is not shown here"
+	}
+	return netfilter.TraceStep{File: f.name, Line: l.number, Step: "ARP request", Hook: chain, Table: "filter", Chain: chain, Rule: text, Did: "drop"}
+}
+
+// ruleEffect says what one rule drops: an unconditional drop that stands first drops all.
 func ruleEffect(w []string, link string, isFirst bool) tri.Value {
 	if w[1] == "FORWARD" {
 		return tri.No

@@ -18,11 +18,11 @@ const budget = 4_000_000
 // apart.
 const maxNumbered = 4096
 
-// analysis is one run over the whole flow of a question.
-type analysis struct {
+// Analysis is one run over the whole flow of a question.
+type Analysis struct {
 	q     Question
 	sets  *rules.IPSets
-	sp    *interner
+	cells *interner
 	stack []BackendTables
 	// targets are the question's destinations; ends begins with the same and
 	// goes on with what they are translated to.
@@ -59,8 +59,8 @@ type uncertainty struct {
 
 // New prepares to take the flows of a question through the tables of the back
 // ends, in the order in which they meet a packet.
-func New(q Question, sets *rules.IPSets, stack []BackendTables) *analysis {
-	a := &analysis{q: q, sets: sets, sp: newSpace(), stack: stack, links: []string{""},
+func New(q Question, sets *rules.IPSets, stack []BackendTables) *Analysis {
+	a := &Analysis{q: q, sets: sets, cells: newInterner(), stack: stack, links: []string{""},
 		locals: map[netset.Addr]bool{}, uncertain: map[*rules.Rule]*uncertainty{}, masks: map[netset.MaskSet]netset.Listed{}}
 	for _, d := range q.Dst {
 		a.locals[netset.AddrOf(d)] = true
@@ -87,13 +87,13 @@ func New(q Question, sets *rules.IPSets, stack []BackendTables) *analysis {
 }
 
 // Answer decides what becomes of the flows.
-func (a *analysis) Answer() Result { return a.result(a.find(a.discoverAndConnect)) }
+func (a *Analysis) Answer() Result { return a.result(a.find(a.discoverAndConnect)) }
 
-func (a *analysis) overBudget() bool { return a.sp.work > budget }
+func (a *Analysis) overBudget() bool { return a.cells.work > budget }
 
 // looksAtPSH reports whether any rule could tell a data packet with the PSH
 // flag from one without.
-func (a *analysis) looksAtPSH() bool {
+func (a *Analysis) looksAtPSH() bool {
 	for _, b := range a.stack {
 		for _, t := range b.Tables {
 			for _, c := range t.Chains {
@@ -111,7 +111,7 @@ func (a *analysis) looksAtPSH() bool {
 }
 
 // link numbers a link.
-func (a *analysis) link(name string) uint16 {
+func (a *Analysis) link(name string) uint16 {
 	i := slices.Index(a.links, name)
 	if i < 0 {
 		i = len(a.links)
@@ -124,7 +124,7 @@ func (a *analysis) link(name string) uint16 {
 // sources are the question's peers: management sources that can send to this
 // machine at all. Its own addresses, loopback, multicast and the broadcast
 // addresses of its networks cannot.
-func (a *analysis) sources() *netset.AddrSet {
+func (a *Analysis) sources() *netset.AddrSet {
 	var in, out []netset.Span
 	for _, p := range a.q.Mgmt {
 		in = append(in, netset.SpanOf(p.Masked()))
@@ -139,7 +139,7 @@ func (a *analysis) sources() *netset.AddrSet {
 	return netset.NewAddrSet(in).Intersect(netset.NewAddrSet(out).Complement(a.q.Family))
 }
 
-func (a *analysis) impossible() []netset.Span {
+func (a *Analysis) impossible() []netset.Span {
 	var out []netset.Span
 	never := []string{"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"}
 	if a.q.Family == netfilter.IPv6 {
@@ -163,18 +163,18 @@ func (a *analysis) impossible() []netset.Span {
 }
 
 // listed remembers which sources a mask with holes means.
-func (a *analysis) listed(m *netset.MaskSet) netset.Listed {
+func (a *Analysis) listed(m *netset.MaskSet) netset.Listed {
 	l, ok := a.masks[*m]
 	if !ok {
 		l = m.List(a.sources(), a.q.Family)
-		a.sp.work += len(l.In.Spans)
+		a.cells.work += len(l.In.Spans)
 		a.masks[*m] = l
 	}
 	return l
 }
 
 // start is the set of all flows of the question, before their first packet.
-func (a *analysis) start() []segment {
+func (a *Analysis) start() []segment {
 	src := a.sources()
 	ports := netset.NewPortSet([]netset.PortRange{{Lo: 1, Hi: 65535}})
 	var out []segment
@@ -183,17 +183,17 @@ func (a *analysis) start() []segment {
 		var cells []cell
 		for i := range a.targets {
 			c.target, c.cur = uint16(i), uint16(i)
-			cells = append(cells, cell{a.sp.id(c), ports})
+			cells = append(cells, cell{a.cells.id(c), ports})
 		}
-		if f := a.sp.cellSet(cells); f != nil {
+		if f := a.cells.cellSet(cells); f != nil {
 			out = append(out, segment{rt.Span, f})
 		}
 	}
-	return a.sp.merge(out)
+	return a.cells.merge(out)
 }
 
 // packetView is what the rules of a stage see of a class.
-func (a *analysis) packetView(st stage, c class) *packetView {
+func (a *Analysis) packetView(st stage, c class) *packetView {
 	v := &packetView{
 		out: st.step.out, proto: st.step.proto, icmpType: st.step.icmp, icmpCode: st.step.code, flags: st.step.flags,
 		states: c.states, tracked: a.tracked(st, c), onTemplate: c.onTemplate(st), peerHidden: c.hidden && st.step.out,
@@ -233,7 +233,7 @@ func (a *analysis) packetView(st stage, c class) *packetView {
 }
 
 // conntrackView is the conntrack entry of a class.
-func (a *analysis) conntrackView(st stage, c class) *conntrackView {
+func (a *Analysis) conntrackView(st stage, c class) *conntrackView {
 	n := &conntrackView{orig: a.ends[c.target].endpoint, reply: a.ends[c.cur].endpoint, isReply: st.step.out, dnat: tri.No}
 	if st.step.first && !st.translated {
 		n.reply = n.orig // not yet translated
@@ -249,7 +249,7 @@ func (a *analysis) conntrackView(st stage, c class) *conntrackView {
 
 // tracked tells whether a packet has a conntrack entry. A template that CT has
 // put on it looks like one.
-func (a *analysis) tracked(st stage, c class) tri.Value {
+func (a *Analysis) tracked(st stage, c class) tri.Value {
 	if c.onTemplate(st) {
 		return tri.Maybe
 	}
@@ -263,7 +263,7 @@ func (a *analysis) tracked(st stage, c class) tri.Value {
 }
 
 // noteUncertain remembers a rule that perhaps applies.
-func (a *analysis) noteUncertain(r *rules.Rule, reason string, over netset.Span) {
+func (a *Analysis) noteUncertain(r *rules.Rule, reason string, over netset.Span) {
 	u := a.uncertain[r]
 	if u == nil {
 		a.uncertain[r] = &uncertainty{reason, over}
@@ -273,7 +273,7 @@ func (a *analysis) noteUncertain(r *rules.Rule, reason string, over netset.Span)
 }
 
 // translated is the endpoint that a NAT rule sends a class to.
-func (a *analysis) translated(c class, r *rules.Rule) uint16 {
+func (a *Analysis) translated(c class, r *rules.Rule) uint16 {
 	e := a.ends[c.cur]
 	n := &r.Target.Nat
 	switch r.Target.Kind {
@@ -299,7 +299,7 @@ func (a *analysis) translated(c class, r *rules.Rule) uint16 {
 
 // redirected is this machine's own address on the incoming link, known if
 // there is only one.
-func (a *analysis) redirected(e end) end {
+func (a *Analysis) redirected(e end) end {
 	e.local = tri.Yes
 	n := 0
 	for _, l := range a.q.Links {
@@ -317,7 +317,7 @@ func (a *analysis) redirected(e end) end {
 	return e
 }
 
-func (a *analysis) isLocal(w netset.Addr) tri.Value {
+func (a *Analysis) isLocal(w netset.Addr) tri.Value {
 	switch {
 	case a.locals[w]:
 		return tri.Yes
@@ -331,7 +331,7 @@ func (a *analysis) isLocal(w netset.Addr) tri.Value {
 
 // end numbers an endpoint; when there are too many, they become one that is
 // not known.
-func (a *analysis) end(e end) uint16 {
+func (a *Analysis) end(e end) uint16 {
 	if !e.addrKnown {
 		e.addr = netset.Addr{}
 	}

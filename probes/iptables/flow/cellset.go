@@ -37,39 +37,39 @@ type interner struct {
 	work int
 }
 
-func newSpace() *interner {
+func newInterner() *interner {
 	return &interner{byClass: map[class]classID{}, ports: map[string]*netset.PortSet{}, cellSets: map[string]*cellSet{},
 		unions: map[[2]uint32]*cellSet{}, minuses: map[[2]uint32]*cellSet{}}
 }
 
 // id numbers a class.
-func (s *interner) id(c class) classID {
-	if i, ok := s.byClass[c]; ok {
+func (in *interner) id(c class) classID {
+	if i, ok := in.byClass[c]; ok {
 		return i
 	}
-	i := classID(len(s.classes))
-	s.classes = append(s.classes, c)
-	s.byClass[c] = i
+	i := classID(len(in.classes))
+	in.classes = append(in.classes, c)
+	in.byClass[c] = i
 	return i
 }
 
 // unique makes equal port sets one pointer.
-func (s *interner) unique(p *netset.PortSet) *netset.PortSet {
-	k := s.key[:0]
+func (in *interner) unique(p *netset.PortSet) *netset.PortSet {
+	k := in.key[:0]
 	for _, r := range p.Ranges {
 		k = append(k, byte(r.Lo>>8), byte(r.Lo), byte(r.Hi>>8), byte(r.Hi))
 	}
-	s.key = k
-	if q, ok := s.ports[string(k)]; ok {
+	in.key = k
+	if q, ok := in.ports[string(k)]; ok {
 		return q
 	}
-	s.ports[string(k)] = p
+	in.ports[string(k)] = p
 	return p
 }
 
 // cellSet makes a cell set of cells in any order: cells of one class are joined,
 // empty ones left out.
-func (s *interner) cellSet(cells []cell) *cellSet {
+func (in *interner) cellSet(cells []cell) *cellSet {
 	cells = slices.DeleteFunc(cells, func(c cell) bool { return c.ports.Empty() })
 	if len(cells) == 0 {
 		return nil
@@ -85,25 +85,25 @@ func (s *interner) cellSet(cells []cell) *cellSet {
 	}
 	k := make([]byte, 0, 64)
 	for i := range out {
-		s.work += len(out[i].ports.Ranges)
-		out[i].ports = s.unique(out[i].ports)
+		in.work += len(out[i].ports.Ranges)
+		out[i].ports = in.unique(out[i].ports)
 		k = append(k, byte(out[i].class>>24), byte(out[i].class>>16), byte(out[i].class>>8), byte(out[i].class), byte(len(out[i].ports.Ranges)>>8), byte(len(out[i].ports.Ranges)))
 		for _, r := range out[i].ports.Ranges {
 			k = append(k, byte(r.Lo>>8), byte(r.Lo), byte(r.Hi>>8), byte(r.Hi))
 		}
 	}
-	if f, ok := s.cellSets[string(k)]; ok {
+	if f, ok := in.cellSets[string(k)]; ok {
 		return f
 	}
-	s.next++
-	f := &cellSet{s.next, slices.Clone(out)}
-	s.cellSets[string(k)] = f
+	in.next++
+	f := &cellSet{in.next, slices.Clone(out)}
+	in.cellSets[string(k)] = f
 	return f
 }
 
 // union holds the cells of both. Where a flow would stand in two classes that
 // differ in marks only, they are blended: the marks are then not known.
-func (s *interner) union(a, b *cellSet) *cellSet {
+func (in *interner) union(a, b *cellSet) *cellSet {
 	switch {
 	case a == nil || a == b:
 		return b
@@ -111,46 +111,57 @@ func (s *interner) union(a, b *cellSet) *cellSet {
 		return a
 	}
 	k := [2]uint32{min(a.id, b.id), max(a.id, b.id)}
-	if f, ok := s.unions[k]; ok {
+	if f, ok := in.unions[k]; ok {
 		return f
 	}
-	f := s.cellSet(s.blendOverlaps(slices.Concat(a.cells, b.cells)))
-	s.unions[k] = f
+	f := in.cellSet(in.blendOverlaps(slices.Concat(a.cells, b.cells)))
+	in.unions[k] = f
 	return f
 }
 
 // blendOverlaps takes apart cells whose ports overlap and whose classes can be
 // blended.
-func (s *interner) blendOverlaps(cells []cell) []cell {
-	for again := true; again; {
-		again = false
-		for i := 0; i < len(cells) && !again; i++ {
-			for j := i + 1; j < len(cells); j++ {
-				if cells[i].class == cells[j].class {
-					continue
-				}
-				mix, ok := s.classes[cells[i].class].blend(s.classes[cells[j].class])
-				if !ok {
-					continue
-				}
-				both := cells[i].ports.Intersect(cells[j].ports)
-				if both.Empty() {
-					continue
-				}
-				m := s.id(mix)
-				cells[i].ports, cells[j].ports = s.withoutBlend(cells[i], m, both), s.withoutBlend(cells[j], m, both)
-				cells = append(cells, cell{m, both})
-				again = true
-				break
+func (in *interner) blendOverlaps(cells []cell) []cell {
+	for {
+		o, ok := in.overlapToBlend(cells)
+		if !ok {
+			return joinCells(cells)
+		}
+		m := in.id(o.mix)
+		cells[o.i].ports, cells[o.j].ports = in.withoutBlend(cells[o.i], m, o.ports), in.withoutBlend(cells[o.j], m, o.ports)
+		cells = joinCells(append(cells, cell{m, o.ports}))
+	}
+}
+
+// overlap is where two cells are to become a third.
+type overlap struct {
+	i, j  int // of the cells
+	mix   class
+	ports *netset.PortSet
+}
+
+// overlapToBlend finds the first two cells of distinct classes that can be blended and
+// share ports.
+func (in *interner) overlapToBlend(cells []cell) (overlap, bool) {
+	for i := range cells {
+		for j := i + 1; j < len(cells); j++ {
+			if cells[i].class == cells[j].class {
+				continue
+			}
+			mix, ok := in.classes[cells[i].class].blend(in.classes[cells[j].class])
+			if !ok {
+				continue
+			}
+			if both := cells[i].ports.Intersect(cells[j].ports); !both.Empty() {
+				return overlap{i, j, mix, both}, true
 			}
 		}
-		cells = joinCells(cells)
 	}
-	return cells
+	return overlap{}, false
 }
 
 // withoutBlend leaves in a cell what is not blended into class m.
-func (s *interner) withoutBlend(c cell, m classID, both *netset.PortSet) *netset.PortSet {
+func (in *interner) withoutBlend(c cell, m classID, both *netset.PortSet) *netset.PortSet {
 	if c.class == m {
 		return c.ports
 	}
@@ -174,7 +185,7 @@ func joinCells(cells []cell) []cell {
 }
 
 // minus leaves what a holds beyond b, class by class.
-func (s *interner) minus(a, b *cellSet) *cellSet {
+func (in *interner) minus(a, b *cellSet) *cellSet {
 	if a == nil || b == nil {
 		return a
 	}
@@ -182,7 +193,7 @@ func (s *interner) minus(a, b *cellSet) *cellSet {
 		return nil
 	}
 	k := [2]uint32{a.id, b.id}
-	if f, ok := s.minuses[k]; ok {
+	if f, ok := in.minuses[k]; ok {
 		return f
 	}
 	out := slices.Clone(a.cells)
@@ -193,19 +204,19 @@ func (s *interner) minus(a, b *cellSet) *cellSet {
 			}
 		}
 	}
-	f := s.cellSet(out)
-	s.minuses[k] = f
+	f := in.cellSet(out)
+	in.minuses[k] = f
 	return f
 }
 
 // project turns every class into another; cells that become alike are joined.
-func (s *interner) project(f *cellSet, to func(class) class) *cellSet {
+func (in *interner) project(f *cellSet, to func(class) class) *cellSet {
 	if f == nil {
 		return nil
 	}
 	out := make([]cell, len(f.cells))
 	for i, c := range f.cells {
-		out[i] = cell{s.id(to(s.classes[c.class])), c.ports}
+		out[i] = cell{in.id(to(in.classes[c.class])), c.ports}
 	}
-	return s.cellSet(s.blendOverlaps(out))
+	return in.cellSet(in.blendOverlaps(out))
 }

@@ -11,7 +11,7 @@ import (
 
 // discoverAndConnect takes flows through neighbour discovery and the whole flow, and
 // returns those that may get through.
-func (a *analysis) discoverAndConnect(set []segment) []segment {
+func (a *Analysis) discoverAndConnect(set []segment) []segment {
 	return a.connect(a.discovery(set))
 }
 
@@ -25,18 +25,18 @@ type finding struct {
 
 // find runs the analysis: flow takes the question's flows through and returns
 // those that may arrive.
-func (a *analysis) find(flow func([]segment) []segment) finding {
+func (a *Analysis) find(flow func([]segment) []segment) finding {
 	start := a.start()
 	through := flow(start)
 	flows := func(c class) class { return c.flow() }
-	f := finding{all: a.classes(start, flows), through: a.sp.merge(a.classes(through, flows))}
+	f := finding{all: a.classes(start, flows), through: a.cells.merge(a.classes(through, flows))}
 	if a.exhausted {
 		f.unsure = f.all
 		return f
 	}
-	rest := chunked(a.sp, f.all)
+	rest := chunked(a.cells, f.all)
 	for _, g := range f.through {
-		rest.edit(netset.NewAddrSet([]netset.Span{g.Span}), func(h segment) *cellSet { return a.sp.minus(h.set, g.set) })
+		rest.edit(netset.NewAddrSet([]netset.Span{g.Span}), func(h segment) *cellSet { return a.cells.minus(h.set, g.set) })
 	}
 	f.blocked = rest.segments()
 	f.unsure = a.overlap(f.through, a.lost())
@@ -44,20 +44,20 @@ func (a *analysis) find(flow func([]segment) []segment) finding {
 }
 
 // lost lists all flows that are or may be dropped somewhere.
-func (a *analysis) lost() []segment {
+func (a *Analysis) lost() []segment {
 	var out []segment
 	for _, d := range a.drops {
 		out = append(out, d.segment)
 	}
-	return a.sp.merge(a.classes(out, func(c class) class { return c.flow() }))
+	return a.cells.merge(a.classes(out, func(c class) class { return c.flow() }))
 }
 
 // overlap is what two sets share.
-func (a *analysis) overlap(x, y []segment) []segment {
+func (a *Analysis) overlap(x, y []segment) []segment {
 	var out []segment
 	for i, j := 0, 0; i < len(x) && j < len(y); {
 		if lo, hi := netset.Max(x[i].Lo, y[j].Lo), netset.Min(x[i].Hi, y[j].Hi); !hi.Less(lo) {
-			both := a.sp.minus(x[i].set, a.sp.minus(x[i].set, y[j].set))
+			both := a.cells.minus(x[i].set, a.cells.minus(x[i].set, y[j].set))
 			if both != nil {
 				out = append(out, segment{netset.Span{Lo: lo, Hi: hi}, both})
 			}
@@ -77,7 +77,7 @@ const privileged = 1024
 // onlyPrivileged reports whether all that is blocked are source ports below
 // 1024, of sources whose other ports certainly get through: no ssh client of
 // today uses those, but nothing forbids it.
-func (a *analysis) onlyPrivileged(f finding) bool {
+func (a *Analysis) onlyPrivileged(f finding) bool {
 	low := netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: privileged - 1}})
 	for _, g := range f.blocked {
 		for _, c := range g.set.cells {
@@ -91,15 +91,15 @@ func (a *analysis) onlyPrivileged(f finding) bool {
 
 // first picks the example flow of a set: the lowest source, and the highest of
 // its ports, which clients are likeliest to use.
-func (a *analysis) first(segs []segment) flow {
+func (a *Analysis) first(segs []segment) flow {
 	g := segs[0]
 	c := g.set.cells[0]
 	r := c.ports.Ranges[len(c.ports.Ranges)-1]
-	return flow{src: g.Lo, sport: r.Hi, target: a.sp.classes[c.class].target}
+	return flow{src: g.Lo, sport: r.Hi, target: a.cells.classes[c.class].target}
 }
 
 // result puts a finding into words.
-func (a *analysis) result(f finding) Result {
+func (a *Analysis) result(f finding) Result {
 	r := Result{Listen: a.listens(f)}
 	switch {
 	case len(f.all) == 0:
@@ -123,7 +123,7 @@ func (a *analysis) result(f finding) Result {
 	return r
 }
 
-func (a *analysis) blocked(r *Result, f finding) {
+func (a *Analysis) blocked(r *Result, f finding) {
 	r.Verdict, r.Scope = Blocked, ScopePart
 	if a.nobodyThrough(f) {
 		r.Scope = ScopeAll
@@ -138,10 +138,10 @@ func (a *analysis) blocked(r *Result, f finding) {
 // nobodyThrough reports whether no client gets through. One whose source port
 // is the service's own does not count: rules that mix up the two ends let just
 // that through, and no client uses it.
-func (a *analysis) nobodyThrough(f finding) bool {
+func (a *Analysis) nobodyThrough(f finding) bool {
 	for _, g := range f.through {
 		for _, c := range g.set.cells {
-			own := a.targets[a.sp.classes[c.class].target].port
+			own := a.targets[a.cells.classes[c.class].target].port
 			if !c.ports.Minus(netset.NewPortSet([]netset.PortRange{{Lo: own, Hi: own}})).Empty() {
 				return false
 			}
@@ -152,12 +152,12 @@ func (a *analysis) nobodyThrough(f finding) bool {
 
 // example picks a blocked flow, one that an ordinary client makes if there is
 // one.
-func (a *analysis) example(f finding) flow {
+func (a *Analysis) example(f finding) flow {
 	for _, g := range f.blocked {
 		for _, c := range g.set.cells {
 			for _, r := range slices.Backward(c.ports.Ranges) {
 				if r.Hi >= privileged {
-					return flow{g.Lo, min(r.Hi, max(r.Lo, 50000)), a.sp.classes[c.class].target}
+					return flow{g.Lo, min(r.Hi, max(r.Lo, 50000)), a.cells.classes[c.class].target}
 				}
 			}
 		}
@@ -165,7 +165,7 @@ func (a *analysis) example(f finding) flow {
 	return a.first(f.blocked)
 }
 
-func (a *analysis) sourcePort(f finding) netfilter.Assumption {
+func (a *Analysis) sourcePort(f finding) netfilter.Assumption {
 	s := netfilter.Assumption{Name: "source-port", Why: "clients whose source port is below 1024 are dropped"}
 	if t := a.traceFlow(a.first(f.blocked)); t.by != nil {
 		s.Why += fmt.Sprintf(" (%s)", t.by.describe())
@@ -189,7 +189,7 @@ func (c *dropCause) describe() string {
 
 // assumptions lists what the uncertain flows depend on: every rule that
 // perhaps applies to one of them, and what the kernel perhaps does.
-func (a *analysis) assumptions(unsure []segment) []netfilter.Assumption {
+func (a *Analysis) assumptions(unsure []segment) []netfilter.Assumption {
 	var out []netfilter.Assumption
 	for _, r := range a.uncertainRules() {
 		u := a.uncertain[r]
@@ -215,7 +215,7 @@ func (a *analysis) assumptions(unsure []segment) []netfilter.Assumption {
 	return out
 }
 
-func (a *analysis) uncertainRules() []*rules.Rule {
+func (a *Analysis) uncertainRules() []*rules.Rule {
 	var rs []*rules.Rule
 	for r := range a.uncertain {
 		rs = append(rs, r)

@@ -15,7 +15,7 @@ type segment struct {
 // flowSet is a set of packets: disjoint segments in order, kept in chunks so
 // that splitting one costs little in a set of many.
 type flowSet struct {
-	sp     *interner
+	cells  *interner
 	chunks [][]segment
 	n      int
 }
@@ -24,13 +24,13 @@ type flowSet struct {
 const chunkSize = 256
 
 // newFlowSet makes a set of segments in any order, joining what overlaps.
-func newFlowSet(sp *interner, segs []segment) *flowSet {
-	return chunked(sp, sp.merge(segs))
+func newFlowSet(cells *interner, segs []segment) *flowSet {
+	return chunked(cells, cells.merge(segs))
 }
 
 // chunked cuts ordered, disjoint segments into chunks.
-func chunked(sp *interner, segs []segment) *flowSet {
-	s := &flowSet{sp: sp, n: len(segs)}
+func chunked(cells *interner, segs []segment) *flowSet {
+	s := &flowSet{cells: cells, n: len(segs)}
 	for len(segs) > 0 {
 		k := min(chunkSize/2, len(segs))
 		s.chunks = append(s.chunks, slices.Clone(segs[:k]))
@@ -107,7 +107,7 @@ func (s *flowSet) editAll(change func(segment) *cellSet) {
 	for _, c := range s.chunks {
 		k := 0
 		for _, g := range c {
-			s.sp.work++
+			s.cells.work++
 			if f := change(g); f != nil {
 				c[k] = segment{g.Span, f}
 				k++
@@ -143,7 +143,7 @@ func (s *flowSet) editSpan(x netset.Span, change func(segment) *cellSet) {
 		out := repl[:0]
 		for ; j < len(c) && !x.Hi.Less(c[j].Lo); j++ {
 			out = splitSegment(out, c[j], x, change)
-			s.sp.work++
+			s.cells.work++
 		}
 		before := len(c)
 		c = slices.Replace(c, i, j, out...)
@@ -188,7 +188,7 @@ func (s *flowSet) store(ci int, c []segment) int {
 // Few segments are put in one by one, many by a merge.
 func (s *flowSet) add(segs []segment) (fresh []*cellSet) {
 	if len(segs) > 4+s.n/16 {
-		*s = *chunked(s.sp, s.sp.mergeTwo(s.segments(), s.sp.merge(segs)))
+		*s = *chunked(s.cells, s.cells.mergeTwo(s.segments(), s.cells.merge(segs)))
 		for _, c := range s.chunks {
 			for _, g := range c {
 				fresh = append(fresh, g.set)
@@ -207,7 +207,7 @@ func (s *flowSet) insert(g segment, fresh []*cellSet) []*cellSet {
 	var covered []netset.Span
 	s.editSpan(g.Span, func(h segment) *cellSet {
 		covered = append(covered, h.Span)
-		f := s.sp.union(h.set, g.set)
+		f := s.cells.union(h.set, g.set)
 		fresh = append(fresh, f)
 		return f
 	})
@@ -228,7 +228,7 @@ func (s *flowSet) insert(g segment, fresh []*cellSet) []*cellSet {
 // insertGap puts a segment where there is none.
 func (s *flowSet) insertGap(g segment) {
 	s.n++
-	s.sp.work++
+	s.cells.work++
 	if len(s.chunks) == 0 {
 		s.chunks = [][]segment{{g}}
 		return
@@ -239,20 +239,20 @@ func (s *flowSet) insertGap(g segment) {
 }
 
 // merge orders segments and joins the cell sets of those that overlap.
-func (sp *interner) merge(segs []segment) []segment {
+func (in *interner) merge(segs []segment) []segment {
 	if len(segs) == 0 {
 		return nil
 	}
-	sp.work += len(segs)
+	in.work += len(segs)
 	if !slices.IsSortedFunc(segs, compareSegment) {
 		segs = slices.Clone(segs)
 		slices.SortFunc(segs, compareSegment)
 	}
-	return sp.mergeOrdered(segs)
+	return in.mergeOrdered(segs)
 }
 
 // mergeOrdered joins overlapping segments of a list ordered by their begin.
-func (sp *interner) mergeOrdered(segs []segment) []segment {
+func (in *interner) mergeOrdered(segs []segment) []segment {
 	for i := 1; ; i++ {
 		if i >= len(segs) {
 			return glue(slices.Clone(segs))
@@ -262,14 +262,14 @@ func (sp *interner) mergeOrdered(segs []segment) []segment {
 		}
 	}
 	h := len(segs) / 2
-	return sp.mergeTwo(sp.mergeOrdered(segs[:h]), sp.mergeOrdered(segs[h:]))
+	return in.mergeTwo(in.mergeOrdered(segs[:h]), in.mergeOrdered(segs[h:]))
 }
 
 func compareSegment(a, b segment) int { return a.Lo.Compare(b.Lo) }
 
 // mergeTwo joins two ordered, disjoint lists.
-func (sp *interner) mergeTwo(a, b []segment) []segment {
-	sp.work += len(a) + len(b)
+func (in *interner) mergeTwo(a, b []segment) []segment {
+	in.work += len(a) + len(b)
 	out := make([]segment, 0, len(a)+len(b))
 	var x, y segment // the heads, a nil set of cells where there is none
 	for {
@@ -294,7 +294,7 @@ func (sp *interner) mergeTwo(a, b []segment) []segment {
 			x.Lo = y.Lo
 		default:
 			hi := netset.Min(x.Hi, y.Hi)
-			out = append(out, segment{netset.Span{Lo: x.Lo, Hi: hi}, sp.union(x.set, y.set)})
+			out = append(out, segment{netset.Span{Lo: x.Lo, Hi: hi}, in.union(x.set, y.set)})
 			x.cut(hi)
 			y.cut(hi)
 		}

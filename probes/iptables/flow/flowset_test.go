@@ -61,17 +61,17 @@ func (m model) equal(n model) bool {
 func TestFlowSetAgainstModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range 300 {
-		sp := newSpace()
+		in := newInterner()
 		var ids [3]classID
 		for i := range ids {
-			ids[i] = sp.id(class{target: uint16(i)})
+			ids[i] = in.id(class{target: uint16(i)})
 		}
-		s, m := newFlowSet(sp, nil), model{}
+		s, m := newFlowSet(in, nil), model{}
 		for step := range 60 {
 			lo := r.IntN(64)
 			hi := min(63, lo+r.IntN(9))
 			c, bits := ids[r.IntN(3)], uint8(1+r.IntN(255))
-			f := sp.cellSet([]cell{{c, portBits(bits)}})
+			f := in.cellSet([]cell{{c, portBits(bits)}})
 			x := netset.Span{Lo: netset.Addr{Hi: 0, Lo: uint64(lo)}, Hi: netset.Addr{Hi: 0, Lo: uint64(hi)}}
 			if r.IntN(3) > 0 {
 				s.add([]segment{{x, f}})
@@ -81,7 +81,7 @@ func TestFlowSetAgainstModel(t *testing.T) {
 				if r.IntN(4) == 0 {
 					over, lo, hi = nil, 0, 63
 				}
-				s.edit(over, func(g segment) *cellSet { return sp.minus(g.set, f) })
+				s.edit(over, func(g segment) *cellSet { return in.minus(g.set, f) })
 				for i := lo; i <= hi; i++ {
 					if m[i] != nil {
 						m[i][c] &^= bits
@@ -95,7 +95,7 @@ func TestFlowSetAgainstModel(t *testing.T) {
 				t.Fatalf("round %d, step %d: %d segments, counted %d", round, step, got, s.n)
 			}
 		}
-		again := newFlowSet(sp, s.segments())
+		again := newFlowSet(in, s.segments())
 		if !modelOf(again).equal(m) {
 			t.Fatalf("round %d: rebuilding changes the set", round)
 		}

@@ -25,7 +25,7 @@ func solicitedNode(w netset.Addr) netset.Addr {
 // discovery lets only those flows on whose neighbour (the source itself on
 // the link, else a router) and this machine find each other. The packets of
 // neighbour discovery are never tracked.
-func (a *analysis) discovery(set []segment) []segment {
+func (a *Analysis) discovery(set []segment) []segment {
 	if a.q.Family == netfilter.IPv4 || len(set) == 0 {
 		return set
 	}
@@ -41,11 +41,11 @@ func (a *analysis) discovery(set []segment) []segment {
 		out = append(out, a.resolveOnLink(t.addr, on, off)...)
 		out = append(out, a.resolveRouter(t.addr, off)...)
 	}
-	return a.sp.merge(out)
+	return a.cells.merge(out)
 }
 
 // onLink are the networks of the question's link.
-func (a *analysis) onLink() *netset.AddrSet {
+func (a *Analysis) onLink() *netset.AddrSet {
 	spans := []netset.Span{linkLocal()}
 	for _, l := range a.q.Links {
 		for _, p := range l.Addresses {
@@ -75,29 +75,29 @@ func cutSegments(segs []segment, by *netset.AddrSet) (in, out []segment) {
 	return in, out
 }
 
-func (a *analysis) solicitIn(d netset.Addr) *packetStep {
+func (a *Analysis) solicitIn(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour solicitation", proto: 58, icmp: icmpSolicit, local: solicitedNode(d),
 		localType: netfilter.AddrTypeMulticast, peerType: netfilter.AddrTypeUnicast}
 }
 
-func (a *analysis) advertiseOut(d netset.Addr) *packetStep {
+func (a *Analysis) advertiseOut(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour advertisement of this machine", out: true, proto: 58, icmp: icmpAdvertise, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeUnicast}
 }
 
-func (a *analysis) solicitOut(d netset.Addr) *packetStep {
+func (a *Analysis) solicitOut(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour solicitation of this machine", out: true, proto: 58, icmp: icmpSolicit, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeMulticast}
 }
 
-func (a *analysis) advertiseIn(d netset.Addr) *packetStep {
+func (a *Analysis) advertiseIn(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour advertisement", proto: 58, icmp: icmpAdvertise, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeUnicast}
 }
 
 // resolveOnLink serves sources on the link: each is its own neighbour. A host
 // that this machine does not answer at one address may know it by another.
-func (a *analysis) resolveOnLink(d netset.Addr, set, others []segment) []segment {
+func (a *Analysis) resolveOnLink(d netset.Addr, set, others []segment) []segment {
 	legs := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
 	before := len(a.drops)
 	found := set
@@ -130,7 +130,7 @@ func linkLocal() netset.Span { return netset.SpanOf(netip.MustParsePrefix("fe80:
 // resolvePeers notes where this machine cannot find its neighbours by itself: it
 // then answers only those that have just made themselves known by a
 // solicitation of their own.
-func (a *analysis) resolvePeers(d netset.Addr, set []segment, peers []netset.Span) []segment {
+func (a *Analysis) resolvePeers(d netset.Addr, set []segment, peers []netset.Span) []segment {
 	if len(set) == 0 {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (a *analysis) resolvePeers(d netset.Addr, set []segment, peers []netset.Spa
 
 // resolveRouter serves sources behind a router. Its address is link-local as a rule,
 // but may be another one of the link.
-func (a *analysis) resolveRouter(d netset.Addr, set []segment) []segment {
+func (a *Analysis) resolveRouter(d netset.Addr, set []segment) []segment {
 	if len(set) == 0 {
 		return nil
 	}
@@ -176,7 +176,7 @@ func (a *analysis) resolveRouter(d netset.Addr, set []segment) []segment {
 }
 
 // dropUnresolved drops the flows if the neighbours cannot find each other.
-func (a *analysis) dropUnresolved(set []segment, t tri.Value, by *dropCause) []segment {
+func (a *Analysis) dropUnresolved(set []segment, t tri.Value, by *dropCause) []segment {
 	if t == tri.Yes {
 		return set
 	}
@@ -196,10 +196,10 @@ func (a *analysis) dropUnresolved(set []segment, t tri.Value, by *dropCause) []s
 // tryPackets sends packets of neighbour discovery to or from other peers than the
 // question's, and says whether all, none or some of them pass; by is what
 // drops the first.
-func (a *analysis) tryPackets(peers []netset.Span, like []segment, legs ...*packetStep) (t tri.Value, by *dropCause) {
-	c := a.sp.classes[like[0].set.cells[0].class]
+func (a *Analysis) tryPackets(peers []netset.Span, like []segment, legs ...*packetStep) (t tri.Value, by *dropCause) {
+	c := a.cells.classes[like[0].set.cells[0].class]
 	c.link = a.link(a.q.Iface)
-	f := a.sp.cellSet([]cell{{a.sp.id(c), netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: 0}})}})
+	f := a.cells.cellSet([]cell{{a.cells.id(c), netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: 0}})}})
 	var in []segment
 	for _, p := range netset.NewAddrSet(peers).Spans {
 		in = append(in, segment{p, f})
@@ -224,4 +224,18 @@ func (a *analysis) tryPackets(peers []netset.Span, like []segment, legs ...*pack
 		return tri.No, &b
 	}
 	return tri.Maybe, &b
+}
+
+// hopCheck drops neighbour discovery whose hop limit was changed (RFC 4861).
+func (a *Analysis) hopCheck(l *packetStep, set []segment) []segment {
+	st := stage{step: l, hook: "kernel"}
+	return a.dropWhere(set, st, "hl", "neighbour discovery with a hop limit other than 255 is ignored", func(c class) tri.Value {
+		switch c.hop {
+		case 255:
+			return tri.No
+		case -1:
+			return tri.Maybe
+		}
+		return tri.Yes
+	})
 }

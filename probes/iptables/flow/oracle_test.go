@@ -13,7 +13,7 @@ import (
 
 // oracle sends single packets through rules, one after the other, as the
 // kernel does. Where a rule depends on what is not known it throws a coin. It
-// shares no evaluation code with the analysis.
+// parts no evaluation code with the analysis.
 type oracle struct {
 	r      *rand.Rand
 	family netfilter.Family
@@ -404,7 +404,7 @@ func TestAnalysisAgainstSinglePackets(t *testing.T) {
 }
 
 // check sends one random flow of the question and compares.
-func (o *oracle) check(t *testing.T, a *analysis, f finding, file int, text string) {
+func (o *oracle) check(t *testing.T, a *Analysis, f finding, file int, text string) {
 	t.Helper()
 	src := rulegen.RandomIn(o.r, a.q.Mgmt[o.r.IntN(len(a.q.Mgmt))])
 	if len(f.blocked) > 0 && o.coin() {

@@ -39,7 +39,7 @@ var (
 // connect takes the flows through the handshake and data both ways, and
 // returns those that may get through it all. Data goes round until the
 // connection marks no longer change.
-func (a *analysis) connect(set []segment) []segment {
+func (a *Analysis) connect(set []segment) []segment {
 	for _, l := range []*packetStep{&stepSYN, &stepSYNACK} {
 		set = a.passPacket(l, set)
 	}
@@ -58,7 +58,7 @@ func (a *analysis) connect(set []segment) []segment {
 }
 
 // exchangeData takes the flows through one round of data each way.
-func (a *analysis) exchangeData(set []segment) []segment {
+func (a *Analysis) exchangeData(set []segment) []segment {
 	set = a.passPacket(&stepACK, set)
 	if !a.psh {
 		return a.passPacket(&stepACKOut, set)
@@ -77,7 +77,7 @@ func (a *analysis) exchangeData(set []segment) []segment {
 		a.drops[before+i].by = &by
 	}
 	if len(a.drops) > before {
-		set = a.sp.merge(append(slices.Clone(set), all...))
+		set = a.cells.merge(append(slices.Clone(set), all...))
 	}
 	return a.passPacket(&stepPushOut, set)
 }
@@ -117,7 +117,7 @@ func within(f, g *cellSet) bool {
 }
 
 // passPacket takes a set of flows through one packet.
-func (a *analysis) passPacket(l *packetStep, set []segment) []segment {
+func (a *Analysis) passPacket(l *packetStep, set []segment) []segment {
 	if len(set) == 0 || a.exhausted {
 		return nil
 	}
@@ -150,13 +150,13 @@ func beforeHooks(c class, l *packetStep) class {
 }
 
 // classes changes the class of everything in a set.
-func (a *analysis) classes(set []segment, to func(class) class) []segment {
+func (a *Analysis) classes(set []segment, to func(class) class) []segment {
 	memo := map[*cellSet]*cellSet{}
 	out := make([]segment, len(set))
 	for i, g := range set {
 		f, ok := memo[g.set]
 		if !ok {
-			f = a.sp.project(g.set, to)
+			f = a.cells.project(g.set, to)
 			memo[g.set] = f
 		}
 		out[i] = segment{g.Span, f}
@@ -165,7 +165,7 @@ func (a *analysis) classes(set []segment, to func(class) class) []segment {
 }
 
 // receive takes a packet from the link to the local program.
-func (a *analysis) receive(l *packetStep, set []segment) []segment {
+func (a *Analysis) receive(l *packetStep, set []segment) []segment {
 	st := stage{step: l, hook: "PREROUTING"}
 	set = a.runTable(st, "raw", set)
 	set = a.conntrack(l, set)
@@ -195,7 +195,7 @@ func (a *analysis) receive(l *packetStep, set []segment) []segment {
 }
 
 // send takes a packet from the local program to the link.
-func (a *analysis) send(l *packetStep, set []segment) []segment {
+func (a *Analysis) send(l *packetStep, set []segment) []segment {
 	st := stage{step: l, hook: "OUTPUT", translated: true}
 	if !l.neighbourDiscovery() {
 		set = a.dropWhere(set, st, "routes", "there is no route back to the source", func(c class) tri.Value { return tri.Of(c.link == 0) })
@@ -219,7 +219,7 @@ func (a *analysis) send(l *packetStep, set []segment) []segment {
 }
 
 // runTable runs one table at one hook, of both back ends.
-func (a *analysis) runTable(st stage, name string, set []segment) []segment {
+func (a *Analysis) runTable(st stage, name string, set []segment) []segment {
 	st.table = name
 	for _, b := range a.stack {
 		c := b.Tables[name].Chain(st.hook)
@@ -233,20 +233,20 @@ func (a *analysis) runTable(st stage, name string, set []segment) []segment {
 }
 
 // divide splits a set by class.
-func (a *analysis) divide(set []segment, in func(class) bool) (yes, no []segment) {
+func (a *Analysis) divide(set []segment, in func(class) bool) (yes, no []segment) {
 	for _, g := range set {
 		var y, n []cell
 		for _, c := range g.set.cells {
-			if in(a.sp.classes[c.class]) {
+			if in(a.cells.classes[c.class]) {
 				y = append(y, c)
 			} else {
 				n = append(n, c)
 			}
 		}
-		if f := a.sp.cellSet(y); f != nil {
+		if f := a.cells.cellSet(y); f != nil {
 			yes = append(yes, segment{g.Span, f})
 		}
-		if f := a.sp.cellSet(n); f != nil {
+		if f := a.cells.cellSet(n); f != nil {
 			no = append(no, segment{g.Span, f})
 		}
 	}

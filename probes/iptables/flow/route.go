@@ -6,6 +6,7 @@ import (
 
 	"lifeline/probes/iptables/netfilter"
 	"lifeline/probes/iptables/netset"
+	"lifeline/probes/iptables/tri"
 )
 
 // routedSpan is a range of peers and the link by which replies to them leave.
@@ -18,7 +19,7 @@ type routedSpan struct {
 // routeTable lists the machine's routes: those given (or the default through
 // the question's link where none are), then the networks of its links, and
 // the link-local one of the question's link.
-func (a *analysis) routeTable() []Route {
+func (a *Analysis) routeTable() []Route {
 	var out []Route
 	if a.q.Routes == nil {
 		out = append(out, Route{netset.All(a.q.Family), a.q.Iface})
@@ -37,7 +38,7 @@ func (a *analysis) routeTable() []Route {
 
 // routes cuts a set of peers into ranges that the same route serves. The
 // longest prefix wins, among equal ones the first.
-func (a *analysis) routes(src *netset.AddrSet) []routedSpan {
+func (a *Analysis) routes(src *netset.AddrSet) []routedSpan {
 	var out []routedSpan
 	painted := flattenRoutes(a.routeTable())
 	i := 0
@@ -119,4 +120,36 @@ func (p *routeFlattener) endInnermost() {
 	if p.at == (netset.Addr{}) {
 		p.open = nil // the last address is painted
 	}
+}
+
+// routeIn is the routing decision for an incoming packet: to this machine, or
+// elsewhere after a translation; and the reverse path check.
+func (a *Analysis) routeIn(st stage, set []segment) []segment {
+	st.hook = "routing"
+	set = a.dropWhere(set, st, "nat", "the destination is translated to an address that is not this machine's", func(c class) tri.Value {
+		return a.ends[c.cur].local.Not()
+	})
+	set = a.perhapsDropWhere(set, st, "nat", "the port that is translated to is picked at run time", func(c class) tri.Value {
+		if !a.ends[c.cur].portKnown {
+			return tri.Maybe
+		}
+		return tri.No
+	})
+	if a.q.Family == netfilter.IPv6 || a.q.RPFilter == 0 {
+		return set
+	}
+	return a.dropWhere(set, st, "routes", "rp_filter: the route back to the source leaves by another link", func(c class) tri.Value {
+		if a.q.RPFilter == 1 {
+			return c.reverse.Not()
+		}
+		return c.reverseLoose.Not()
+	})
+}
+
+// lowHop: a reply may leave with a TTL too low to arrive.
+func lowHop(c class) tri.Value {
+	if c.hop >= 0 && c.hop < 48 {
+		return tri.Maybe
+	}
+	return tri.No
 }

@@ -122,7 +122,7 @@ func TestStressEnds(t *testing.T) {
 			if a.exhausted && r.Verdict != Conditional {
 				t.Errorf("gave up and said %s", r.Verdict)
 			}
-			t.Logf("%s after %v, %d steps, gave up: %v", r.Verdict, time.Since(start), a.sp.work, a.exhausted)
+			t.Logf("%s after %v, %d steps, gave up: %v", r.Verdict, time.Since(start), a.cells.work, a.exhausted)
 		})
 	}
 }

@@ -47,7 +47,7 @@ func (p *chainWalk) projected(segs []segment, to func(class) class) []segment {
 	for i, g := range segs {
 		f, ok := memo[g.set]
 		if !ok {
-			f = p.an.sp.project(g.set, to)
+			f = p.an.cells.project(g.set, to)
 			memo[g.set] = f
 		}
 		out[i] = segment{g.Span, f}
@@ -60,7 +60,7 @@ func (p *chainWalk) callChain(c *rules.Chain, in []segment) []segment {
 	if len(c.Rules) == 0 {
 		return in
 	}
-	in = p.an.sp.merge(in)
+	in = p.an.cells.merge(in)
 	k := memoKey{c, hashSegments(in)}
 	if p.an.tracer == nil {
 		for _, e := range p.memo[k] {
@@ -69,7 +69,7 @@ func (p *chainWalk) callChain(c *rules.Chain, in []segment) []segment {
 			}
 		}
 	}
-	ret := p.tableWalk.chain(c, chunked(p.an.sp, in))
+	ret := p.tableWalk.chain(c, chunked(p.an.cells, in))
 	p.memo[k] = append(p.memo[k], memoEntry{in, ret})
 	return ret
 }

@@ -14,7 +14,7 @@ type tracer struct {
 	steps []netfilter.TraceStep
 }
 
-func (a *analysis) traceStep(st stage, chain *rules.Chain, r *rules.Rule, did string) {
+func (a *Analysis) traceStep(st stage, chain *rules.Chain, r *rules.Rule, did string) {
 	if a.tracer == nil || len(a.tracer.steps) >= maxTrace {
 		return
 	}
@@ -32,7 +32,7 @@ func (a *analysis) traceStep(st stage, chain *rules.Chain, r *rules.Rule, did st
 }
 
 // traceRule notes that a rule matched, or perhaps did.
-func (a *analysis) traceRule(w *tableWalk, c *rules.Chain, r *rules.Rule, reason string, got []segment) {
+func (a *Analysis) traceRule(w *tableWalk, c *rules.Chain, r *rules.Rule, reason string, got []segment) {
 	if a.tracer == nil || len(got) == 0 {
 		return
 	}
@@ -43,7 +43,7 @@ func (a *analysis) traceRule(w *tableWalk, c *rules.Chain, r *rules.Rule, reason
 	a.traceStep(w.stage, c, r, did)
 }
 
-func (a *analysis) tracePolicy(w *tableWalk, c *rules.Chain, left []segment) {
+func (a *Analysis) tracePolicy(w *tableWalk, c *rules.Chain, left []segment) {
 	if a.tracer == nil || len(left) == 0 {
 		return
 	}
@@ -54,7 +54,7 @@ func (a *analysis) tracePolicy(w *tableWalk, c *rules.Chain, left []segment) {
 	a.traceStep(w.stage, c, nil, did)
 }
 
-func (a *analysis) traceKernel(by *dropCause) {
+func (a *Analysis) traceKernel(by *dropCause) {
 	a.traceStep(by.stage, nil, nil, "drop: "+by.why)
 }
 
@@ -67,7 +67,7 @@ type flow struct {
 
 // tracedFlow is what becomes of one flow.
 type tracedFlow struct {
-	an    *analysis
+	an    *Analysis
 	flow  flow
 	by    *dropCause // nil: nothing drops it
 	class class
@@ -75,7 +75,7 @@ type tracedFlow struct {
 }
 
 // traceFlow takes one flow through everything again and notes the steps.
-func (a *analysis) traceFlow(f flow) tracedFlow {
+func (a *Analysis) traceFlow(f flow) tracedFlow {
 	b := New(a.q, a.sets, a.stack)
 	b.tracer = &tracer{}
 	only := netset.NewPortSet([]netset.PortRange{{Lo: f.sport, Hi: f.sport}})
@@ -85,8 +85,8 @@ func (a *analysis) traceFlow(f flow) tracedFlow {
 			continue
 		}
 		for _, c := range g.set.cells {
-			if b.sp.classes[c.class].target == f.target {
-				set = append(set, segment{netset.Span{Lo: f.src, Hi: f.src}, b.sp.cellSet([]cell{{c.class, only}})})
+			if b.cells.classes[c.class].target == f.target {
+				set = append(set, segment{netset.Span{Lo: f.src, Hi: f.src}, b.cells.cellSet([]cell{{c.class, only}})})
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func (a *analysis) traceFlow(f flow) tracedFlow {
 	r := tracedFlow{an: b, flow: f, steps: b.tracer.steps}
 	for _, d := range b.drops {
 		if r.by == nil || r.by.assumed != "" && d.by.assumed == "" {
-			r.by, r.class = d.by, b.sp.classes[d.set.cells[0].class]
+			r.by, r.class = d.by, b.cells.classes[d.set.cells[0].class]
 		}
 	}
 	if r.by != nil {

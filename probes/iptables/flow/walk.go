@@ -42,7 +42,7 @@ type dropped struct {
 
 // tableWalk takes packet sets through the chains of one hook of one table.
 type tableWalk struct {
-	an       *analysis
+	an       *Analysis
 	stage    stage
 	nat      bool
 	views    map[classID]*packetView
@@ -67,7 +67,7 @@ const maxWalkDepth = 4096
 // run takes a set through a built-in chain and its policy and returns what is
 // accepted.
 func (w *tableWalk) run(c *rules.Chain, in []segment) []segment {
-	cur := chunked(w.an.sp, in)
+	cur := chunked(w.an.cells, in)
 	ret := w.chain(c, cur)
 	w.an.tracePolicy(w, c, ret)
 	if c.Policy == "DROP" {
@@ -75,7 +75,7 @@ func (w *tableWalk) run(c *rules.Chain, in []segment) []segment {
 	} else {
 		w.accepted = append(w.accepted, ret...)
 	}
-	return w.an.sp.merge(w.accepted)
+	return w.an.cells.merge(w.accepted)
 }
 
 func (w *tableWalk) drop(segs []segment, by *dropCause) {
@@ -121,20 +121,20 @@ func (w *tableWalk) chain(c *rules.Chain, cur *flowSet) []segment {
 		if !r.HasEffect() {
 			continue
 		}
-		w.an.sp.work += max(1, len(p.live))
+		w.an.cells.work += max(1, len(p.live))
 		if w.an.overBudget() || w.depth > maxWalkDepth {
 			w.an.exhausted = true
 			return nil
 		}
 		p.applyRule(r)
 	}
-	return w.an.sp.merge(append(p.ret, cur.segments()...))
+	return w.an.cells.merge(append(p.ret, cur.segments()...))
 }
 
 // addLive adds the classes of cell sets to those that may be in the set.
-func (p *chainWalk) addLive(fibers []*cellSet) {
+func (p *chainWalk) addLive(sets []*cellSet) {
 	last := (*cellSet)(nil)
-	for _, f := range fibers {
+	for _, f := range sets {
 		if f == last {
 			continue
 		}
@@ -151,7 +151,7 @@ func (p *chainWalk) addLive(fibers []*cellSet) {
 func (w *tableWalk) packetView(id classID) *packetView {
 	v := w.views[id]
 	if v == nil {
-		v = w.an.packetView(w.stage, w.an.sp.classes[id])
+		v = w.an.packetView(w.stage, w.an.cells.classes[id])
 		w.views[id] = v
 	}
 	return v
@@ -181,18 +181,18 @@ type split struct{ taken, rest *cellSet }
 
 // applyRule applies one rule to the set.
 func (p *chainWalk) applyRule(r *rules.Rule) {
-	shares := p.parts[:0]
+	parts := p.parts[:0]
 	for _, l := range p.live {
 		known, open := l.v.outcomes(r)
-		shares = addHit(shares, l.id, known)
-		shares = addHit(shares, l.id, open)
+		parts = addHit(parts, l.id, known)
+		parts = addHit(parts, l.id, open)
 	}
-	p.parts = shares
-	for i := range shares {
-		p.takeMatched(r, &shares[i])
+	p.parts = parts
+	for i := range parts {
+		p.takeMatched(r, &parts[i])
 	}
-	for i := range shares {
-		if s := &shares[i]; len(s.got) > 0 {
+	for i := range parts {
+		if s := &parts[i]; len(s.got) > 0 {
 			p.an.traceRule(p.tableWalk, p.chain, r, s.reason, s.got)
 			p.applyTarget(r, s)
 		}
@@ -200,33 +200,33 @@ func (p *chainWalk) applyRule(r *rules.Rule) {
 }
 
 // addHit notes that the rule matches a class.
-func addHit(shares []matchedPart, id classID, o outcome) []matchedPart {
+func addHit(parts []matchedPart, id classID, o outcome) []matchedPart {
 	if o.hit == tri.No {
-		return shares
+		return parts
 	}
-	i := slices.IndexFunc(shares, func(s matchedPart) bool { return s.peers == o.peers })
+	i := slices.IndexFunc(parts, func(s matchedPart) bool { return s.peers == o.peers })
 	if i < 0 {
-		i = len(shares)
-		shares = addPart(shares, o.peers)
+		i = len(parts)
+		parts = addPart(parts, o.peers)
 	}
-	s := &shares[i]
+	s := &parts[i]
 	s.hits = append(s.hits, hit{id, o.ports, o.hit == tri.Yes})
 	if o.hit == tri.Maybe {
 		s.reason = o.reason
 	}
-	return shares
+	return parts
 }
 
-// addPart appends a share for one set of peers, with the buffers of a former
+// addPart appends a part for one set of peers, with the buffers of a former
 // rule's.
-func addPart(shares []matchedPart, peers *netset.AddrSet) []matchedPart {
-	if n := len(shares); n < cap(shares) {
-		shares = shares[:n+1]
-		old := &shares[n]
+func addPart(parts []matchedPart, peers *netset.AddrSet) []matchedPart {
+	if n := len(parts); n < cap(parts) {
+		parts = parts[:n+1]
+		old := &parts[n]
 		*old = matchedPart{peers: peers, hits: old.hits[:0], got: old.got[:0]}
-		return shares
+		return parts
 	}
-	return append(shares, matchedPart{peers: peers})
+	return append(parts, matchedPart{peers: peers})
 }
 
 // split divides a cell set by a part.
@@ -262,16 +262,16 @@ func (p *chainWalk) divide(s *matchedPart, f *cellSet) split {
 			}
 		}
 	}
-	sp := p.an.sp
-	return split{taken: sp.cellSet(taken), rest: sp.minus(f, sp.cellSet(sure))}
+	in := p.an.cells
+	return split{taken: in.cellSet(taken), rest: in.minus(f, in.cellSet(sure))}
 }
 
-// takeMatched removes from the set what a share certainly matches, and notes what it
+// takeMatched removes from the set what a part certainly matches, and notes what it
 // may match.
 func (p *chainWalk) takeMatched(r *rules.Rule, s *matchedPart) {
 	k := r.Target.Kind
 	if p.cur.empty() {
-		return // another share has taken all
+		return // another part has taken all
 	}
 	if p.addsNothing(k, s) {
 		p.an.noteUncertain(r, s.reason, p.cur.bounds())

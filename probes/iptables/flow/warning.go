@@ -11,13 +11,13 @@ import (
 
 // Warnings are sentences about what management does not need to work, but
 // misses sooner or later.
-func (a *analysis) Warnings() []string {
+func (a *Analysis) Warnings() []string {
 	if len(a.targets) == 0 || a.exhausted {
 		return nil
 	}
 	var out []string
 	warn := func(l *packetStep, peer netset.Span, text string) {
-		like := []segment{{set: a.sp.cellSet([]cell{{a.sp.id(class{syn: trackYes, joined: true, hop: -1}), netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: 0}})}})}}
+		like := []segment{{set: a.cells.cellSet([]cell{{a.cells.id(class{syn: trackYes, joined: true, hop: -1}), netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: 0}})}})}}
 		if t, by := a.tryPackets([]netset.Span{peer}, like, l); t != tri.Yes {
 			out = append(out, fmt.Sprintf("%s (%s)", text, by.describe()))
 		}

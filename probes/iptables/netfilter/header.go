@@ -38,6 +38,7 @@ const (
 	FlagURG
 )
 
+// FlagNames are the names of the TCP flags, by bit.
 var FlagNames = [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG"}
 
 // FlagString lists flags for people.

@@ -13,6 +13,7 @@ import (
 // Addr is an address as a number; IPv4 addresses use the low 32 bits.
 type Addr struct{ Hi, Lo uint64 }
 
+// AddrOf is an address as a number.
 func AddrOf(a netip.Addr) Addr {
 	if a.Is4() {
 		b := a.As4()
@@ -35,8 +36,10 @@ func (w Addr) IP(f netfilter.Family) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
+// Less reports whether w comes before v.
 func (w Addr) Less(v Addr) bool { return w.Hi < v.Hi || w.Hi == v.Hi && w.Lo < v.Lo }
 
+// Compare orders two addresses, as cmp.Compare.
 func (w Addr) Compare(v Addr) int {
 	if c := cmp.Compare(w.Hi, v.Hi); c != 0 {
 		return c
@@ -44,21 +47,25 @@ func (w Addr) Compare(v Addr) int {
 	return cmp.Compare(w.Lo, v.Lo)
 }
 
+// Next is the address after w; 0 after the last of 128 bits.
 func (w Addr) Next() Addr {
 	lo, carry := bits.Add64(w.Lo, 1, 0)
 	return Addr{w.Hi + carry, lo}
 }
 
+// Prev is the address before w.
 func (w Addr) Prev() Addr {
 	lo, borrow := bits.Sub64(w.Lo, 1, 0)
 	return Addr{w.Hi - borrow, lo}
 }
 
+// And, Or, Xor and Not work bit by bit.
 func (w Addr) And(v Addr) Addr { return Addr{w.Hi & v.Hi, w.Lo & v.Lo} }
 func (w Addr) Or(v Addr) Addr  { return Addr{w.Hi | v.Hi, w.Lo | v.Lo} }
 func (w Addr) Xor(v Addr) Addr { return Addr{w.Hi ^ v.Hi, w.Lo ^ v.Lo} }
 func (w Addr) Not() Addr       { return Addr{^w.Hi, ^w.Lo} }
 
+// Min is the lower of two addresses.
 func Min(a, b Addr) Addr {
 	if b.Less(a) {
 		return b
@@ -66,6 +73,7 @@ func Min(a, b Addr) Addr {
 	return a
 }
 
+// Max is the higher of two addresses.
 func Max(a, b Addr) Addr {
 	if a.Less(b) {
 		return b
@@ -84,6 +92,7 @@ func Last(f netfilter.Family) Addr {
 // Span is a closed range of addresses.
 type Span struct{ Lo, Hi Addr }
 
+// Contains reports whether the range has the address.
 func (s Span) Contains(w Addr) bool { return !w.Less(s.Lo) && !s.Hi.Less(w) }
 
 // Mask is the netmask of a prefix length in a family of width bits.

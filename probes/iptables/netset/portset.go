@@ -24,6 +24,7 @@ func NewPortSet(rs []PortRange) *PortSet {
 	return &PortSet{out}
 }
 
+// Complement is every port outside the set.
 func (s *PortSet) Complement() *PortSet {
 	if s == nil {
 		return &PortSet{}
@@ -42,6 +43,7 @@ func (s *PortSet) Complement() *PortSet {
 	return &PortSet{out}
 }
 
+// Contains reports whether the port is in the set.
 func (s *PortSet) Contains(p uint16) bool {
 	if s == nil {
 		return true
@@ -50,8 +52,10 @@ func (s *PortSet) Contains(p uint16) bool {
 	return found || i > 0 && p <= s.Ranges[i-1].Hi
 }
 
+// Empty reports whether the set has no port.
 func (s *PortSet) Empty() bool { return s != nil && len(s.Ranges) == 0 }
 
+// Intersect is what both sets hold.
 func (s *PortSet) Intersect(t *PortSet) *PortSet {
 	if s == nil {
 		return t
@@ -74,6 +78,7 @@ func (s *PortSet) Intersect(t *PortSet) *PortSet {
 	return &PortSet{out}
 }
 
+// Union is what one of the sets holds.
 func (s *PortSet) Union(t *PortSet) *PortSet {
 	if s == nil || t == nil {
 		return nil

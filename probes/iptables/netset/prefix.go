@@ -26,6 +26,7 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// SpanOf is the range of addresses of a prefix.
 func SpanOf(p netip.Prefix) Span {
 	m := Mask(p.Bits(), p.Addr().BitLen())
 	lo := AddrOf(p.Addr()).And(m)

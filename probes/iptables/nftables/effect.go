@@ -10,28 +10,28 @@ import (
 )
 
 // Effect says whether the files drop all packets of a family that use a link, perhaps
-// some, or certainly none.
-func (n *Ruleset) Effect(f netfilter.Family, iface string) tri.Value {
-	worst := tri.No
+// some, or certainly none, and where.
+func (n *Ruleset) Effect(f netfilter.Family, iface string) (worst tri.Value, where netfilter.TraceStep) {
 	if n.unread != "" {
 		worst = tri.Maybe
-		n.Where = netfilter.TraceStep{File: n.name, Rule: n.unread}
+		where = netfilter.TraceStep{File: n.name, Rule: n.unread}
 	}
+	s := search{Ruleset: n, work: n.work}
 	for _, c := range n.chains {
 		if !c.meets(f, iface) {
 			continue
 		}
-		t := n.drops(c, map[*chain]bool{})
+		t := s.drops(c, map[*chain]bool{})
 		if t == tri.Yes && (c.family == "bridge" || c.device == "?" || n.unread != "") {
 			t = tri.Maybe
 		}
 		if t == tri.Yes && worst != tri.Yes || t == tri.Maybe && worst == tri.No {
 			worst = t
-			n.Where = netfilter.TraceStep{File: c.file, Line: c.line, Step: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
+			where = netfilter.TraceStep{File: c.file, Line: c.line, Step: "SYN", Hook: c.hook, Table: c.family + " " + c.table,
 				Chain: c.name, Rule: "policy " + c.policy, Did: "drop"}
 		}
 	}
-	return worst
+	return worst, where
 }
 
 // isIPTablesTable reports whether the nft back end of iptables keeps its rules
@@ -157,8 +157,14 @@ func (c *chain) summarise() *chainSummary {
 	return c.summary
 }
 
-// drops judges a base chain by its words.
-func (n *Ruleset) drops(c *chain, seen map[*chain]bool) tri.Value {
+// search looks through chains and what they jump to.
+type search struct {
+	*Ruleset
+	work int // chains and jumps gone through
+}
+
+// drops says what a base chain drops, by its words.
+func (n *search) drops(c *chain, seen map[*chain]bool) tri.Value {
 	s := c.summarise()
 	if s.first && c.hook != "" {
 		return tri.Yes
@@ -179,7 +185,7 @@ func (n *Ruleset) drops(c *chain, seen map[*chain]bool) tri.Value {
 	return tri.No
 }
 
-func (n *Ruleset) jumpHarms(c *chain, name string, seen map[*chain]bool) bool {
+func (n *search) jumpHarms(c *chain, name string, seen map[*chain]bool) bool {
 	d := n.find(c.family, c.table, name)
 	if n.work++; d == nil || n.work > netfilter.MaxFileWork {
 		return true

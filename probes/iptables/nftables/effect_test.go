@@ -42,7 +42,7 @@ func TestNativeEffect(t *testing.T) {
 		{"cut short", "table inet f { chain i { type filter hook input priority 0; policy drop;", tri.Maybe},
 	} {
 		n := Parse(File{Name: "f.nft", Text: []byte(c.text)})
-		if got := n.Effect(netfilter.IPv4, "eth0"); got != c.want {
+		if got, _ := n.Effect(netfilter.IPv4, "eth0"); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
 	}

@@ -27,7 +27,6 @@ type Ruleset struct {
 	work    int // chains and jumps gone through
 	// unread says what was not understood; then anything may be dropped.
 	unread string
-	Where  netfilter.TraceStep
 }
 
 // chainName is what a chain is found by.
@@ -123,6 +122,7 @@ func (r *reader) braces() (w []string) {
 	return w
 }
 
+// statement reads one statement outside of any table.
 func (r *reader) statement() {
 	w, _, open := r.words(false)
 	if len(w) == 0 && !open {
@@ -131,35 +131,57 @@ func (r *reader) statement() {
 		}
 		return
 	}
-	if len(w) > 0 && (w[0] == "add" || w[0] == "create" || w[0] == "insert") {
+	if len(w) > 0 && lex.OneOf(w[0], "add create insert") {
 		w = w[1:]
 	}
+	what := ""
+	if len(w) > 0 {
+		what = w[0]
+	}
 	switch {
-	case len(w) > 0 && w[0] == "table":
-		fam, name := familyAndName(w[1:])
-		if open {
-			r.table(fam, name)
-		}
-	case len(w) > 0 && w[0] == "chain" && len(w) >= 3:
-		fam, table, name := familyTableName(w[1:])
-		c := r.f.chain(fam, table, name)
-		c.declared = true
-		if open {
-			r.chain(c)
-		}
-	case len(w) > 0 && w[0] == "rule" && len(w) >= 4:
+	case what == "table":
+		r.tableStatement(w[1:], open)
+	case what == "chain" && len(w) >= 3:
+		r.chainStatement(w[1:], open)
+	case what == "rule" && len(w) >= 4:
 		r.rule(w[1:], open)
-	case len(w) >= 2 && w[0] == "flush" && w[1] == "ruleset":
-		r.f.Flushes = true
-		r.f.chains, r.f.index = nil, nil
-	case len(w) > 0 && lex.OneOf(w[0], "delete destroy flush"):
-		r.f.remove(w)
-		r.skip(open)
-	case len(w) > 0 && lex.OneOf(w[0], "define redefine undefine set map element counter quota limit flowtable"):
-		r.skip(open)
+	case what == "flush" && len(w) >= 2 && w[1] == "ruleset":
+		r.f.flushRuleset()
 	default:
-		r.f.unread = strings.Join(w, " ")
+		r.f.otherStatement(what, w)
 		r.skip(open)
+	}
+}
+
+// tableStatement reads "table [family] name", with its body where it has one.
+func (r *reader) tableStatement(w []string, open bool) {
+	if fam, name := familyAndName(w); open {
+		r.table(fam, name)
+	}
+}
+
+// chainStatement reads "chain [family] table name", with its body where it has one.
+func (r *reader) chainStatement(w []string, open bool) {
+	c := r.f.chain(familyTableName(w))
+	c.declared = true
+	if open {
+		r.chain(c)
+	}
+}
+
+func (n *Ruleset) flushRuleset() {
+	n.Flushes = true
+	n.chains, n.index = nil, nil
+}
+
+// otherStatement takes what makes neither tables nor chains nor rules.
+func (n *Ruleset) otherStatement(what string, w []string) {
+	switch {
+	case lex.OneOf(what, "delete destroy flush"):
+		n.remove(w)
+	case lex.OneOf(what, "define redefine undefine set map element counter quota limit flowtable"):
+	default:
+		n.unread = strings.Join(w, " ")
 	}
 }
 

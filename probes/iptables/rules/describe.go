@@ -3,7 +3,7 @@ package rules
 import "fmt"
 
 // Action says what a target does, in words.
-func (t *target) Action() string {
+func (t *Target) Action() string {
 	switch t.Kind {
 	case TargetAccept:
 		return "accept"

@@ -327,6 +327,7 @@ func (s *IPSets) union(x *IPSet, depth int) (*netset.AddrSet, string) {
 	return netset.NewAddrSet(all), ""
 }
 
+// Set is the set of that name, nil if there is none.
 func (s *IPSets) Set(name string) *IPSet {
 	if s == nil {
 		return nil

@@ -19,6 +19,7 @@ type ParseError struct {
 	Why string
 }
 
+// Error is "file:line:column: why: text", without what is not known.
 func (e *ParseError) Error() string {
 	pos := fmt.Sprintf("%s:%d", e.File, e.Line)
 	if e.Column > 0 {

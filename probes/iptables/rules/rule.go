@@ -51,7 +51,7 @@ type Rule struct {
 	Text string
 
 	Src, Dst *netset.AddrSet // nil: any
-	// SrcMask and dstMask narrow them further by a mask with holes.
+	// SrcMask and DstMask narrow them further by a mask with holes.
 	SrcMask, DstMask *netset.MaskSet
 	Sport            *netset.PortSet // nil: any
 	Dport            *netset.PortSet
@@ -63,7 +63,7 @@ type Rule struct {
 	Matches          []Match
 	// Unmodelled names what the analysis does not model of this rule's matches.
 	Unmodelled []string
-	Target     target
+	Target     Target
 }
 
 // LinkMatch matches a link name.
@@ -73,6 +73,7 @@ type LinkMatch struct {
 	Inv  bool
 }
 
+// Matches reports whether the link is meant.
 func (f LinkMatch) Matches(link string) bool {
 	if f.Name == "" && !f.Any {
 		return true
@@ -88,7 +89,7 @@ func (f LinkMatch) Matches(link string) bool {
 type TargetKind uint8
 
 const (
-	// tgContinue: nothing that the question could feel.
+	// TargetContinue: nothing that the question could feel.
 	TargetContinue TargetKind = iota
 	TargetAccept
 	TargetDrop
@@ -111,8 +112,8 @@ const (
 	TargetUnknownMark
 )
 
-// target is what a rule does.
-type target struct {
+// Target is what a rule does.
+type Target struct {
 	Kind  TargetKind
 	Name  string // as written after -j or -g
 	Chain *Chain // of a jump or goto, set when the table is complete
@@ -127,7 +128,7 @@ type target struct {
 // mark.
 type MarkChange struct {
 	Value, Mask uint32
-	// Save copies the packet's mark to the connection's, restore the other
+	// Save copies the packet's mark to the connection's, Restore the other
 	// way, through the masks.
 	Save, Restore  bool
 	Ctmask, Nfmask uint32

@@ -30,6 +30,7 @@ type Chain struct {
 	id int
 }
 
+// AnyRule reports whether f holds for a rule of the table.
 func (t *Table) AnyRule(f func(*Rule) bool) bool {
 	for _, c := range t.Chains {
 		for _, r := range c.Rules {
@@ -41,6 +42,7 @@ func (t *Table) AnyRule(f func(*Rule) bool) bool {
 	return false
 }
 
+// ChangesPackets reports whether a rule marks, translates or untracks packets, or might.
 func (t *Table) ChangesPackets() bool {
 	return t.AnyRule(func(r *Rule) bool {
 		switch r.Target.Kind {
@@ -51,6 +53,7 @@ func (t *Table) ChangesPackets() bool {
 	})
 }
 
+// LooksAtPackets reports whether a rule depends on what ChangesPackets is about.
 func (t *Table) LooksAtPackets() bool {
 	return t.ChangesPackets() || t.AnyRule(func(r *Rule) bool {
 		for _, c := range r.Matches {

@@ -9,6 +9,7 @@ const (
 	Maybe
 )
 
+// Not is what is so where t is not.
 func (t Value) Not() Value {
 	switch t {
 	case No:
@@ -19,6 +20,7 @@ func (t Value) Not() Value {
 	return Maybe
 }
 
+// And is so where both are, and not so where one is not.
 func (t Value) And(u Value) Value {
 	switch {
 	case t == No || u == No:
@@ -29,6 +31,7 @@ func (t Value) And(u Value) Value {
 	return Yes
 }
 
+// Of is the value of what is known.
 func Of(b bool) Value {
 	if b {
 		return Yes
