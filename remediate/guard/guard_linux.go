@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"lifeline/remediate/process"
 	"lifeline/remediate/undo"
 	"log/slog"
 	"os"
@@ -99,7 +100,12 @@ func serve(w *leaseWatch, beats *heartbeats, conn *os.File, terms <-chan os.Sign
 			sendLine(msgLeaving)
 		case <-timer.C:
 			w.daemonBeat(beats.last(ofDaemon))
-			v = w.expired(time.Now())
+			now := time.Now()
+			var daemon process.Activity
+			if w.look(now) { // what cannot be read is not starved
+				daemon, _ = process.ActivityOf(w.state.Identity.Daemon)
+			}
+			v = w.judge(now, daemon)
 		}
 		if v != keepWatching {
 			return v

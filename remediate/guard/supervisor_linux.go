@@ -1,306 +1,187 @@
 package guard
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
+	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
 	"lifeline/watchdog/ledger"
 )
 
-const (
-	askAfter    = 1750 * time.Millisecond // a guard without a sign of life for so long is asked, while it should give some by itself
-	askIdle     = 5 * time.Second         // the same while it has nothing to watch over
-	answerTime  = 1500 * time.Millisecond // a guard that does not answer for so long is replaced
-	writeTime   = 300 * time.Millisecond  // a guard that does not read for so long is replaced
-	readyTime   = 3 * time.Second         // for a new guard to hold the ledger
-	restartWait = time.Second             // after a failed start
-)
-
 // Supervisor is the daemon's side of its guard: it renews the lease and starts
-// another guard when the present one dies, hangs or leaves. It is used by one
-// goroutine.
+// another guard when the present one dies, hangs or leaves. Starting one, placing it and
+// letting the former one go is done beside the control loop, which goes on beating
+// meanwhile: a loop that waited for the new guard would be late for that guard's own lease.
+// Its methods are called by one goroutine.
 type Supervisor struct {
-	Argv   []string // the guard's command line, which runs RunGuard
+	Argv   []string // the guard's command line, which runs Run
 	Ledger *ledger.Ledger
 	Log    *slog.Logger
 	Place  func(pid int) error // moves the guard out of reach of what kills the daemon; may be nil
 
 	guard    *child
-	unplaced error // why the present guard could not be placed; nil when it was
-	tried    time.Time
-	lastFail error
+	starting *start         // nil while none is started
+	aside    sync.WaitGroup // what is done beside the loop
+	failedAt time.Time
+	failure  error // of the last start; nil when it went well
 }
 
-// child is a running guard process.
-type child struct {
-	cmd      *exec.Cmd
-	fd       int
-	partial  []byte // an unfinished line
-	degraded string // what is not as it should be
-	ready    bool
-	leaving  bool
-	broken   error       // a write that failed: what the guard holds is not whole
-	beats    *heartbeats // its signs of life, and ours
-	asked    time.Time   // whether it lives; zero when it answered
+// start is a guard that is being started.
+type start struct {
+	child  *child
+	cancel chan struct{} // closed: nobody waits for it any more
+	done   chan error    // gets its outcome, once
 }
 
-// Renew shows the guard that the daemon lives. When there is no guard, it
-// starts one; an error means that there is none still.
-func (g *Supervisor) Renew() error {
+// Renew shows the guard that the daemon lives, and never waits. Where there is no guard it
+// has one started: the error is remedy.ErrGuardStarting until that one holds the ledger,
+// and another one when it could not be started.
+func (s *Supervisor) Renew() error {
 	now := time.Now()
-	if g.guard != nil {
-		if err := g.guard.renew(now, g.Ledger.Empty()); err != nil {
-			g.Log.Warn("guard is lost, starting another", "error", err)
-			g.drop()
+	s.finishStart(now)
+	if s.guard != nil {
+		if err := s.guard.renew(now, s.Ledger.Empty()); err != nil {
+			s.Log.Warn("guard is lost, starting another", "error", err)
+			s.discard(s.guard.kill)
 		}
 	}
-	if g.guard != nil && !g.guard.leaving {
+	if s.guard != nil && !s.guard.leaving {
 		return nil
 	}
-	if g.lastFail != nil && now.Sub(g.tried) < restartWait {
-		return g.lastFail
+	if s.starting == nil && (s.failure == nil || now.Sub(s.failedAt) >= restartWait) {
+		s.beginStart(now)
 	}
-	g.tried = now
-	g.lastFail = g.replace()
-	return g.lastFail
+	switch {
+	case s.guard != nil: // it was told to go, and stays until the other one is ready
+		return nil
+	case s.starting != nil && s.failure == nil:
+		return remedy.ErrGuardStarting
+	}
+	return s.failure
 }
 
-// replace starts a guard, hands the ledger over, and lets the old one go.
-func (g *Supervisor) replace() error {
-	old := g.guard
-	p, err := startGuard(g.Argv)
-	if err == nil {
-		if err = errors.Join(g.Ledger.Tee(p), p.sync()); err != nil {
-			p.kill()
-		}
-	}
+// beginStart starts a guard beside the loop.
+func (s *Supervisor) beginStart(now time.Time) {
+	c, err := newChild(s.Argv)
 	if err != nil {
-		if old != nil { // it will undo in a moment: be sure that it need not
-			g.drop()
-		}
-		return fmt.Errorf("start guard: %w", err)
+		s.fail(now, err)
+		return
 	}
-	if old != nil {
-		old.dismiss()
-	}
-	g.guard = p
-	if p.degraded != "" {
-		g.Log.Warn("guard is less safe than it should be", "error", p.degraded)
-	}
-	g.unplaced = nil
-	if g.Place != nil {
-		g.unplaced = g.Place(p.cmd.Process.Pid)
-	}
-	if g.unplaced != nil {
-		g.Log.Warn("guard stays in the daemon's own control group", "error", g.unplaced)
-	}
-	return nil
+	st := &start{child: c, cancel: make(chan struct{}), done: make(chan error, 1)}
+	s.starting = st
+	s.aside.Go(func() { st.done <- s.bring(st) })
 }
 
-// drop ends a guard that is of no use any more.
-func (g *Supervisor) drop() {
-	_ = g.Ledger.Tee(nil) // nothing is written, so nothing fails
-	g.guard.kill()
-	g.guard = nil
+// bring runs the guard, hands the ledger over and waits until the guard has it.
+func (s *Supervisor) bring(st *start) error {
+	if err := st.child.run(); err != nil {
+		return err
+	}
+	return errors.Join(s.Ledger.Tee(st.child), st.child.sync(st.cancel))
+}
+
+// finishStart takes the guard that was started in the place of the present one, which
+// it lets go. Until then it shows the new one that the loop lives.
+func (s *Supervisor) finishStart(now time.Time) {
+	if s.starting == nil {
+		return
+	}
+	c := s.starting.child
+	c.beats.beat(ofDaemon)
+	select {
+	case err := <-s.starting.done:
+		s.starting = nil
+		if err != nil {
+			c.disconnect()
+			s.aside.Go(c.kill)
+			s.fail(now, err)
+			return
+		}
+	default:
+		return
+	}
+	s.failure = nil
+	if s.guard != nil {
+		s.discard(s.guard.dismiss)
+	}
+	s.guard = c
+	if c.degraded != "" {
+		s.Log.Warn("guard is less safe than it should be", "error", c.degraded)
+	}
+	s.aside.Go(func() { s.place(c) })
+}
+
+// place moves a guard out of the daemon's control group.
+func (s *Supervisor) place(c *child) {
+	defer close(c.placed)
+	if s.Place == nil {
+		return
+	}
+	if err := s.Place(c.pid()); err != nil {
+		c.unplaced.Store(&err)
+		s.Log.Warn("guard stays in the daemon's own control group", "error", err)
+	}
+}
+
+// fail notes that no guard could be started. One that was told to go would undo
+// everything before long: it is ended, so that nothing is limited under nobody's eyes.
+func (s *Supervisor) fail(now time.Time, err error) {
+	s.failedAt, s.failure = now, fmt.Errorf("start guard: %w", err)
+	if s.guard != nil {
+		s.discard(s.guard.kill)
+	}
+}
+
+// discard ends the present guard beside the loop, in the way given.
+func (s *Supervisor) discard(end func()) {
+	c := s.guard
+	s.guard = nil
+	c.disconnect()
+	s.aside.Go(func() {
+		<-c.placed // else its pid could be another's when it is placed
+		end()
+	})
 }
 
 // Close lets the guard go without an undo: everything was undone, or stays in
 // the ledger for `lifeline release`.
-func (g *Supervisor) Close() {
-	if g.guard == nil {
-		return
+func (s *Supervisor) Close() {
+	if s.starting != nil {
+		close(s.starting.cancel)
+		<-s.starting.done
+		c := s.starting.child
+		s.starting = nil
+		c.disconnect()
+		s.aside.Go(c.kill)
 	}
-	_ = g.Ledger.Tee(nil) // nothing is written, so nothing fails
-	g.guard.dismiss()
-	g.guard = nil
+	if s.guard != nil {
+		s.discard(s.guard.dismiss)
+	}
+	s.aside.Wait()
 }
 
 // PID is the guard's process; 0 when there is none.
-func (g *Supervisor) PID() int {
-	if g.guard == nil {
+func (s *Supervisor) PID() int {
+	if s.guard == nil {
 		return 0
 	}
-	return g.guard.cmd.Process.Pid
+	return s.guard.pid()
 }
 
-// Degraded tells what makes the guard less safe than it should be; empty when
+// Degraded tells what makes the guard less safe than it should be; nil when
 // nothing does, or there is none.
-func (g *Supervisor) Degraded() string {
-	switch {
-	case g.guard == nil:
-		return ""
-	case g.unplaced != nil:
-		return "in the daemon's own control group: " + g.unplaced.Error()
-	}
-	return g.guard.degraded
-}
-
-// startGuard runs argv in a session of its own with one end of a socket pair.
-func startGuard(argv []string) (*child, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("socket pair: %w", err)
-	}
-	far := os.NewFile(uintptr(fds[1]), "guard")
-	defer far.Close()
-	beats, page, err := newHeartbeats()
-	if err != nil {
-		unix.Close(fds[0])
-		return nil, err
-	}
-	defer page.Close()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=20")
-	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{far, page} // guardSocket, guardPage
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := process.StartChild(cmd); err != nil {
-		unix.Close(fds[0])
-		beats.close()
-		return nil, err
-	}
-	return &child{cmd: cmd, fd: fds[0], beats: beats}, nil
-}
-
-// Write sends to the guard, and fails when it does not read.
-func (p *child) Write(b []byte) (int, error) {
-	for n, end := 0, time.Now().Add(writeTime); ; {
-		m, err := unix.SendmsgN(p.fd, b[n:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		n += max(m, 0)
-		switch {
-		case n == len(b):
-			return n, nil
-		case err == nil, errors.Is(err, unix.EINTR):
-		case !errors.Is(err, unix.EAGAIN):
-			p.broken = fmt.Errorf("write to guard: %w", err)
-			return n, p.broken
-		case time.Now().After(end):
-			p.broken = errors.New("guard does not read")
-			return n, p.broken
-		default:
-			p.poll(unix.POLLOUT, time.Until(end))
-		}
-	}
-}
-
-// poll waits for the socket; what it is ready for shows in the next call.
-func (p *child) poll(events int16, d time.Duration) {
-	fds := []unix.PollFd{{Fd: int32(p.fd), Events: events}}
-	_, _ = unix.Poll(fds, max(1, int(d.Milliseconds())))
-}
-
-// sync waits until the guard holds the whole ledger.
-func (p *child) sync() error {
-	if _, err := io.WriteString(p, msgSync+"\n"); err != nil {
-		return err
-	}
-	for end := time.Now().Add(readyTime); !p.ready; {
-		if err := p.readLines(); err != nil {
-			return err
-		}
-		if p.ready {
-			break
-		}
-		if time.Now().After(end) {
-			return errors.New("guard is not ready in time")
-		}
-		p.poll(unix.POLLIN, time.Until(end))
-	}
-	return nil
-}
-
-// renew renews the lease, and sees to it that the guard lives. One that has
-// something to watch over looks at the lease before it ends, and that shows.
-func (p *child) renew(now time.Time, idle bool) error {
-	p.beats.beat(ofDaemon)
-	if err := errors.Join(p.broken, p.readLines()); err != nil {
-		return err
-	}
-	after := askAfter
-	if idle {
-		after = askIdle
-	}
-	switch {
-	case !p.asked.IsZero() && now.Sub(p.asked) > answerTime:
-		return fmt.Errorf("guard has not answered for %v", answerTime)
-	case !p.asked.IsZero() || now.Sub(p.beats.last(ofGuard)) < after:
+func (s *Supervisor) Degraded() error {
+	if s.guard == nil {
 		return nil
 	}
-	p.asked = now
-	_, err := io.WriteString(p, msgAlive+"\n")
-	return err
-}
-
-// readLines reads what the guard has said, without waiting.
-func (p *child) readLines() error {
-	var buf [512]byte
-	for {
-		n, err := unix.Read(p.fd, buf[:])
-		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read from guard: %w", err)
-		case n == 0:
-			return errors.New("guard is gone")
-		}
-		p.partial = append(p.partial, buf[:n]...)
-		for {
-			line, rest, whole := bytes.Cut(p.partial, []byte{'\n'})
-			if !whole {
-				break
-			}
-			p.handleLine(string(line))
-			p.partial = rest
-		}
+	if err := s.guard.unplaced.Load(); err != nil {
+		return fmt.Errorf("in the daemon's own control group: %w", *err)
 	}
-}
-
-func (p *child) handleLine(line string) {
-	switch line {
-	case msgReady:
-		p.ready = true
-	case msgAlive:
-		p.asked = time.Time{}
-	case msgLeaving:
-		p.leaving = true
-	default:
-		p.degraded, _ = strings.CutPrefix(line, msgDegraded)
+	if s.guard.degraded != "" {
+		return errors.New(s.guard.degraded)
 	}
-}
-
-// dismiss lets the guard go; one that does not is killed.
-func (p *child) dismiss() {
-	if _, err := io.WriteString(p, msgBye+"\n"); err == nil {
-		for end := time.Now().Add(writeTime); time.Now().Before(end) && p.readLines() == nil; {
-			p.poll(unix.POLLIN, time.Until(end))
-		}
-	}
-	p.kill()
-}
-
-// kill ends the guard. One that is held up inside the kernel is left behind.
-func (p *child) kill() {
-	unix.Close(p.fd)
-	p.beats.close()
-	pid := p.cmd.Process.Pid
-	_ = p.cmd.Process.Kill() // it may be gone already
-	for end := time.Now().Add(writeTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid || errors.Is(err, unix.ECHILD) {
-			break
-		}
-	}
-	_ = p.cmd.Process.Release() // frees what this side holds
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
 	"lifeline/remediate/roletest"
 	"lifeline/watchdog/ledger"
 )
@@ -27,14 +28,25 @@ func TestGuardThatCannotBePlaced(t *testing.T) {
 	place := errors.New("no bus")
 	g := &Supervisor{Argv: roletest.Play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Place: func(int) error { return place }}
-	if g.Degraded() != "" {
-		t.Errorf("without a guard: %q", g.Degraded())
-	}
-	if err := g.Renew(); err != nil {
-		t.Fatal(err)
+	if err := g.Degraded(); err != nil {
+		t.Errorf("without a guard: %v", err)
 	}
 	defer g.Close()
-	if !strings.Contains(g.Degraded(), "control group: no bus") || g.PID() == 0 {
-		t.Errorf("guard %d, %q", g.PID(), g.Degraded())
+	renewed(t, g)
+	roletest.Eventually(t, "it is told", func() bool { return errors.Is(g.Degraded(), place) })
+	if err := g.Degraded(); !strings.Contains(err.Error(), "control group: no bus") || g.PID() == 0 {
+		t.Errorf("guard %d, %v", g.PID(), err)
 	}
+}
+
+// renewed renews the lease until a guard stands.
+func renewed(t *testing.T, g *Supervisor) {
+	t.Helper()
+	roletest.Eventually(t, "a guard", func() bool {
+		err := g.Renew()
+		if err != nil && !errors.Is(err, remedy.ErrGuardStarting) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 }

@@ -1,10 +1,15 @@
 package remedy
 
 import (
+	"errors"
 	"slices"
 
 	"lifeline/watchdog"
 )
+
+// ErrGuardStarting says that no guard stands yet and one is being started: what is in
+// force may stay, and nothing new may come.
+var ErrGuardStarting = errors.New("a guard is being started")
 
 // The names of remedies, as failures and capabilities carry them.
 const (
