@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"lifeline/remediate"
 	"lifeline/remediate/guard"
 	"lifeline/remediate/shaper"
 	"lifeline/watchdog"
@@ -112,7 +113,7 @@ func Default() Config {
 		Path:  Path{Targets: []netip.Addr{}, Remember: true},
 		Guard: Guard{Lease: Duration{guard.DefaultLease}},
 		Budget: Budget{
-			Pauses: 30, PauseHold: Duration{15 * time.Minute},
+			Pauses: remediate.DefaultBudget.PausesPerHour, PauseHold: Duration{remediate.DefaultBudget.MaxHold},
 			Shapers: shaper.DefaultPerHour, LimitHold: Duration{10 * time.Minute},
 		},
 		Link: map[string]Link{"default": defaultLink},

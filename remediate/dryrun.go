@@ -27,7 +27,7 @@ type DryRun struct {
 func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []watchdog.Transfer) watchdog.Outcome {
 	next := map[string]string{}
 	for _, t := range transfers {
-		if what := inWords(allowed(&t, want.Limits[t.ID])); what != "" {
+		if what := kindsOf(permitted(&t, want.Limits[t.ID])); what != "" {
 			next["transfer "+string(t.ID)] = what
 		}
 	}
@@ -39,7 +39,7 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 	}
 	for _, target := range slices.Sorted(maps.Keys(next)) {
 		if what := next[target]; d.last[target] != what {
-			d.count(d.last[target], what)
+			d.countBegun(d.last[target], what)
 			verb := "would limit"
 			if strings.Contains(what, remedy.Pause) {
 				verb = "would pause"
@@ -60,7 +60,7 @@ func (d *DryRun) Apply(_ context.Context, want watchdog.Desired, transfers []wat
 	}
 }
 
-func (d *DryRun) count(was, is string) {
+func (d *DryRun) countBegun(was, is string) {
 	switch {
 	case is == remedy.SmallBursts: // goes with limits, which are counted
 	case is == remedy.Shaper:
@@ -72,8 +72,8 @@ func (d *DryRun) count(was, is string) {
 	}
 }
 
-// inWords names the kinds of limit, without their ever-changing amounts.
-func inWords(l watchdog.Limit) string {
+// kindsOf names the kinds of limit, without their ever-changing amounts.
+func kindsOf(l watchdog.Limit) string {
 	var out []string
 	if l.Window > 0 {
 		out = append(out, remedy.Window)

@@ -245,7 +245,7 @@ func TestShaperGetsItsMembers(t *testing.T) {
 			t.Errorf("outcome %+v", o)
 		}
 	})
-	simulate(t, Settings{NoShaper: "in a container"}, func(t *testing.T, b *bench) {
+	simulate(t, Settings{NoShaper: errors.New("in a container")}, func(t *testing.T, b *bench) {
 		b.want.Shapers[watchdog.ShaperKey{Link: 2}] = 1
 		o := b.tick()
 		if b.shaper.rates != nil || len(o.Failed) != 1 || !strings.Contains(o.Failed[0].Err, "in a container") {

@@ -48,7 +48,7 @@ func newFakeKernel() *fakeKernel {
 	return &fakeKernel{socks: map[uint64]*fakeSock{}, procs: map[watchdog.ProcID]*fakeProc{}}
 }
 
-func (k *fakeKernel) tune(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error {
+func (k *fakeKernel) change(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error {
 	f := k.socks[s.Inode]
 	if f == nil || f.gone {
 		return process.ErrGone
@@ -81,8 +81,10 @@ func (k *fakeKernel) tune(s watchdog.Socket, decide func(sockopt.State) (sockopt
 	return err
 }
 
-// trace finds nobody: a connection ends here with its only holder.
-func (k *fakeKernel) trace(watchdog.Socket) ([]watchdog.FDRef, error) { return nil, process.ErrGone }
+// findHolders finds nobody: a connection ends here with its only holder.
+func (k *fakeKernel) findHolders(watchdog.Socket) ([]watchdog.FDRef, error) {
+	return nil, process.ErrGone
+}
 
 func (k *fakeKernel) Stop(p watchdog.ProcID) error {
 	f := k.procs[p]
@@ -153,14 +155,14 @@ func (l *fakeLease) Renew() error { return l.err }
 
 // fakeShaper remembers what it was given.
 type fakeShaper struct {
-	rates   map[watchdog.ShaperKey]float64
-	members map[watchdog.ShaperKey][]watchdog.Transfer
-	own     map[watchdog.ShaperKey][]shaper.TransferRate
-	refuse  error // of what has a rate of its own
+	rates    map[watchdog.ShaperKey]float64
+	members  map[watchdog.ShaperKey][]watchdog.Transfer
+	withRate map[watchdog.ShaperKey][]shaper.TransferRate
+	refuse   error // of what has a rate of its own
 }
 
 func (f *fakeShaper) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]shaper.TransferRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
-	f.rates, f.members, f.own = rates, members, own
+	f.rates, f.members, f.withRate = rates, members, own
 	for _, list := range own {
 		for i := range list {
 			if list[i].Err = f.refuse; f.refuse == nil {

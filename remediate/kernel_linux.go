@@ -11,12 +11,12 @@ import (
 // linuxKernel is the running system.
 type linuxKernel struct {
 	*process.Stopper
-	seeker sockopt.HolderSearch
+	search sockopt.HolderSearch
 }
 
 func newKernel(h *process.Handles) *linuxKernel { return &linuxKernel{Stopper: process.NewStopper(h)} }
 
-func (k *linuxKernel) tune(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error {
+func (k *linuxKernel) change(s watchdog.Socket, decide func(sockopt.State) (sockopt.Change, error)) error {
 	return sockopt.Visit(k.Handles, s, func(fd int) error {
 		c, err := sockopt.Inspect(fd)
 		if err != nil {
@@ -27,4 +27,6 @@ func (k *linuxKernel) tune(s watchdog.Socket, decide func(sockopt.State) (sockop
 	})
 }
 
-func (k *linuxKernel) trace(s watchdog.Socket) ([]watchdog.FDRef, error) { return k.seeker.Find(s) }
+func (k *linuxKernel) findHolders(s watchdog.Socket) ([]watchdog.FDRef, error) {
+	return k.search.Find(s)
+}

@@ -153,7 +153,7 @@ func TestPausedTransfersOutliveTheirTimeouts(t *testing.T) {
 			case was[x.ID] && !o.Stopped[x.ID]:
 				pulses[x.ID]++
 				if x.Via == watchdog.ViaDaemon && x.Direction == watchdog.Rx && pulses[x.ID] > 1 {
-					into = append(into, e.subjects[x.ID].from.Received-stoppedAt[x.ID])
+					into = append(into, e.subjects[x.ID].pulseStart.Received-stoppedAt[x.ID])
 				}
 			case !was[x.ID] && o.Stopped[x.ID]:
 				_ = sockopt.VisitOnce(x.Socket, func(fd int) error { // one that has ended is not counted

@@ -17,28 +17,39 @@ import (
 // stops itself a moment after its command was stopped.
 const aftercare = 2 * time.Second
 
-// turn takes the pause of s one step further.
-func (e *Enforcer) turn(s *subject, now time.Time, tick time.Duration) {
+// pauseState is the pause of one transfer and whom it stopped.
+type pauseState struct {
+	pause         process.Pause
+	stopped       []watchdog.ProcID // processes that we stopped
+	parents       []watchdog.ProcID // those above that ran when we stopped
+	wakeUntil     time.Time         // until then parents that stop are continued
+	pulseStart    sockopt.State     // of the socket when the pulse began
+	pauses        remedy.HourlyCount
+	noPauseBefore time.Time
+}
+
+// stepPause takes the pause of s one step further.
+func (e *Enforcer) stepPause(s *subject, now time.Time, cycle time.Duration) {
 	in := process.Observation{
 		Wanted:  s.want.Pause,
 		Drained: s.drained(now),
-		Known:   s.known,
+		Known:   s.stateKnown,
 		Moved:   s.moved(),
 		Hold:    process.HoldFor(s.t),
-		Cycle:   tick,
-		Ordinal: e.turns,
+		Cycle:   cycle,
+		Ordinal: e.holds,
 	}
 	if s.pause.Phase == process.Running && in.Wanted {
-		s.spent.Add(now)
+		s.pauses.Add(now)
 	}
 	m := s.pause.Next(now, in)
-	if err := e.make(m, s, now); err != nil {
+	if err := e.carryOut(m, s, now); err != nil {
 		e.fail(remedy.Pause, string(s.t.ID), err)
 		switch m {
 		case process.Resume: // again at the next tick
 			return
 		case process.Stop:
-			e.giveUp(s, now)
+			e.abandonPause(s, now)
 			return
 		}
 	}
@@ -47,60 +58,60 @@ func (e *Enforcer) turn(s *subject, now time.Time, tick time.Duration) {
 	}
 }
 
-// make carries out one move.
-func (e *Enforcer) make(m process.Action, s *subject, now time.Time) error {
+// carryOut carries out one move.
+func (e *Enforcer) carryOut(m process.Action, s *subject, now time.Time) error {
 	switch m {
 	case process.Stop:
-		e.turns++
+		e.holds++
 		return e.stopAll(s)
 	case process.Pulse:
-		e.look(s)
-		return e.run(s, now)
+		e.readCounters(s)
+		return e.continueAll(s, now)
 	case process.Resume:
 		if s.pause.Phase != process.Draining {
-			if err := e.run(s, now); err != nil {
+			if err := e.continueAll(s, now); err != nil {
 				return err
 			}
 		}
-		e.strike(s)
+		e.strikePauses(s)
 		return nil
 	}
-	return e.tend(s, now)
+	return e.tendPause(s, now)
 }
 
-// look takes the byte counts from which a pulse is measured.
-func (e *Enforcer) look(s *subject) {
-	err := e.kernel.tune(s.t.Socket, func(c sockopt.State) (sockopt.Change, error) {
-		s.seen, s.from = c, c
+// readCounters takes the byte counts from which a pulse is measured.
+func (e *Enforcer) readCounters(s *subject) {
+	err := e.kernel.change(s.t.Socket, func(c sockopt.State) (sockopt.Change, error) {
+		s.state, s.pulseStart = c, c
 		return sockopt.Change{}, nil
 	})
-	s.known = err == nil
+	s.stateKnown = err == nil
 }
 
-// giveUp frees a transfer of which a process could not be stopped: half of it
+// abandonPause frees a transfer of which a process could not be stopped: half of it
 // must not stand still.
-func (e *Enforcer) giveUp(s *subject, now time.Time) {
-	if err := e.run(s, now); err != nil {
+func (e *Enforcer) abandonPause(s *subject, now time.Time) {
+	if err := e.continueAll(s, now); err != nil {
 		e.fail(remedy.Pause, string(s.t.ID), err)
 	}
-	e.strike(s)
+	e.strikePauses(s)
 	s.pause.Done(process.Resume, now, process.Observation{})
-	s.rest = now.Add(time.Second)
+	s.noPauseBefore = now.Add(time.Second)
 }
 
-// tend looks after a pause between its moves: children that were forked while
+// tendPause looks after a pause between its moves: children that were forked while
 // their parent was being stopped, and parents that stopped because of us.
-func (e *Enforcer) tend(s *subject, now time.Time) error {
+func (e *Enforcer) tendPause(s *subject, now time.Time) error {
 	switch {
-	case s.pause.Phase == process.Held && slices.ContainsFunc(s.t.Procs, s.unknownTo):
+	case s.pause.Phase == process.Held && slices.ContainsFunc(s.t.Procs, s.isNew):
 		return e.stopAll(s)
-	case now.Before(s.care):
+	case now.Before(s.wakeUntil):
 		return e.wakeParents(s)
 	}
 	return nil
 }
 
-func (s *subject) unknownTo(p watchdog.ProcID) bool { return !slices.Contains(s.stopped, p) }
+func (s *subject) isNew(p watchdog.ProcID) bool { return !slices.Contains(s.stopped, p) }
 
 // stopAll stops every process of s, and the children that those forked
 // meanwhile. One that somebody else had stopped is left to him.
@@ -138,7 +149,7 @@ func (e *Enforcer) stopOne(s *subject, p watchdog.ProcID) error {
 			return fmt.Errorf("without a record nothing is stopped: %w", err)
 		}
 	}
-	if s.unknownTo(p) {
+	if s.isNew(p) {
 		s.stopped = append(s.stopped, p)
 	}
 	if err := e.kernel.Stop(p); err != nil && !errors.Is(err, process.ErrGone) {
@@ -151,9 +162,9 @@ func pauseEntry(s *subject, p watchdog.ProcID) ledger.Entry {
 	return ledger.Entry{Kind: ledger.Pause, Transfer: s.t.ID, Proc: p, Parents: s.parents}
 }
 
-// foresee gives the entries of a pause that begins with this tick. A process
+// planPause gives the entries of a pause that begins with this tick. A process
 // that is stopped already was stopped by somebody else, and stays his.
-func (s *subject) foresee(k kernel) []ledger.Entry {
+func (s *subject) planPause(k kernel) []ledger.Entry {
 	s.parents = s.parents[:0:0]
 	for _, p := range s.t.Parents {
 		if stopped, err := k.IsStopped(p); err == nil && !stopped {
@@ -170,16 +181,16 @@ func (s *subject) foresee(k kernel) []ledger.Entry {
 	return out
 }
 
-// run lets every process that we stopped run again. One failure does not keep
+// continueAll lets every process that we stopped run again. One failure does not keep
 // the others stopped.
-func (e *Enforcer) run(s *subject, now time.Time) error {
+func (e *Enforcer) continueAll(s *subject, now time.Time) error {
 	var errs []error
 	for _, p := range s.stopped {
 		if err := e.kernel.Continue(p); err != nil && !errors.Is(err, process.ErrGone) {
 			errs = append(errs, err)
 		}
 	}
-	s.care = now.Add(aftercare)
+	s.wakeUntil = now.Add(aftercare)
 	return errors.Join(append(errs, e.wakeParents(s))...)
 }
 
@@ -198,8 +209,8 @@ func (e *Enforcer) wakeParents(s *subject) error {
 	return errors.Join(errs...)
 }
 
-// strike takes the processes of s out of the ledger.
-func (e *Enforcer) strike(s *subject) {
+// strikePauses takes the processes of s out of the ledger.
+func (e *Enforcer) strikePauses(s *subject) {
 	keys := make([]string, len(s.stopped))
 	for i, p := range s.stopped {
 		keys[i] = pauseEntry(s, p).Key()

@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -264,7 +265,7 @@ func TestLongestPause(t *testing.T) {
 }
 
 func TestPauseNotAllowed(t *testing.T) {
-	simulate(t, Settings{NoPause: "in a container"}, func(t *testing.T, b *bench) {
+	simulate(t, Settings{NoPause: errors.New("in a container")}, func(t *testing.T, b *bench) {
 		b.add(1, watchdog.Tx)
 		b.limit(1, watchdog.Limit{Pause: true, Pacing: 1e5})
 		o := b.tick()

@@ -12,37 +12,46 @@ import (
 
 // shape hands the transfers that belong to a shaper to it.
 func (e *Enforcer) shape(want watchdog.Desired, subjects []*subject) map[watchdog.ShaperKey]float64 {
-	if e.shaper == nil || e.settings.NoShaper != "" {
-		why := cmp.Or(e.settings.NoShaper, "not available")
+	if err := e.noShaper(); err != nil {
 		for k := range want.Shapers {
-			e.fail(remedy.Shaper, fmt.Sprintf("link %d %v", k.Link, k.Direction), errors.New(why))
+			e.fail(remedy.Shaper, fmt.Sprintf("link %d %v", k.Link, k.Direction), err)
 		}
 		for _, s := range subjects {
-			if s.rate, s.unheld = 0, ""; s.want.Rate > 0 {
-				s.unheld = why
+			if s.rate, s.rateError = 0, nil; s.want.Rate > 0 {
+				s.rateError = err
 			}
 		}
 		return nil
 	}
-	empty(e.members)
-	empty(e.own)
+	truncateLists(e.members)
+	truncateLists(e.withRate)
 	for _, s := range subjects {
-		k := s.place()
+		k := s.shaperKey()
 		switch {
 		case s.want.Rate > 0:
-			e.own[k] = append(e.own[k], shaper.TransferRate{Transfer: s.t, Rate: s.want.Rate})
+			e.withRate[k] = append(e.withRate[k], shaper.TransferRate{Transfer: s.t, Rate: s.want.Rate})
 		case s.want.Shape:
 			e.members[k] = append(e.members[k], s.t)
 		}
 	}
-	inPlace, fails := e.shaper.Apply(want.Shapers, e.members, e.own)
+	inPlace, fails := e.shaper.Apply(want.Shapers, e.members, e.withRate)
 	e.fails = append(e.fails, fails...)
-	e.noteOwn(subjects)
+	e.noteTransferRates(subjects)
 	return inPlace
 }
 
-// empty keeps the room of lists that were used the last time.
-func empty[T any](lists map[watchdog.ShaperKey][]T) {
+// noShaper says why no shaper may be made; nil when it may.
+func (e *Enforcer) noShaper() error {
+	if e.shaper == nil {
+		return cmp.Or(e.settings.NoShaper, errNoShaper)
+	}
+	return e.settings.NoShaper
+}
+
+var errNoShaper = errors.New("not available")
+
+// truncateLists keeps the room of lists that were used the last time.
+func truncateLists[T any](lists map[watchdog.ShaperKey][]T) {
 	for k, l := range lists {
 		if lists[k] = l[:0]; len(l) == 0 {
 			delete(lists, k)
@@ -50,17 +59,15 @@ func empty[T any](lists map[watchdog.ShaperKey][]T) {
 	}
 }
 
-// noteOwn takes note of what became of the rates of single transfers.
-func (e *Enforcer) noteOwn(subjects []*subject) {
+// noteTransferRates takes note of what became of the rates of single transfers.
+func (e *Enforcer) noteTransferRates(subjects []*subject) {
 	for _, s := range subjects {
-		s.rate, s.unheld = 0, ""
+		s.rate, s.rateError = 0, nil
 	}
-	for _, own := range e.own {
-		for i := range own {
-			s := e.subjects[own[i].Transfer.ID]
-			if s.rate = own[i].InForce; own[i].Err != nil {
-				s.unheld = own[i].Err.Error()
-			}
+	for _, rates := range e.withRate {
+		for _, r := range rates {
+			s := e.subjects[r.Transfer.ID]
+			s.rate, s.rateError = r.InForce, r.Err
 		}
 	}
 }

@@ -6,73 +6,79 @@ import (
 	"time"
 
 	"lifeline/remediate/process"
-	"lifeline/remediate/remedy"
 	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
 )
 
 const (
-	minPacing  = 3000            // bytes/s: two segments a second keep a connection alive
-	heldPacing = 16000           // bytes/s: what a stopped sender's buffer may still send
-	stallAfter = 3 * time.Second // without a byte after a clamp, on a receiver that wants some
-	maxStalls  = 3               // a connection that stalls so often is not clamped again
-	lostAfter  = 3 * time.Second // a listed transfer whose socket nobody holds is reported
-	minBuffer  = 32 << 10        // bytes: two segments with all the overhead that drivers give them
+	minPacing    = 3000            // bytes/s: two segments a second keep a connection alive
+	pausedPacing = 16000           // bytes/s: what a stopped sender's buffer may still send
+	stallAfter   = 3 * time.Second // without a byte after a clamp, on a receiver that wants some
+	maxStalls    = 3               // a connection that stalls so often is not clamped again
+	lostAfter    = 3 * time.Second // a listed transfer whose socket nobody holds is reported
+	minBuffer    = 32 << 10        // bytes: two segments with all the overhead that drivers give them
 )
 
 var errStalled = errors.New("nothing was received after the clamp: lifted")
 
 // subject is one transfer and what stands for it.
 type subject struct {
-	visited time.Time // when its socket was last looked at
-	t       watchdog.Transfer
-	want    watchdog.Limit // what its Control allows of what is desired
-	listed  bool           // in the last sample
-	pause   process.Pause
-	stopped []watchdog.ProcID // processes that we stopped
-	parents []watchdog.ProcID // those above that ran when we stopped
-	care    time.Time         // until then parents that stop are continued
-	spent   remedy.HourlyCount
-	rest    time.Time // no pause before this
+	t      watchdog.Transfer
+	want   watchdog.Limit // what its Control allows of what is desired
+	listed bool           // in the last sample
+	socketLimits
+	pauseState
+	rate      float64 // bytes/s in force by a class of its own; 0 for none
+	rateError error   // why it is not at the rate that is wanted
+}
 
-	window      int64         // bytes in force; 0 for none
-	pacing      uint64        // bytes/s in force; 0 for none
-	rate        float64       // bytes/s in force by a class of its own; 0 for none
-	unheld      string        // why it is not at the rate that is wanted
-	buffer      int64         // bytes of receive buffer before it was made small; 0 when it is not
-	fixed       bool          // we keep the kernel from tuning the receive buffer
-	seen        sockopt.State // at the last visit
-	known       bool          // there was one
-	movedAt     time.Time     // bytes were last received
-	stalls      int
-	shy         bool // stalled: no clamp until bytes move
-	from        sockopt.State
-	goneSince   time.Time
-	windowEntry string // ledger keys
-	pacingEntry string
-	bufferEntry string
-	tuneEntry   string
-	has         recorded // of these, in the ledger
+// socketLimits is what stands on the socket of a transfer, and what was seen of it.
+type socketLimits struct {
+	undos         socketUndos
+	window        int64         // bytes in force; 0 for none
+	pacing        uint64        // bytes/s in force; 0 for none
+	oldBuffer     int64         // bytes of receive buffer before it was made small; 0 when it is not
+	bufferLocked  bool          // we keep the kernel from tuning the receive buffer
+	checkedAt     time.Time     // when the socket was last looked at
+	state         sockopt.State // at that time
+	stateKnown    bool          // there was one
+	movedAt       time.Time     // bytes were last received
+	stalls        int
+	clampDisabled bool // stalled: no clamp until bytes move
+	goneSince     time.Time
+}
+
+// socketUndo is the undo of one kind of change of a socket.
+type socketUndo struct {
+	key      string // in the ledger
+	recorded bool   // the ledger holds it
+}
+
+// socketUndos are those of all kinds.
+type socketUndos struct{ window, pacing, buffer, autotuning socketUndo }
+
+// read asks the ledger which of them it holds.
+func (u *socketUndos) read(l *ledger.Ledger) {
+	for _, undo := range []*socketUndo{&u.window, &u.pacing, &u.buffer, &u.autotuning} {
+		undo.recorded = l.Has(undo.key)
+	}
 }
 
 func newSubject(t watchdog.Transfer, now time.Time) *subject {
-	return &subject{
-		t:           t,
-		movedAt:     now,
-		windowEntry: entryOf(ledger.Window, t).Key(),
-		pacingEntry: entryOf(ledger.Pacing, t).Key(),
-		bufferEntry: entryOf(ledger.Buffer, t).Key(),
-		tuneEntry:   entryOf(ledger.Autotune, t).Key(),
-	}
+	undoOf := func(k ledger.Kind) socketUndo { return socketUndo{key: entryOf(k, t).Key()} }
+	return &subject{t: t, socketLimits: socketLimits{movedAt: now, undos: socketUndos{
+		window: undoOf(ledger.Window), pacing: undoOf(ledger.Pacing),
+		buffer: undoOf(ledger.Buffer), autotuning: undoOf(ledger.Autotune),
+	}}}
 }
 
 func entryOf(k ledger.Kind, t watchdog.Transfer) ledger.Entry {
 	return ledger.Entry{Kind: k, Transfer: t.ID, Socket: t.Socket}
 }
 
-// allowed takes from l what may not be done to t.
-func allowed(t *watchdog.Transfer, l watchdog.Limit) watchdog.Limit {
+// permitted takes from l what may not be done to t.
+func permitted(t *watchdog.Transfer, l watchdog.Limit) watchdog.Limit {
 	switch t.Control {
 	case watchdog.ControlFull:
 	case watchdog.ControlLimitOnly:
@@ -101,28 +107,60 @@ func (s *subject) limits() (window int64, pacing float64) {
 	if s.t.Direction == watchdog.Rx {
 		return 1, pacing // the floor is put in its place
 	}
-	if pacing == 0 || pacing > heldPacing {
-		pacing = heldPacing
+	if pacing == 0 || pacing > pausedPacing {
+		pacing = pausedPacing
 	}
 	return window, pacing
 }
 
-// recorded says which undos the ledger holds.
-type recorded struct{ window, pacing, buffer, autotune bool }
+// newLimitEntries lists the limits that are wanted of the socket and that the ledger does not hold
+// yet.
+func (s *subject) newLimitEntries() (entries []ledger.Entry) {
+	window, pacing := s.limits()
+	if window > 0 && !s.undos.window.recorded {
+		entries = append(entries, entryOf(ledger.Window, s.t))
+	}
+	if pacing > 0 && !s.undos.pacing.recorded {
+		entries = append(entries, entryOf(ledger.Pacing, s.t))
+	}
+	if s.wantsSmallBuffer() && s.stateKnown && s.oldBuffer == 0 && !s.undos.buffer.recorded {
+		entry := entryOf(ledger.Buffer, s.t)
+		entry.Was = int(s.state.ReceiveBuffer)
+		entries = append(entries, entry)
+	}
+	return entries
+}
 
-// tune decides what to set on the socket that looks like c.
-func (s *subject) tune(c sockopt.State, now time.Time, fullIsSafe bool) (sockopt.Change, error) {
+// takeUndone gives the ledger's keys of what was undone on the socket and is wanted no more,
+// each once.
+func (s *subject) takeUndone() (keys []string) {
+	take := func(u *socketUndo, undone bool) {
+		if u.recorded && undone {
+			keys = append(keys, u.key)
+			u.recorded = false
+		}
+	}
+	window, pacing := s.limits()
+	take(&s.undos.window, s.window == 0 && window == 0)
+	take(&s.undos.pacing, s.pacing == 0 && pacing == 0)
+	take(&s.undos.buffer, s.oldBuffer == 0 && !s.wantsSmallBuffer())
+	take(&s.undos.autotuning, !s.bufferLocked && !s.wantsBufferLock(s.state))
+	return keys
+}
+
+// decide decides what to set on the socket that looks like c.
+func (s *subject) decide(c sockopt.State, now time.Time, fullIsSafe bool) (sockopt.Change, error) {
 	var set sockopt.Change
-	err := s.watch(c, now)
+	err := s.detectStall(c, now)
 	if c.Listening {
 		return set, errors.New("is a listening socket: left alone")
 	}
 	window, pacing := s.limits()
-	if c.Established && !s.halted() && (fullIsSafe || !c.Full()) {
-		set.WindowClamp = s.clamp(c, window, s.has.window)
+	if c.Established && !s.isHalted() && (fullIsSafe || !c.Full()) {
+		set.WindowClamp = s.clamp(c, window, s.undos.window.recorded)
 	}
 	switch {
-	case pacing > 0 && s.has.pacing:
+	case pacing > 0 && s.undos.pacing.recorded:
 		if want := uint64(max(pacing, minPacing)); c.Pacing != want {
 			set.Pacing = want
 		}
@@ -130,30 +168,30 @@ func (s *subject) tune(c sockopt.State, now time.Time, fullIsSafe bool) (sockopt
 		set.Pacing = math.MaxUint64
 	}
 	switch {
-	case s.wantsBuffer() && s.has.buffer && s.buffer == 0 && s.narrow(c, now):
+	case s.wantsSmallBuffer() && s.undos.buffer.recorded && s.oldBuffer == 0 && s.windowUsedUp(c, now):
 		set.ShrinkBuffer = c.Unread + max(minBuffer, 8*c.MinWindow())
-	case !s.wantsBuffer() && s.buffer != 0:
-		set.RestoreBuffer = s.buffer
-	case s.buffer == 0:
-		set.Autotuning = s.tuneBuffer(c, set.WindowClamp)
+	case !s.wantsSmallBuffer() && s.oldBuffer != 0:
+		set.RestoreBuffer = s.oldBuffer
+	case s.oldBuffer == 0:
+		set.Autotuning = s.decideAutotuning(c, set.WindowClamp)
 	}
 	return set, err
 }
 
-// wantsBuffer says whether the receive buffer is to be small: a receiver that
+// wantsSmallBuffer says whether the receive buffer is to be small: a receiver that
 // is stopped goes on receiving until its buffer is full, 8 of them at the full
 // rate of 100 Mbit/s for 1.7 s, and with a small one for 30 ms. Over ssh the
 // socket's owner reads on, so there it has no use; and a size that the
 // application chose is left alone.
-func (s *subject) wantsBuffer() bool {
+func (s *subject) wantsSmallBuffer() bool {
 	return s.want.Pause && s.t.Direction == watchdog.Rx && s.t.Via == watchdog.ViaDaemon &&
-		s.t.Control == watchdog.ControlFull && (s.buffer != 0 || s.known && !s.chosen(s.seen))
+		s.t.Control == watchdog.ControlFull && (s.oldBuffer != 0 || s.stateKnown && !s.appChoseBuffer(s.state))
 }
 
-// narrow says that the peer has used up the window that was offered before the
+// windowUsedUp says that the peer has used up the window that was offered before the
 // clamp. Only then may the buffer be made small: what is sent into an offered
 // window and finds no buffer is lost, and the sender falls silent for seconds.
-func (s *subject) narrow(c sockopt.State, now time.Time) bool {
+func (s *subject) windowUsedUp(c sockopt.State, now time.Time) bool {
 	switch {
 	case s.window == 0 || c.WindowClamp > s.window:
 		return false
@@ -166,7 +204,7 @@ func (s *subject) narrow(c sockopt.State, now time.Time) bool {
 
 // clamp gives the window to set, 0 for none.
 func (s *subject) clamp(c sockopt.State, window int64, may bool) int64 {
-	if window == 0 || s.shy {
+	if window == 0 || s.clampDisabled {
 		if s.window != 0 {
 			return sockopt.NoWindowClamp
 		}
@@ -179,26 +217,26 @@ func (s *subject) clamp(c sockopt.State, window int64, may bool) int64 {
 	return want
 }
 
-// halted says that some process of the transfer does not run: a stopped
+// isHalted says that some process of the transfer does not run: a stopped
 // receiver is never clamped. A sample may be older than our own resume.
-func (s *subject) halted() bool {
+func (s *subject) isHalted() bool {
 	return s.pause.Phase == process.Held || s.t.Stopped && s.pause.Phase != process.Pulsing
 }
 
-// watch follows the bytes of a clamped receiver.
-func (s *subject) watch(c sockopt.State, now time.Time) error {
-	moved := s.known && c.Received != s.seen.Received
+// detectStall follows the bytes of a clamped receiver.
+func (s *subject) detectStall(c sockopt.State, now time.Time) error {
+	moved := s.stateKnown && c.Received != s.state.Received
 	if moved && s.stalls < maxStalls {
-		s.shy = false
+		s.clampDisabled = false
 	}
-	if !s.known || moved || s.window == 0 || s.halted() {
+	if !s.stateKnown || moved || s.window == 0 || s.isHalted() {
 		s.movedAt = now
 		return nil
 	}
-	if now.Sub(s.movedAt) < stallAfter || !stalled(c) || s.shy {
+	if now.Sub(s.movedAt) < stallAfter || !stalled(c) || s.clampDisabled {
 		return nil
 	}
-	s.shy = true
+	s.clampDisabled = true
 	s.stalls++
 	return errStalled
 }
@@ -210,8 +248,8 @@ func stalled(c sockopt.State) bool {
 	return c.Wedged() || (c.Window < 0 && c.Unread == 0)
 }
 
-// note takes note of what was set.
-func (s *subject) note(set sockopt.Change) {
+// noteChange takes note of what was set.
+func (s *subject) noteChange(set sockopt.Change) {
 	switch set.WindowClamp {
 	case 0:
 	case sockopt.NoWindowClamp:
@@ -229,9 +267,9 @@ func (s *subject) note(set sockopt.Change) {
 	switch set.Autotuning {
 	case sockopt.KeepAutotuning:
 	case sockopt.LockBuffer:
-		s.fixed = true
+		s.bufferLocked = true
 	case sockopt.UnlockBuffer:
-		s.fixed = false
+		s.bufferLocked = false
 	}
 }
 
@@ -239,35 +277,35 @@ func (s *subject) note(set sockopt.Change) {
 func (s *subject) noteBuffer(set sockopt.Change, c sockopt.State) {
 	switch {
 	case set.ShrinkBuffer != 0:
-		s.buffer = c.ReceiveBuffer
+		s.oldBuffer = c.ReceiveBuffer
 	case set.RestoreBuffer != 0:
-		s.buffer = 0
+		s.oldBuffer = 0
 	}
 }
 
 // drained says that the transfer may be stopped.
 func (s *subject) drained(now time.Time) bool {
 	switch {
-	case s.t.Direction != watchdog.Rx, s.t.Control == watchdog.ControlPauseOnly, !s.known, s.shy:
+	case s.t.Direction != watchdog.Rx, s.t.Control == watchdog.ControlPauseOnly, !s.stateKnown, s.clampDisabled:
 		return true
-	case s.wantsBuffer() && s.buffer == 0:
-		return s.seen.Full()
+	case s.wantsSmallBuffer() && s.oldBuffer == 0:
+		return s.state.Full()
 	}
-	return s.seen.Full() || s.narrow(s.seen, now)
+	return s.state.Full() || s.windowUsedUp(s.state, now)
 }
 
 // moved says that bytes passed since the pulse began.
 func (s *subject) moved() bool {
-	return s.seen.Received != s.from.Received || s.seen.Acked != s.from.Acked
+	return s.state.Received != s.pulseStart.Received || s.state.Acked != s.pulseStart.Acked
 }
 
 // limited says that something is set on its socket.
 func (s *subject) limited() bool {
-	return s.window != 0 || s.pacing != 0 || s.buffer != 0 || s.fixed
+	return s.window != 0 || s.pacing != 0 || s.oldBuffer != 0 || s.bufferLocked
 }
 
-// place is where a shaper for the transfer would stand.
-func (s *subject) place() watchdog.ShaperKey {
+// shaperKey is where a shaper for the transfer would stand.
+func (s *subject) shaperKey() watchdog.ShaperKey {
 	return watchdog.ShaperKey{Link: s.t.Link, Direction: s.t.Direction}
 }
 
@@ -275,7 +313,7 @@ func (s *subject) place() watchdog.ShaperKey {
 func (s *subject) inForce(shapers map[watchdog.ShaperKey]float64) watchdog.Limit {
 	l := watchdog.Limit{Window: s.window, Pacing: float64(s.pacing), Rate: s.rate, Pause: s.pause.Phase != process.Running}
 	if s.want.Shape && s.want.Rate == 0 {
-		_, l.Shape = shapers[s.place()]
+		_, l.Shape = shapers[s.shaperKey()]
 	}
 	return l
 }

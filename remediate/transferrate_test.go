@@ -18,8 +18,8 @@ func TestRatesOfTransfers(t *testing.T) {
 	}
 	o := b.tick()
 	k := watchdog.ShaperKey{Link: 2, Direction: watchdog.Rx}
-	if len(b.shaper.own[k]) != 1 || b.shaper.own[k][0].Rate != 1e6 || len(b.shaper.members[k]) != 0 {
-		t.Errorf("given to the shaper: %+v, members %v", b.shaper.own, b.shaper.members)
+	if len(b.shaper.withRate[k]) != 1 || b.shaper.withRate[k][0].Rate != 1e6 || len(b.shaper.members[k]) != 0 {
+		t.Errorf("given to the shaper: %+v, members %v", b.shaper.withRate, b.shaper.members)
 	}
 	if l := o.Limits[id]; l.Rate != 1e6 || l.Shape || o.Limits[theirs].Rate != 0 || o.Limits[other].Rate != 0 {
 		t.Errorf("in force: %+v", o.Limits)
@@ -28,7 +28,7 @@ func TestRatesOfTransfers(t *testing.T) {
 	if o = b.tick(); o.Limits[id].Rate != 0 || o.Unheld[id] != "no ifb" || len(o.Failed) != 0 {
 		t.Errorf("in force: %+v, unheld %v, failed %v", o.Limits, o.Unheld, o.Failed)
 	}
-	b.e.settings.NoShaper = "in a container"
+	b.e.settings.NoShaper = errors.New("in a container")
 	if o = b.tick(); o.Unheld[id] != "in a container" || len(o.Failed) != 0 {
 		t.Errorf("unheld %v, failed %v", o.Unheld, o.Failed)
 	}

@@ -29,7 +29,11 @@ func TestExplain(t *testing.T) {
 		{root, errors.New("odd"), "odd"},
 	}
 	for _, c := range cases {
-		if got := c.c.Explain(c.err); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+		got := ""
+		if err := c.c.Explain(c.err); err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
 			t.Errorf("%+v, %v: %q, want %q in it", c.c, c.err, got, c.want)
 		}
 	}

@@ -23,20 +23,17 @@ type Confinement struct {
 	release   string // of the kernel
 }
 
-// Explain names the likely cause of an error of pidfd_getfd or setsockopt.
-func (c Confinement) Explain(err error) string {
+// Explain adds the likely cause to an error of pidfd_getfd or setsockopt.
+func (c Confinement) Explain(err error) error {
 	switch {
-	case err == nil:
-		return ""
+	case errors.Is(err, syscall.ENOSYS) && c.seccomp:
+		return fmt.Errorf("%w: the seccomp filter of this service or container hides the call, or kernel %s lacks it (pidfd_getfd came with Linux 5.6)", err, c.release)
 	case errors.Is(err, syscall.ENOSYS):
-		if c.seccomp {
-			return fmt.Sprintf("%v: the seccomp filter of this service or container hides the call, or kernel %s lacks it (pidfd_getfd came with Linux 5.6)", err, c.release)
-		}
-		return fmt.Sprintf("%v: kernel %s lacks the call (pidfd_getfd came with Linux 5.6)", err, c.release)
+		return fmt.Errorf("%w: kernel %s lacks the call (pidfd_getfd came with Linux 5.6)", err, c.release)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("%v: likely cause: %s", err, strings.Join(c.causes(), "; "))
+		return fmt.Errorf("%w: likely cause: %s", err, strings.Join(c.causes(), "; "))
 	}
-	return err.Error()
+	return err
 }
 
 // causes lists what may forbid, the likeliest first.
@@ -61,10 +58,7 @@ func (c Confinement) causes() []string {
 	return out
 }
 
-// Capability is one result of a probe.
+// Capability is the outcome of trying a remedy, with the likely cause of an error.
 func (c Confinement) Capability(name string, err error) watchdog.Capability {
-	if err == nil {
-		return watchdog.Capability{Name: name, Available: true}
-	}
-	return watchdog.Capability{Name: name, Why: c.Explain(err), Left: remedy.LeftWithout[name]}
+	return remedy.Capability(name, c.Explain(err))
 }

@@ -23,18 +23,18 @@ const (
 
 // Outlives says whether a guard can survive what ends the daemon. In a
 // container without a service manager the engine kills both, and a process
-// that was stopped or a queue on the host's link would stay for ever: why is
+// that was stopped or a queue on the host's link would stay for ever: unguarded is
 // then the reason against pausing and shaping. Place, which may be nil, moves
 // a guard out of the daemon's control group.
-func Outlives() (place func(pid int) error, why string) {
+func Outlives() (place func(pid int) error, unguarded error) {
 	kind := confinement.Container()
 	switch {
 	case systemdRuns() && (kind == "" || busAnswers()):
-		return placeInScope, ""
+		return placeInScope, nil
 	case kind != "":
-		return nil, fmt.Sprintf("in a container (%s) without a guard outside of it: only limits that end with their connections", kind)
+		return nil, fmt.Errorf("in a container (%s) without a guard outside of it: only limits that end with their connections", kind)
 	}
-	return nil, "" // a session of its own is enough: nobody kills by control group
+	return nil, nil // a session of its own is enough: nobody kills by control group
 }
 
 // busAnswers says whether systemd could be asked to take the guard. An image
@@ -46,11 +46,8 @@ func busAnswers() bool {
 }
 
 // Capability is Outlives as start-up reports it.
-func Capability(why string) watchdog.Capability {
-	if why == "" {
-		return watchdog.Capability{Name: remedy.Guard, Available: true}
-	}
-	return watchdog.Capability{Name: remedy.Guard, Why: why, Left: remedy.LeftWithout[remedy.Guard]}
+func Capability(unguarded error) watchdog.Capability {
+	return remedy.Capability(remedy.Guard, unguarded)
 }
 
 // systemdRuns is sd_booted(3), and that it is the manager of this pid

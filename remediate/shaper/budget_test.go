@@ -23,14 +23,14 @@ func TestShaperBudget(t *testing.T) {
 	}
 	// While it stands nothing is wrong, though the budget is used up.
 	b.apply(t, rates{tx1: 1e6}, nil, "eth1 tx 1000000 ")
-	if ok, why := b.Can(tx1); !ok {
+	if why := b.Available(tx1); why != nil {
 		t.Errorf("it stands, and cannot be had: %s", why)
 	}
 	said := "link eth1 tx: put up 3 times within an hour, all that its budget allows: again in 30m0s"
 	b.apply(t, nil, nil, "", said)
 	b.apply(t, rates{tx1: 1e6, tx2: 1e6, rx1: 1e6}, nil, "eth1 rx 1000000 ; eth2 tx 1000000 ", said)
-	if ok, why := b.Can(tx1); ok || "link eth1 tx: "+why != said {
-		t.Errorf("can: %v %q", ok, why)
+	if why := b.Available(tx1); why == nil || "link eth1 tx: "+why.Error() != said {
+		t.Errorf("available: %v", why)
 	}
 	if n := b.hooks[watchdog.Tx].installs; n != 4 {
 		t.Errorf("%d installed", n)

@@ -41,7 +41,7 @@ func New(l *ledger.Ledger, o Options) (*HTB, []watchdog.Capability, error) {
 	caps := Probe()
 	for _, c := range caps {
 		if !c.Available {
-			s.lacks[capDirection[c.Name]] = fmt.Errorf("the kernel cannot: %s", c.Why)
+			s.lacks[capabilityDirection[c.Name]] = fmt.Errorf("the kernel cannot: %s", c.Why)
 		}
 	}
 	return s, caps, nil

@@ -11,46 +11,31 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/remediate/process"
+	"lifeline/remediate/remedy"
 	"lifeline/remediate/sockopt"
 	"lifeline/watchdog"
 )
 
-// Names of the shaper's capabilities.
-const (
-	capEgress  = "shaper-egress"
-	capIngress = "shaper-ingress"
-)
-
-var capDirection = map[string]watchdog.Direction{capEgress: watchdog.Tx, capIngress: watchdog.Rx}
+var capabilityDirection = map[string]watchdog.Direction{remedy.ShaperEgress: watchdog.Tx, remedy.ShaperIngress: watchdog.Rx}
 
 // Probe tries in a network namespace of its own whether packets can be
 // shaped: going out by SO_PRIORITY, coming in through an ifb. The kernel may
 // load modules for it (sch_htb, act_mirred and so on), which stay; the one whose
 // loading would make links, ifb, is loaded so that it makes none.
 func Probe() []watchdog.Capability {
-	out := NoCapabilities("")
-	noIFB := loadIFBModule(hostModules{})
-	for i, try := range []func(*tc, int, int) error{tryEgress, tryIngress} {
-		err := inScratchNetns(try)
-		if out[i].Name == capIngress && noIFB != nil {
-			err = noIFB // says more
-		}
-		out[i].Available = err == nil
-		if err != nil {
-			out[i].Why = err.Error()
-		} else {
-			out[i].Left = ""
-		}
+	noIFBModule := loadIFBModule(hostModules{})
+	egress, ingress := inScratchNetns(tryEgress), inScratchNetns(tryIngress)
+	if noIFBModule != nil {
+		ingress = noIFBModule // says more
 	}
-	return out
+	return capabilities(egress, ingress)
 }
 
 // NoCapabilities are the shaper's capabilities where none may be made.
-func NoCapabilities(why string) []watchdog.Capability {
-	return []watchdog.Capability{
-		{Name: capEgress, Why: why, Left: "pacing of each socket"},
-		{Name: capIngress, Why: why, Left: "receive window of each socket"},
-	}
+func NoCapabilities(why error) []watchdog.Capability { return capabilities(why, why) }
+
+func capabilities(egress, ingress error) []watchdog.Capability {
+	return []watchdog.Capability{remedy.Capability(remedy.ShaperEgress, egress), remedy.Capability(remedy.ShaperIngress, ingress)}
 }
 
 // inScratchNetns runs f in a new network namespace with a pair of links.

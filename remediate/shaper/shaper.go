@@ -335,25 +335,21 @@ func (st *standingShaper) failure(k watchdog.ShaperKey, err error) watchdog.Fail
 	return watchdog.Failure{Remedy: remedy.Shaper, Target: targetName(st.entry, k), Err: err.Error()}
 }
 
-// Can says whether a shaper stands or may be put up there now, and if not, why.
+// Available is nil where a shaper stands or may be put up now, and else says why not.
 // It looks at the kernel at most every five seconds and is cheap in between.
-func (s *HTB) Can(k watchdog.ShaperKey) (bool, string) {
+func (s *HTB) Available(k watchdog.ShaperKey) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.standing[k]; ok {
-		return true, ""
+		return nil
 	}
-	err := cmp.Or(s.lacks[k.Direction], s.budgetError(k))
-	if b, ok := s.backoffs[k]; err == nil && ok && s.now().Before(b.until) {
-		err = b.err
+	if err := cmp.Or(s.lacks[k.Direction], s.budgetError(k)); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.checkAvailable(k)
+	if b, ok := s.backoffs[k]; ok && s.now().Before(b.until) {
+		return b.err
 	}
-	if err != nil {
-		return false, err.Error()
-	}
-	return true, ""
+	return s.checkAvailable(k)
 }
 
 func (s *HTB) checkAvailable(k watchdog.ShaperKey) error {

@@ -175,8 +175,8 @@ func TestShaperBacksOff(t *testing.T) {
 	if n := b.hooks[watchdog.Tx].installs; n != 2 { // at once, and after 5 s
 		t.Errorf("%d attempts in ten seconds", n)
 	}
-	if ok, why := b.Can(tx1); ok || why != "no memory" {
-		t.Errorf("can: %v %q", ok, why)
+	if why := b.Available(tx1); why == nil || why.Error() != "no memory" {
+		t.Errorf("available: %v", why)
 	}
 	if len(b.undo.live) != 0 || len(b.hooks[watchdog.Tx].rest) != 0 {
 		t.Errorf("a failed attempt left %v, %v", b.undo.live, b.hooks[watchdog.Tx].rest)
@@ -194,7 +194,7 @@ func TestShaperThatDoesHarmGoes(t *testing.T) {
 	if len(b.undo.live) != 0 {
 		t.Errorf("left in the ledger: %v", b.undo.live)
 	}
-	if ok, _ := b.Can(tx1); ok {
+	if b.Available(tx1) == nil {
 		t.Error("it may come back at once")
 	}
 }
@@ -243,7 +243,7 @@ func TestShaperRefusesNonsense(t *testing.T) {
 func TestCanLooksSeldom(t *testing.T) {
 	b := newShaperBench()
 	for range 100 {
-		if ok, why := b.Can(tx1); !ok {
+		if why := b.Available(tx1); why != nil {
 			t.Fatal(why)
 		}
 		b.now = b.now.Add(100 * time.Millisecond)
@@ -252,8 +252,8 @@ func TestCanLooksSeldom(t *testing.T) {
 		t.Errorf("%d looks in ten seconds", n)
 	}
 	b.lacks[watchdog.Tx] = errors.New("no sch_htb")
-	if ok, why := b.Can(tx1); ok || why != "no sch_htb" {
-		t.Errorf("can: %v %q", ok, why)
+	if why := b.Available(tx1); why == nil || why.Error() != "no sch_htb" {
+		t.Errorf("available: %v", why)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sysctl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,18 +48,11 @@ func (s File) Write(v int) error {
 	return errors.Join(err, f.Close())
 }
 
-// Capability says whether the kernel's bursts are small or can be made so.
-// Opening the setting to write tells it and changes nothing. Where Outlives gives
-// a reason, alone, nobody would undo it.
-func Capability(alone string) watchdog.Capability {
-	why := alone
-	if err := TSOBursts.checkWritable(); why == "" && err != nil {
-		why = err.Error()
-	}
-	if why == "" {
-		return watchdog.Capability{Name: remedy.SmallBursts, Available: true}
-	}
-	return watchdog.Capability{Name: remedy.SmallBursts, Why: why, Left: remedy.LeftWithout[remedy.SmallBursts]}
+// Capability says whether the kernel's bursts are small or can be made so. Opening the
+// setting to write tells it and changes nothing. Where unguarded gives a reason, nobody
+// would undo it.
+func Capability(unguarded error) watchdog.Capability {
+	return remedy.Capability(remedy.SmallBursts, cmp.Or(unguarded, TSOBursts.checkWritable()))
 }
 
 // checkWritable says why the setting cannot be written, with the likely cause.

@@ -23,14 +23,14 @@ func TestBurstCapability(t *testing.T) {
 	if err := File(filepath.Join(dir, "gone", "x")).checkWritable(); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Errorf("no /proc/sys: %v", err)
 	}
-	c := Capability("in a container")
+	c := Capability(errors.New("in a container"))
 	if c.Available || c.Why != "in a container" || c.Left == "" {
 		t.Errorf("%+v", c)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("the rest needs root")
 	}
-	if c := Capability(""); c != (watchdog.Capability{Name: remedy.SmallBursts, Available: true}) {
+	if c := Capability(nil); c != (watchdog.Capability{Name: remedy.SmallBursts, Available: true}) {
 		t.Errorf("%+v", c)
 	}
 	if err := inReadOnlySys(); err == nil || !strings.Contains(err.Error(), "ProtectKernelTunables") {

@@ -67,8 +67,8 @@ func newActuator(ctx context.Context, cfg configs.Config, log *slog.Logger, dryR
 	if dryRun {
 		a.dry = &remediate.DryRun{Log: log}
 		a.Actuator = a.dry
-		_, alone := guard.Outlives()
-		a.capabilities = append(trial.Run(ctx, []string{self, TrialCommand}).Capabilities, sysctl.Capability(alone))
+		_, unguarded := guard.Outlives()
+		a.capabilities = append(trial.Run(ctx, []string{self, TrialCommand}).Capabilities, sysctl.Capability(unguarded))
 		var err error
 		a.shaper, _, err = shaper.New(nil, shaper.Options{Untried: true})
 		return a, err
@@ -85,17 +85,17 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 		return err
 	}
 	trials := trial.Run(ctx, []string{self, TrialCommand})
-	place, alone := guard.Outlives()
-	shaperCaps, err := a.makeShaper(cfg, alone)
+	place, unguarded := guard.Outlives()
+	shaperCaps, err := a.makeShaper(cfg, unguarded)
 	if err != nil {
 		return fmt.Errorf("shaper: %w", err)
 	}
-	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{sysctl.Capability(alone), guard.Capability(alone)})
+	a.capabilities = slices.Concat(trials.Capabilities, shaperCaps, []watchdog.Capability{sysctl.Capability(unguarded), guard.Capability(unguarded)})
 	a.guard = &guard.Supervisor{
 		Argv:   []string{self, GuardCommand, "--dir", cfg.RunDir, "--lease", cfg.Guard.Lease.String()},
 		Ledger: a.ledger, Log: a.log, Place: place,
 	}
-	settings := enforcerSettings(cfg, trials, a.capabilities, alone)
+	settings := enforcerSettings(cfg, trials, a.capabilities, unguarded)
 	var shaper remediate.Shaper // nil, not a nil of a type
 	if a.shaper != nil {
 		shaper = a.shaper
@@ -105,24 +105,26 @@ func (a *actuator) begin(ctx context.Context, cfg configs.Config) (err error) {
 	return nil
 }
 
-// enforcerSettings are what the enforcer may do on a host of these capabilities. alone
-// is why a guard would not outlive the daemon; empty when it would.
-func enforcerSettings(cfg configs.Config, trials trial.Result, capabilities []watchdog.Capability, alone string) remediate.Settings {
+var errNoPause = errors.New("this host does not allow it: see the capabilities in `lifeline status`")
+
+// enforcerSettings are what the enforcer may do on a host of these capabilities. unguarded
+// is why a guard would not outlive the daemon; nil when it would.
+func enforcerSettings(cfg configs.Config, trials trial.Result, capabilities []watchdog.Capability, unguarded error) remediate.Settings {
 	s := remediate.Settings{
-		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: alone, NoShaper: alone,
+		FullClamp: trials.FullClamp, HoldBuffer: trials.HoldBuffer, NoPause: unguarded, NoShaper: unguarded,
 		Bursts: remedy.Available(capabilities, remedy.SmallBursts),
 		Budget: remediate.Budget{PausesPerHour: cfg.Budget.Pauses, MaxHold: cfg.Budget.PauseHold.Duration},
 	}
-	if alone == "" && !remedy.Available(capabilities, remedy.Pause) {
-		s.NoPause = "this host does not allow it: see the capabilities in `lifeline status`"
+	if unguarded == nil && !remedy.Available(capabilities, remedy.Pause) {
+		s.NoPause = errNoPause
 	}
 	return s
 }
 
 // makeShaper tries what the kernel can do, which may load modules; where no
 // shaper may be made, for the reason given, nothing is tried.
-func (a *actuator) makeShaper(cfg configs.Config, forbidden string) (caps []watchdog.Capability, err error) {
-	if forbidden != "" {
+func (a *actuator) makeShaper(cfg configs.Config, forbidden error) (caps []watchdog.Capability, err error) {
+	if forbidden != nil {
 		return shaper.NoCapabilities(forbidden), nil
 	}
 	ports := func() []uint16 {
@@ -238,8 +240,7 @@ func (a *actuator) shapeable(k watchdog.ShaperKey) bool {
 	if a.shaper == nil {
 		return false
 	}
-	ok, _ := a.shaper.Can(k)
-	return ok
+	return a.shaper.Available(k) == nil
 }
 
 // guardState is what can be told of the guard.

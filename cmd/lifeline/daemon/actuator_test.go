@@ -30,23 +30,24 @@ func TestEnforcerSettings(t *testing.T) {
 	}
 	cfg := configs.Default()
 	budget := remediate.Budget{PausesPerHour: 30, MaxHold: 15 * time.Minute}
+	inContainer := errors.New("in a container")
 	for _, c := range []struct {
 		what         string
 		trials       trial.Result
 		capabilities []watchdog.Capability
-		alone        string
+		unguarded    error
 		want         remediate.Settings
 	}{
-		{"everything", trial.Result{FullClamp: true, HoldBuffer: true}, can(remedy.Pause, remedy.SmallBursts), "",
+		{"everything", trial.Result{FullClamp: true, HoldBuffer: true}, can(remedy.Pause, remedy.SmallBursts), nil,
 			remediate.Settings{Budget: budget, FullClamp: true, HoldBuffer: true, Bursts: true}},
-		{"no pause", trial.Result{}, can(remedy.SmallBursts), "",
-			remediate.Settings{Budget: budget, Bursts: true, NoPause: "this host does not allow it: see the capabilities in `lifeline status`"}},
-		{"no guard", trial.Result{}, can(remedy.Pause), "in a container",
-			remediate.Settings{Budget: budget, NoPause: "in a container", NoShaper: "in a container"}},
-		{"no guard and no pause", trial.Result{}, nil, "in a container",
-			remediate.Settings{Budget: budget, NoPause: "in a container", NoShaper: "in a container"}},
+		{"no pause", trial.Result{}, can(remedy.SmallBursts), nil,
+			remediate.Settings{Budget: budget, Bursts: true, NoPause: errNoPause}},
+		{"no guard", trial.Result{}, can(remedy.Pause), inContainer,
+			remediate.Settings{Budget: budget, NoPause: inContainer, NoShaper: inContainer}},
+		{"no guard and no pause", trial.Result{}, nil, inContainer,
+			remediate.Settings{Budget: budget, NoPause: inContainer, NoShaper: inContainer}},
 	} {
-		if got := enforcerSettings(cfg, c.trials, c.capabilities, c.alone); got != c.want {
+		if got := enforcerSettings(cfg, c.trials, c.capabilities, c.unguarded); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)
 		}
 	}

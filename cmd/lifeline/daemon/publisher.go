@@ -41,8 +41,8 @@ type publisher struct {
 
 // guardState is what is told of the guard.
 type guardState struct {
-	pid      int    // 0 without one
-	degraded string // what makes it less safe than it should be; empty when nothing does
+	pid      int   // 0 without one
+	degraded error // what makes it less safe than it should be; nil when nothing does
 }
 
 // newPublisher makes the publisher of a daemon whose other parts are there.
@@ -114,8 +114,8 @@ func guardText(dryRun bool, g guardState) string {
 		return "not needed in a dry run"
 	case g.pid == 0:
 		return "none yet: it starts with the first cycle"
-	case g.degraded != "":
-		return fmt.Sprintf("pid %d (less safe than it should be: %s)", g.pid, g.degraded)
+	case g.degraded != nil:
+		return fmt.Sprintf("pid %d (less safe than it should be: %v)", g.pid, g.degraded)
 	}
 	return fmt.Sprintf("pid %d", g.pid)
 }

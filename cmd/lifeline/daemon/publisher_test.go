@@ -62,14 +62,14 @@ func TestStatusBeforeAndAfterTheFirstCycle(t *testing.T) {
 		t.Error("a first cycle is told of")
 	default:
 	}
-	guard = guardState{77, "no cgroup of its own"}
+	guard = guardState{77, errors.New("no cgroup of its own")}
 	p.publish(cycle(5))
 	<-p.first
 	st := p.status()
 	if st.GuardPID != 77 || st.Guard != "pid 77 (less safe than it should be: no cgroup of its own)" || st.At.Unix() != 5 || st.Management != "reachable" {
 		t.Errorf("after: %+v", st)
 	}
-	guard.degraded = ""
+	guard.degraded = nil
 	p.publish(cycle(6))
 	if st := p.status(); st.Guard != "pid 77" || st.At.Unix() != 6 {
 		t.Errorf("later: %+v", st)
