@@ -2,35 +2,51 @@ package remediate
 
 import (
 	"context"
-	"lifeline/remediate/guard"
-	"lifeline/remediate/process"
-	"lifeline/remediate/roletest"
-	"lifeline/remediate/undo"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/remediate/process"
+	"lifeline/remediate/roletest"
+	"lifeline/remediate/undo"
 )
 
-// inTime checks the promise. On a machine that is busy with other things a
-// single late run says nothing, so it takes three.
+// inTime checks the promise, each time. What the machine kept processes waiting for a
+// processor meanwhile is no fault of ours, up to twice what is promised.
 func inTime(t *testing.T, n int, end func(s *scene)) *scene {
 	t.Helper()
-	for range 2 {
-		s := newScene(t, n)
-		end(s)
-		if s.free() <= undoneWithin {
-			return s
-		}
-	}
 	s := newScene(t, n)
+	before := waitedForCPU(t)
 	end(s)
-	if d := s.free(); d > undoneWithin {
-		t.Errorf("took %v for the third time, promised are %v", d, undoneWithin)
+	took := s.free()
+	waited := waitedForCPU(t) - before
+	if took > undoneWithin+min(waited, 2*undoneWithin) {
+		t.Errorf("took %v, promised are %v; processes waited %v for a processor", took, undoneWithin, waited)
 	}
 	return s
+}
+
+// waitedForCPU is how long so far some process waited for a processor
+// (/proc/pressure/cpu); 0 where the kernel does not tell.
+func waitedForCPU(t *testing.T) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile("/proc/pressure/cpu")
+	if err != nil {
+		return 0
+	}
+	_, total, _ := strings.Cut(string(b), "total=")
+	var us int64
+	if _, err := fmt.Sscan(total, &us); err != nil {
+		t.Fatalf("%q: %v", b, err)
+	}
+	return time.Duration(us) * time.Microsecond
 }
 
 func TestDaemonKilled(t *testing.T) {
@@ -42,14 +58,12 @@ func TestDaemonKilled(t *testing.T) {
 func TestDaemonHangs(t *testing.T) {
 	s := inTime(t, 6, func(s *scene) { s.daemon.signal(syscall.SIGSTOP) })
 	// It was ended, and limits nothing when somebody wakes it up.
-	if err := s.daemon.cmd.Process.Signal(syscall.SIGCONT); err == nil {
-		time.Sleep(300 * time.Millisecond)
+	_ = s.daemon.cmd.Process.Signal(syscall.SIGCONT) // it is dead by now, or will be
+	if err := s.daemon.wait(); err == nil {
+		t.Error("the daemon was not killed")
 	}
 	if left := s.remains(); len(left) > 0 {
 		t.Errorf("limited again:\n%s", strings.Join(left, "\n"))
-	}
-	if err := s.daemon.cmd.Wait(); err == nil {
-		t.Error("the daemon was not killed")
 	}
 	s.emptyLedger()
 }
@@ -83,7 +97,7 @@ func TestDaemonAndGuardKilled(t *testing.T) {
 	if err := unix.Kill(guard, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	roletest.Eventually(t, "the guard is gone", func() bool { return isDead(guard) })
 	if len(s.remains()) == 0 {
 		t.Fatal("nothing remains: nothing is tested")
 	}
@@ -136,13 +150,55 @@ func TestGuardTerminatedIsReplacedWithoutHarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	roletest.Eventually(t, "another guard", func() bool { return s.daemon.guard() != old })
-	roletest.Eventually(t, "the old one is gone", func() bool { _, err := process.ReadStat(old); return err != nil })
-	time.Sleep(guard.LeaveAfter + 200*time.Millisecond)
-	if err := s.daemon.cmd.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Fatalf("the daemon died of it: %v", err)
-	}
+	roletest.Eventually(t, "the old one is gone", func() bool { return isDead(old) })
+	s.daemon.cycles(5) // of what the old one did, the daemon has died by now
 	if len(s.remains()) == 0 {
 		t.Error("the limits were lifted")
+	}
+}
+
+// isDead tells whether a process has ended, also where nobody reaps it.
+func isDead(pid int) bool {
+	st, err := process.ReadStat(pid)
+	return err != nil || st.Dead()
+}
+
+// A guard that dies leaves the daemon and all limits as they were, however often, on a
+// busy machine, and where it takes long to move the next one out of the daemon's control
+// group.
+func TestGuardKilledFiftyTimes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	const transfers = 8
+	s := newSlowScene(t, transfers)
+	burnCPU(t)
+	s.daemon.watchLimits(transfers)
+	for range 50 {
+		old := s.daemon.guard()
+		if err := unix.Kill(old, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		roletest.EventuallyIn(t, time.Minute, "another guard", func() bool { return s.daemon.guard() != old })
+	}
+	s.daemon.cycles(5)
+	if n := s.daemon.longestLapse(); n > 2 {
+		t.Errorf("limits lapsed for %d cycles", n)
+	}
+}
+
+// burnCPU keeps all processors busy until the test ends.
+func burnCPU(t *testing.T) {
+	t.Helper()
+	for range 2 * runtime.NumCPU() {
+		cmd := exec.Command("sh", "-c", "while :; do :; done")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+		})
 	}
 }
 

@@ -1,9 +1,10 @@
 package remediate
 
 import (
+	"testing"
+
 	"lifeline/remediate/roletest"
 	"lifeline/remediate/trial"
-	"testing"
 )
 
 func TestMain(m *testing.M) {

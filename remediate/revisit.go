@@ -1,10 +1,11 @@
 package remediate
 
 import (
-	"lifeline/remediate/process"
-	"lifeline/remediate/sockopt"
 	"math"
 	"time"
+
+	"lifeline/remediate/process"
+	"lifeline/remediate/sockopt"
 )
 
 // How often a socket is looked at whose limits are as wanted, as each look

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +54,12 @@ func daemonRole() error {
 	}
 	defer l.Close()
 	g := &guard.Supervisor{Argv: roletest.Play("guard", dir), Ledger: l, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	if _, err := os.Stat(filepath.Join(dir, slowBus)); err == nil {
+		g.Place = func(int) error {
+			time.Sleep(2 * guard.DefaultLease)
+			return nil
+		}
+	}
 	e := New(l, g, nil, Settings{Bursts: true})
 	for {
 		transfers, want, err := orders(dir)
@@ -73,6 +80,9 @@ func daemonRole() error {
 
 // wantSmall is the file in a daemon's directory that asks for small bursts.
 const wantSmall = "small"
+
+// slowBus is the file in a daemon's directory by which it takes long to place a guard.
+const slowBus = "slowbus"
 
 // order is a transfer and what is wanted for it.
 type order struct {
@@ -106,6 +116,60 @@ type testDaemon struct {
 	dir   string
 	cmd   *exec.Cmd
 	lines chan string
+
+	mu                    sync.Mutex
+	limits                int // that are to be in force; 0 before that is watched
+	lapsed, longestLapsed int // cycles with fewer
+}
+
+// watchLimits counts from now on the cycles in which fewer limits are in force.
+func (d *testDaemon) watchLimits(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limits = n
+}
+
+// longestLapse is how many cycles in a row had fewer.
+func (d *testDaemon) longestLapse() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.longestLapsed
+}
+
+// see takes what the daemon says of one cycle.
+func (d *testDaemon) see(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var n int
+	if _, err := fmt.Sscanf(line, "limits %d ", &n); err != nil || n >= d.limits {
+		d.lapsed = 0
+		return
+	}
+	d.lapsed++
+	d.longestLapsed = max(d.longestLapsed, d.lapsed)
+}
+
+// cycles waits for n more cycles.
+func (d *testDaemon) cycles(n int) {
+	d.t.Helper()
+	for len(d.lines) > 0 {
+		<-d.lines
+	}
+	d.await("more cycles", func(string) bool { n--; return n == 0 })
+}
+
+// wait waits for the daemon's end, and gives its error.
+func (d *testDaemon) wait() error {
+	d.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- d.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(20 * time.Second):
+		d.t.Fatal("the daemon does not end")
+		return nil
+	}
 }
 
 func startDaemon(t *testing.T, dir string) *testDaemon {
@@ -124,6 +188,7 @@ func startDaemon(t *testing.T, dir string) *testDaemon {
 	go func() {
 		defer close(d.lines)
 		for s := bufio.NewScanner(out); s.Scan(); {
+			d.see(s.Text())
 			select {
 			case d.lines <- s.Text():
 			default:
@@ -192,6 +257,25 @@ type scene struct {
 func newScene(t *testing.T, n int) *scene {
 	t.Helper()
 	s := &scene{t: t, dir: t.TempDir()}
+	s.begin(n)
+	return s
+}
+
+// newSlowScene is one where it takes long to place a guard.
+func newSlowScene(t *testing.T, n int) *scene {
+	t.Helper()
+	s := &scene{t: t, dir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(s.dir, slowBus), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.begin(n)
+	return s
+}
+
+// begin starts n transfers and the daemon.
+func (s *scene) begin(n int) {
+	t := s.t
+	t.Helper()
 	var os []order
 	for i := range n {
 		tr := trialtest.New(t)
@@ -203,7 +287,6 @@ func newScene(t *testing.T, n int) *scene {
 	s.daemon.await("limited and paused", func(line string) bool {
 		return strings.HasPrefix(line, fmt.Sprintf("limits %d stopped ", n)) && !strings.Contains(line, "stopped 0")
 	})
-	return s
 }
 
 func (s *scene) write(o []order) {

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"lifeline/remediate/process"
-	"lifeline/remediate/undo"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -14,6 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/remediate/process"
+	"lifeline/remediate/undo"
 )
 
 // The descriptors that a guard has of its daemon.

@@ -1,9 +1,10 @@
 package guard
 
 import (
-	"lifeline/remediate/roletest"
 	"testing"
 	"time"
+
+	"lifeline/remediate/roletest"
 )
 
 // What one process leaves in the page, the other reads as the time that it was.

@@ -22,9 +22,9 @@ const (
 	syncPoll     = 50 * time.Millisecond   // between looks whether a guard that is started is still wanted
 	dismissTime  = 300 * time.Millisecond  // for a guard that was dismissed or killed to be gone
 
-	// LeaveAfter is how long a guard that was told to go waits for its daemon to find
+	// leaveAfter is how long a guard that was told to go waits for its daemon to find
 	// another one, or to end in good order: longer than the start of another may take.
-	LeaveAfter = startTimeout + time.Second
+	leaveAfter = startTimeout + time.Second
 )
 
 // What daemon and guard say to each other, a line each; that they live they show
@@ -101,7 +101,7 @@ func (w *leaseWatch) look(now time.Time) (ended bool) {
 func (w *leaseWatch) judge(now time.Time, daemon process.Activity) verdict {
 	ended := w.look(now)
 	switch {
-	case !w.leavingSince.IsZero() && now.Sub(w.leavingSince) >= LeaveAfter:
+	case !w.leavingSince.IsZero() && now.Sub(w.leavingSince) >= leaveAfter:
 		if w.state.Len() == 0 {
 			return exitQuietly
 		}
@@ -142,7 +142,7 @@ func (w *leaseWatch) untilNext(now time.Time) time.Duration {
 		d = w.renewed.Add(w.lease).Sub(now)
 	}
 	if !w.leavingSince.IsZero() {
-		d = min(d, w.leavingSince.Add(LeaveAfter).Sub(now))
+		d = min(d, w.leavingSince.Add(leaveAfter).Sub(now))
 	}
 	d = max(d, time.Millisecond)
 	w.nextLook = now.Add(d)

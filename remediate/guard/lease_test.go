@@ -107,7 +107,7 @@ func TestGuardThatIsToldToGo(t *testing.T) {
 		w := newWatch(t, n, t0)
 		w.leavingSince = t0
 		at, v := t0, keepWatching
-		for at.Sub(t0) < LeaveAfter {
+		for at.Sub(t0) < leaveAfter {
 			if v != keepWatching {
 				t.Fatalf("%d entries: %d after %v", n, v, at.Sub(t0))
 			}

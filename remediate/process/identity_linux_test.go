@@ -3,7 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"lifeline/remediate/roletest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -11,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/remediate/roletest"
 )
 
 func TestMain(m *testing.M) {

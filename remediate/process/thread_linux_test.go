@@ -3,10 +3,11 @@ package process
 import (
 	"bytes"
 	"fmt"
-	"lifeline/remediate/roletest"
 	"os"
 	"os/exec"
 	"testing"
+
+	"lifeline/remediate/roletest"
 )
 
 // parentRole says with which nice values its children run, one started as any

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"lifeline/remediate/process"
 	"os"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"lifeline/remediate/process"
 )
 
 // modules is what has to be known of the kernel's modules before a link of kind

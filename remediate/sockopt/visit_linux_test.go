@@ -2,12 +2,13 @@ package sockopt_test
 
 import (
 	"errors"
-	"lifeline/remediate/process"
-	"lifeline/remediate/sockopt"
-	"lifeline/remediate/trial/trialtest"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lifeline/remediate/process"
+	"lifeline/remediate/sockopt"
+	"lifeline/remediate/trial/trialtest"
 )
 
 // A descriptor number that means another socket by now is left alone.
