@@ -35,6 +35,7 @@ Exit codes: 0 safe, 1 unsafe, 2 unknown, 3 wrong usage or configuration.`
 const prebootExample = `  lifeline preboot
   lifeline preboot --mgmt 10.0.0.0/8,2001:db8::/48
   lifeline preboot --describe-host > web1.json
+  lifeline preboot --root / --mgmt 10.0.0.0/8
   lifeline preboot --host web1.json --backend nft --iface eth0 --dst 192.0.2.10 \
       --mgmt 10.0.0.0/8 --rules4 new-rules.v4`
 
@@ -43,6 +44,7 @@ type prebootFlags struct {
 	json, describe       bool
 	checks, backend      string
 	iface, host, state   string
+	root                 string
 	families             []int
 	dst, mgmt            []string
 	ports                []uint
@@ -70,6 +72,7 @@ func newPrebootCommand() *cobra.Command {
 	fl.StringArrayVar(&f.rules6, "rules6", nil, "`FILE` that ip6tables-restore loads (default: the usual saved files)")
 	fl.StringArrayVar(&f.link, "link", nil, "a link of the machine in question, as `NAME=ADDR/LEN[,ADDR/LEN]`; repeatable")
 	fl.StringVar(&f.host, "host", "", "JSON `FILE` that describes the machine in question; files that it names are relative to it, and must come along")
+	fl.StringVar(&f.root, "root", "", "answer for the next boot of the root file system in `DIR`, by what its units start and load (/ for this host)")
 	fl.StringVar(&f.state, "state-dir", "/var/lib/lifeline", "`DIR` where sources of ssh sessions are remembered")
 	cmd.AddCommand(newRehearsalChildCommand())
 	return cmd
@@ -142,7 +145,7 @@ func (f *prebootFlags) checkGiven(flags *pflag.FlagSet) (err error) {
 // options reads what was typed; an error names the option.
 func (f *prebootFlags) options() (preboot.Options, error) {
 	o := preboot.Options{
-		Backend: iptables.Backend(f.backend), Iface: f.iface, Rules4: f.rules4, Rules6: f.rules6, HostFile: f.host, StateDir: f.state,
+		Backend: iptables.Backend(f.backend), Iface: f.iface, Rules4: f.rules4, Rules6: f.rules6, HostFile: f.host, Root: f.root, StateDir: f.state,
 	}
 	var err error
 	if o.Engines, err = preboot.ParseEngines(f.checks); err != nil {

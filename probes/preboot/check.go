@@ -53,7 +53,10 @@ func Check(ctx context.Context, o Options) (Report, error) {
 }
 
 func (c checker) check(ctx context.Context, o Options) (Report, error) {
-	r := Report{Schema: Schema, NotChecked: notChecked, LeftOut: []string{}, Notes: []string{}, Checks: []CheckResult{}, Questions: []Asked{}, Files: []FileStatus{}, Assumptions: []iptables.Assumption{}}
+	if o.Root != "" {
+		return c.checkBoot(ctx, o)
+	}
+	r := newReport()
 	g, err := c.gather(o)
 	var wrong *UsageError
 	switch {
@@ -239,7 +242,7 @@ func (i *inquiry) inputs(f iptables.Family, parser iptables.Load) iptables.Input
 		if !rf.Concerns(f) {
 			continue
 		}
-		file := iptables.File{Name: rf.Path, Text: rf.Text, Withheld: rf.Withheld}
+		file := iptables.File{Name: rf.Path, Text: rf.Text, NoFlush: rf.NoFlush, Withheld: rf.Withheld}
 		if rf.asked || rf.refused != nil {
 			file.Told = rf.said.Told(parser)
 		}

@@ -74,6 +74,8 @@ func (c checker) gather(o Options) (*gathered, error) {
 		err = g.describedBy(o.HostFile)
 	case len(o.Links) > 0:
 		g.host = iptables.Host{Links: o.Links}
+	case o.Root != "" && filepath.Clean(o.Root) != c.root:
+		// another machine's, of which the question tells
 	default:
 		err = g.thisMachine(c)
 	}
@@ -95,6 +97,9 @@ func (c checker) gather(o Options) (*gathered, error) {
 	g.backend, g.howBack = o.Backend, "as given"
 	if g.backend == "" {
 		g.backend, g.howBack = c.machine.Backend()
+	}
+	if o.Root != "" {
+		return g, nil // what the boot loads is found out for each question
 	}
 	return g, g.readFiles(c)
 }
@@ -274,7 +279,7 @@ func (g *gathered) assumptions(qs []question) []iptables.Assumption {
 			seen[k] = true
 		}
 		has := slices.ContainsFunc(g.files, func(f *bootFile) bool { return f.IsRules() && f.Concerns(q.Family) })
-		if key := fmt.Sprint("rules", q.Family); g.here && !has && !seen[key] {
+		if key := fmt.Sprint("rules", q.Family); g.here && g.options.Root == "" && !has && !seen[key] {
 			seen[key] = true
 			out = append(out, iptables.Assumption{Name: "no-rules-file",
 				Why: fmt.Sprintf("no saved IPv%d rules are found in the usual places: what the boot loads is not known", q.Family)})

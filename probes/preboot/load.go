@@ -40,6 +40,11 @@ func loadFor(f *savedrules.File, b iptables.Backend) (l sandbox.Load, notes []st
 	default:
 		l.Commands = sandbox.RestoreCommands(b, iptables.IPv6)
 	}
+	if f.NoFlush {
+		for n := range l.Commands {
+			l.Commands[n].Argv = append(l.Commands[n].Argv, "--noflush")
+		}
+	}
 	if f.Role != savedrules.RoleIPSets && f.Role != savedrules.RoleNFT {
 		if l.Input, notes = savedrules.StripHostWide(f.Path, f.Text); notes != nil {
 			l.Whole = f.Text

@@ -42,6 +42,9 @@ type Options struct {
 	// Rules4 and Rules6 are the rule files, in boot order; both empty means
 	// the usual saved files of this machine.
 	Rules4, Rules6 []string
+	// Root is a root file system whose next boot is asked about: what it starts and loads
+	// is found out from its files. Empty means that the files are given, or the usual ones.
+	Root string
 	// Links describe the machine in question, as far as HostFile does not.
 	Links []iptables.Link
 	// HostFile is a JSON file that describes the machine in question.
@@ -112,6 +115,9 @@ func (o Options) check() error {
 			return usagef("link %q is given twice: put its addresses behind one name, separated by commas", l.Name)
 		}
 		seen[l.Name] = true
+	}
+	if o.Root != "" && len(o.Rules4)+len(o.Rules6) > 0 {
+		return usagef("rules files are given twice: by themselves and by what the boot of %s loads", o.Root)
 	}
 	if len(o.Links) > 0 && o.HostFile != "" {
 		return usagef("links are given twice: by the host description %s and by themselves", o.HostFile)

@@ -50,6 +50,7 @@ func (r Report) Text(w io.Writer, colour bool) error {
 	for _, a := range r.Assumptions {
 		t.line("  %s  %-9s  %s", t.paint(yellow, fmt.Sprintf("%-7s", Unclear)), "machine", a.Why)
 	}
+	t.boot(r.Boot)
 	for _, c := range r.Checks {
 		t.details(c)
 	}
@@ -188,6 +189,21 @@ func assumptionWords(a iptables.Assumption) string {
 		s = fmt.Sprintf("%s:%d: %s: %s (%s)", a.File, a.Line, a.Name, a.Why, a.Rule)
 	}
 	return s
+}
+
+// boot shows what the next boot does, and what was found beside.
+func (t *printer) boot(b *BootReport) {
+	if b == nil {
+		return
+	}
+	t.line("")
+	t.line("the next boot of %s reaches %s:", b.Root, b.Target)
+	for _, s := range b.Steps {
+		t.line("  %s  %s %s", t.paint(statusColour(s.Status), fmt.Sprintf("%-7s", s.Status)), s.Unit, s.Does)
+	}
+	for _, m := range b.Remarks {
+		t.whole("  %s  %s", t.paint(statusColour(m.Status), fmt.Sprintf("%-7s", m.Status)), m.Text)
+	}
 }
 
 // questions says what was asked and how that came about.

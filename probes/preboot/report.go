@@ -50,6 +50,8 @@ type Report struct {
 	// Assumptions are about the machine, not about a rule; any makes the
 	// verdict unknown at best.
 	Assumptions []iptables.Assumption `json:"assumptions"`
+	// Boot is what the next boot does, where that was asked.
+	Boot *BootReport `json:"boot,omitempty"`
 	// LeftOut is evidence that the question does without: sources that there was no
 	// room for, and what calls itself sshd and is no part of this host's.
 	LeftOut []string `json:"left_out"`
@@ -137,6 +139,14 @@ type Fix struct {
 	// Tested says that the analysis allows management with all mends of this
 	// list in place.
 	Tested bool `json:"tested"`
+}
+
+// newReport is a report without an answer: lists that are empty, and not null.
+func newReport() Report {
+	return Report{
+		Schema: Schema, NotChecked: notChecked, LeftOut: []string{}, Notes: []string{}, Checks: []CheckResult{},
+		Questions: []Asked{}, Files: []FileStatus{}, Assumptions: []iptables.Assumption{},
+	}
 }
 
 // notChecked is what safe does not mean.

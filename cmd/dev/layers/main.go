@@ -82,7 +82,7 @@ var rules = []rule{
 	{"probes/preboot/savedrules", []string{"probes/iptables", "watchdog/files"}},
 	{"probes/preboot/hostinfo", []string{"probes/iptables", "probes/iptables/rules", "probes/sshd", "watchdog/files"}},
 	{"probes/preboot/sandbox", []string{"probes/iptables", "probes/preboot/hostinfo"}},
-	{"probes/preboot", []string{"probes/iptables", "probes/iptables/kernelmem", "probes/iptables/rules", "probes/preboot/", "watchdog/printable"}},
+	{"probes/preboot", []string{"probes/boot", "probes/boot/firewall", "probes/boot/remark", "probes/iptables", "probes/iptables/kernelmem", "probes/iptables/rules", "probes/preboot/", "watchdog/printable"}},
 	{"probes/", core},
 	{"remediate/remedy", core},
 	{"remediate/roletest", nil},

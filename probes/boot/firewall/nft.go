@@ -30,6 +30,7 @@ func (p *planner) nft(l Load, name string, by starter) {
 			if text, ok = p.included(files[i], by, l.Names); !ok {
 				return
 			}
+			l.Includes = append(l.Includes, Part{File: files[i], Text: text})
 		}
 		for _, m := range includeStatement.FindAllSubmatch(text, -1) {
 			files = append(files, p.includes(string(m[1]))...)

@@ -54,6 +54,8 @@ type Load struct {
 	// that the first one empties the tables that it names; those after it never do.
 	Parts []Part
 	Flush bool
+	// Includes are the files that an nft file leads to, under the paths that nft asks for.
+	Includes []Part
 	// TestFirst tells that the file is tried first, and that nothing is loaded if that fails.
 	TestFirst bool
 	// Fallback is loaded where Parts cannot be.
@@ -155,4 +157,9 @@ func (p *planner) exists(name string) bool {
 func (p *planner) read(name string) (text []byte, ok bool) {
 	text, err := p.tree.ReadFile(name)
 	return text, err == nil
+}
+
+// Holds tells whether a load reads a file.
+func (l Load) Holds(file string) bool {
+	return slices.ContainsFunc(l.Parts, func(p Part) bool { return p.File == file })
 }

@@ -24,6 +24,8 @@ const (
 type File struct {
 	Role, Path string
 	Text       []byte
+	// NoFlush: it is restored on top of what stands.
+	NoFlush bool
 	// Includes are what an nft file includes.
 	Includes []Include
 	// Withheld: it is named by a description, and not by who asks. Nothing of what it
@@ -33,6 +35,16 @@ type File struct {
 	Refused error
 	// Trusted: owned by root and writable by nobody else.
 	Trusted bool
+}
+
+// FromText is a file whose content is known already, with what it includes. One that a
+// manager makes has the manager's name in place of a path.
+func FromText(role, path string, text []byte, includes []Include) *File {
+	f := &File{Role: role, Path: path, Text: text, Includes: includes}
+	if role != RoleNFT && role != RoleIPSets {
+		f.Refused = refuseProgram(path, text, false)
+	}
+	return f
 }
 
 // Concerns reports whether a file matters to questions of a family.
@@ -85,4 +97,9 @@ func read(role, path string, root Folder) (*File, error) {
 		out.Refused = refuseProgram(path, out.Text, out.Withheld)
 	}
 	return out, nil
+}
+
+// IsTables reports whether the file is one of iptables-restore(8), of whichever back end.
+func (f *File) IsTables() bool {
+	return f.IsRules() || f.Role == RoleOther4 || f.Role == RoleOther6
 }
