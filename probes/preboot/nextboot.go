@@ -15,6 +15,7 @@ import (
 	"lifeline/probes/boot/remark"
 	"lifeline/probes/iptables"
 	"lifeline/probes/preboot/savedrules"
+	"lifeline/watchdog/printable"
 )
 
 // BootReport is what the next boot of a root does, as far as management depends on it.
@@ -111,7 +112,8 @@ func (c checker) checkQuestion(ctx context.Context, g *gathered, q question, r *
 		b.Remarks.Add(remark.Missed, "manager-order-undefined",
 			fmt.Sprintf("nothing orders %s: which of them loads its rules last is not determined", strings.Join(starters(orders[0]), " and ")), starters(orders[0])...)
 	}
-	q.Backend = backendOf(orders, q.Backend, g.options.Backend)
+	q = q.withBackend(orders, g.options.Backend)
+	noteSaveOnStop(b, lang)
 	worst := c.ask(ctx, g, q, b, orders)
 	r.Questions = append(r.Questions, worst.Questions...)
 	r.Checks = append(r.Checks, worst.Checks...)
@@ -125,19 +127,32 @@ func (c checker) checkQuestion(ctx context.Context, g *gathered, q question, r *
 	return nil
 }
 
-// backendOf is the back end of the rules that the boot loads first, else as it is.
-func backendOf(orders [][]firewall.Load, otherwise, given iptables.Backend) iptables.Backend {
+// withBackend is the question for the back end of the rules that the boot loads first,
+// unless one is asked about.
+func (q question) withBackend(orders [][]firewall.Load, given iptables.Backend) question {
 	if given != "" {
-		return given
+		return q
 	}
-	for _, o := range orders {
-		for _, l := range o {
-			if l.Backend != firewall.Unknown {
-				return iptables.Backend(l.Backend)
-			}
+	how := "back end: that of this machine, for the boot loads no rules by one"
+	for _, l := range orders[0] {
+		if l.Backend != firewall.Unknown {
+			q.Backend, how = iptables.Backend(l.Backend), fmt.Sprintf("back end: that of %s in the root", l.Starter)
+			break
 		}
 	}
-	return otherwise
+	q.how = append(slices.Clone(q.how[:len(q.how)-1]), how)
+	return q
+}
+
+// noteSaveOnStop tells of files that an orderly reboot writes anew: the rules that run then
+// are not known.
+func noteSaveOnStop(b *boot.Boot, lang firewall.Language) {
+	for _, s := range b.Plan.SaveOnStop {
+		if s.Language == lang {
+			b.Remarks.Add(remark.Opaque, "save-on-stop",
+				fmt.Sprintf("an orderly reboot saves the rules that run into %s first (%s): those are not looked at", s.File, s.Setting), s.File, s.Setting)
+		}
+	}
 }
 
 func starters(loads []firewall.Load) []string {
@@ -195,7 +210,26 @@ func (c checker) inquire(ctx context.Context, g *gathered, q question, loads []f
 	run := inquiry{gathered: &with, qs: []question{q}, report: &r}
 	run.all(ctx, c.testbeds(false))
 	conclude(&r)
+	if r.Verdict == Unsafe {
+		r.Reason += culprit(r.Checks, with.files)
+	}
 	return r
+}
+
+// culprit is the line that drops, as it stands in its file.
+func culprit(checks []CheckResult, files []*bootFile) string {
+	for _, c := range checks {
+		if c.Verdict != iptables.Blocked || len(c.Trace) == 0 {
+			continue
+		}
+		last := c.Trace[len(c.Trace)-1]
+		for _, f := range files {
+			if lines := bytes.Split(f.Text, []byte("\n")); f.Path == last.File && last.Line > 0 && last.Line <= len(lines) {
+				return printable.Sprintf(" by %s:%d: %s", last.File, last.Line, string(bytes.TrimSpace(lines[last.Line-1])))
+			}
+		}
+	}
+	return ""
 }
 
 // bootFiles are the files of an order as the engines take them. What nft's flush of all
@@ -265,7 +299,6 @@ func (r *Report) take(root string, b *boot.Boot, worst Report) {
 	if r.Boot == nil {
 		r.Boot = &BootReport{Root: root, Target: b.Target, Steps: []BootStep{}, Remarks: []BootRemark{}}
 	}
-	r.worsen(worst.Verdict, worst.Reason)
 	for _, s := range bootSteps(b, worst.Files) {
 		if !slices.ContainsFunc(r.Boot.Steps, func(x BootStep) bool { return x.Unit == s.Unit && x.Does == s.Does }) {
 			r.Boot.Steps = append(r.Boot.Steps, s)
@@ -280,6 +313,7 @@ func (r *Report) take(root string, b *boot.Boot, worst Report) {
 		}
 		r.Boot.Remarks = append(r.Boot.Remarks, BootRemark{statuses[m.Kind], m.Cause, m.Text, append([]string{}, m.Names...)})
 	}
+	r.worsen(worst.Verdict, worst.Reason)
 }
 
 // bootSteps are the steps of a boot that management depends on.

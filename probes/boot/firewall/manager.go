@@ -3,6 +3,8 @@ package firewall
 import (
 	"fmt"
 	"path"
+	"regexp"
+	"slices"
 
 	"lifeline/probes/boot/command"
 	"lifeline/probes/boot/ifupdown"
@@ -22,6 +24,9 @@ func (p *planner) manager(l Load, e command.Effect, by starter) {
 		p.ipsetService(l, by)
 	default:
 		names := append(l.Names, managerFiles[e.Tool]...)
+		if e.Tool == "firewalld" {
+			names = append(names, p.zone()...)
+		}
 		p.Remarks.Add(remark.Opaque, "loader-not-understood",
 			fmt.Sprintf("%s starts %s, whose rules are not understood here", by.name, e.Tool), names...)
 	}
@@ -49,6 +54,9 @@ func (p *planner) netfilterPersistent(l Load, by starter) {
 	if err != nil {
 		p.Remarks.Add(remark.Missed, "plugin-missing", fmt.Sprintf("%s has no plugins: it loads nothing", by.name), persistentPlugins)
 		return
+	}
+	if !slices.Contains(names, "10-ipset") {
+		p.setsMissing("/etc/iptables/ipsets")
 	}
 	for _, n := range names {
 		plugin := path.Join(persistentPlugins, n)
@@ -89,9 +97,13 @@ func (p *planner) plugin(l Load, by starter, name, file string, executable bool,
 	case !executable:
 		return
 	case !there && l.Language == IPSets, !there && l.Language == IP6Tables:
-		if _, err := p.tree.Lstat(rules); err != nil {
-			return // nobody saved any
+		if _, err := p.tree.Lstat(rules); err == nil {
+			break // it leads nowhere
 		}
+		if l.Language == IPSets {
+			p.setsMissing(rules)
+		}
+		return // nobody saved any
 	}
 	if l.Language != IPSets {
 		l.Backend, _ = p.backend(tool)
@@ -99,6 +111,21 @@ func (p *planner) plugin(l Load, by starter, name, file string, executable bool,
 	}
 	p.file(l, rules, by)
 }
+
+// setsMissing tells of rules that look up sets, where the file of the sets is missing.
+func (p *planner) setsMissing(sets string) {
+	for _, rules := range []string{"/etc/iptables/rules.v4", "/etc/iptables/rules.v6"} {
+		text, _ := p.read(rules)
+		if m := looksUpSet.FindSubmatch(text); m != nil {
+			p.Remarks.Add(remark.Note, "ipset-missing",
+				fmt.Sprintf("%s looks up the set %s, and %s is missing: unless something else makes the set, the rules do not load", rules, m[1], sets),
+				rules, string(m[1]), sets)
+		}
+	}
+}
+
+// looksUpSet matches the set of a rule.
+var looksUpSet = regexp.MustCompile(`--match-set[ \t]+"?([^ \t"]+)`)
 
 const (
 	rhelRules  = "/etc/sysconfig/iptables"

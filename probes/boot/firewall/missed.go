@@ -74,8 +74,10 @@ func (p *planner) rulesOf(unit string) []string {
 		}
 	}
 	j := p.boot.Job(unit)
-	if unit == "nftables.service" && (j.State != systemd.Out || len(j.Names) > 1) && p.exists("/etc/nftables.conf") {
-		out = append(out, "/etc/nftables.conf")
+	for _, f := range []string{"/etc/nftables.conf", "/etc/sysconfig/nftables.conf"} {
+		if unit == "nftables.service" && (j.State != systemd.Out || len(j.Names) > 1) && p.exists(f) {
+			out = append(out, f)
+		}
 	}
 	return out
 }

@@ -15,6 +15,8 @@ type starter struct {
 	unit string // the unit whose order it has, "" for none
 	file string // where the command is written
 	late bool
+	// through is the link or the setting by which the boot comes to it.
+	through string
 	// hidden tells whether the starter's sandbox hides a file, and by which setting.
 	hidden func(file string) (systemd.Setting, bool)
 	// vital tells that a failure leaves the link unconfigured.
@@ -39,7 +41,7 @@ func (p *planner) beforeNetwork(unit string) bool {
 // unit takes the commands of one unit, started by the boot or by a timer.
 func (p *planner) unit(j systemd.Job, by starter) {
 	u := j.Unit
-	by.file, by.hidden = u.File, u.Hidden
+	by.file, by.hidden, by.through = u.File, u.Hidden, j.Through
 	found := false
 	for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStartPost"} {
 		for _, e := range p.boot.Commands(u, key) {
@@ -80,6 +82,9 @@ func (p *planner) overridden(j systemd.Job, program string) {
 // effect takes what a command does.
 func (p *planner) effect(e command.Effect, by starter) {
 	names := []string{by.name, by.file}
+	if by.through != "" {
+		names = append(names, by.through)
+	}
 	if e.Script != "" {
 		names = append(names, e.Script)
 	}

@@ -19,6 +19,7 @@ const maxDepth = 16
 type line struct {
 	key  string // in lower case
 	args []string
+	raw  string // as it is written
 	file string
 	no   int
 }
@@ -26,8 +27,11 @@ type line struct {
 // at is where the line stands.
 func (l line) at() string { return fmt.Sprintf("%s line %d", l.file, l.no) }
 
-// text is the line as a person would write it.
+// text is the line as it is written, or as a person would write it.
 func (l line) text() string {
+	if l.raw != "" {
+		return l.raw
+	}
 	key := l.key
 	if k, ok := keywords[key]; ok {
 		key = k
@@ -135,8 +139,9 @@ func split(raw string) (l line, ok bool) {
 	}
 	end := strings.IndexAny(raw, " \t=")
 	if end < 0 {
-		return line{key: strings.ToLower(raw)}, true
+		return line{key: strings.ToLower(raw), raw: raw}, true
 	}
+	l.raw = raw
 	l.key = strings.ToLower(raw[:end])
 	rest := strings.TrimLeft(raw[end:], " \t")
 	rest = strings.TrimLeft(strings.TrimPrefix(rest, "="), " \t")
