@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// ErrNotOpen is of a journal that could not be opened yet.
+// ErrNotOpen is of a store that could not be opened yet.
 var ErrNotOpen = errors.New("the journal is not open")
 
-// Late says how a journal is to be opened that could not be at the start.
+// Late says how a store is to be opened that could not be at the start.
 type Late struct {
 	// Join gives what is to be written of a fact: what an earlier run wrote, which
 	// this one has not read, and what this one knows.
@@ -20,7 +20,7 @@ type Late struct {
 	Opened func()
 }
 
-// late is a journal's state while it is opened late; nil when it was in time.
+// late is a store's state while it is opened late; nil when it was in time.
 type late struct {
 	Late
 	open atomic.Bool
@@ -34,13 +34,13 @@ const (
 	lastRetry  = time.Minute
 )
 
-// OpenLater makes a journal of dir where Open failed because of why. Its task
-// tries again after ever longer times; what comes meanwhile waits, within bounds.
+// OpenLater makes a store in dir where Open failed because of why. Its task
+// tries again after ever longer times; what comes meanwhile waits.
 func OpenLater(dir string, why error, how Late) *Store {
-	j := newStore(dir)
-	j.late = &late{Late: how}
-	j.postpone(why, time.Now())
-	return j
+	s := newStore(dir)
+	s.late = &late{Late: how}
+	s.postpone(why, time.Now())
+	return s
 }
 
 func (l *late) waits() bool { return l != nil && !l.open.Load() }
@@ -54,42 +54,42 @@ func (l *late) joined(name string, before, now json.RawMessage) json.RawMessage 
 }
 
 // absent says why there is no store to work on.
-func (j *Store) absent() error {
-	if j.late.waits() {
+func (s *Store) absent() error {
+	if s.late.waits() {
 		return ErrNotOpen
 	}
 	return errGivenUp
 }
 
 // postpone notes a failed attempt and when the next one is due.
-func (j *Store) postpone(why error, now time.Time) {
-	l := j.late
+func (s *Store) postpone(why error, now time.Time) {
+	l := s.late
 	l.wait = min(max(2*l.wait, firstRetry), lastRetry)
 	l.why, l.next = why, now.Add(l.wait)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.health.Err = j.unopened()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health.Err = s.unopened()
 }
 
-func (j *Store) unopened() string {
-	return fmt.Sprintf("not open, tried again every %s: %v", j.late.wait, j.late.why)
+func (s *Store) unopened() string {
+	return fmt.Sprintf("not open, tried again every %s: %v", s.late.wait, s.late.why)
 }
 
-// tryAgain opens the journal, if that is due and possible by now.
-func (j *Store) tryAgain(now time.Time) error {
-	l := j.late
+// tryAgain opens the file, if that is due and possible by now.
+func (s *Store) tryAgain(now time.Time) error {
+	l := s.late
 	if now.Before(l.next) {
-		return errors.New(j.unopened())
+		return errors.New(s.unopened())
 	}
-	if err := j.open(); err != nil {
-		j.postpone(err, now)
-		return errors.New(j.unopened())
+	if err := s.open(); err != nil {
+		s.postpone(err, now)
+		return errors.New(s.unopened())
 	}
 	l.open.Store(true)
-	j.mu.Lock()
-	j.health.Back = now
-	j.health.Err = ""
-	j.mu.Unlock()
+	s.mu.Lock()
+	s.health.Back = now
+	s.health.Err = ""
+	s.mu.Unlock()
 	l.Opened()
 	return nil
 }

@@ -33,7 +33,7 @@ func (st Status) Text(w io.Writer) error {
 	case !st.Journal.Back.IsZero():
 		p("the journal could not be opened at the start, and is written since %s\n", st.Journal.Back.Format(time.TimeOnly))
 	}
-	if m := st.Journal.Mended; m != "" {
+	if m := st.Journal.Recovery; m != "" {
 		p("%s\n", m)
 	}
 	switch pg := st.Page; {

@@ -52,7 +52,7 @@ func (d *daemon) newPublisher(s *sampler) *publisher {
 		capabilities: func() []watchdog.Capability { return append(s.capabilities(), d.actuator.able()...) },
 		pingMethod:   s.pingMethod, guard: d.actuator.guardState, dryRunCounts: d.actuator.dryRunCounts,
 		absent:      absentLinks{cfg: d.cfg, log: d.log},
-		transitions: transitionLog{log: d.log, event: d.facts.Add},
+		transitions: transitionLog{log: d.log},
 	}
 	if d.alerts != nil {
 		p.transitions.remarks = d.alerts
@@ -81,7 +81,7 @@ func (p *publisher) publish(r watchdog.Report) {
 	p.shown = web.Status{GuardPID: guard.pid, Guard: guardText(p.dryRun, guard), Absent: p.absent.look(r.Snapshot), DryRunCounts: p.dryRunCounts()}
 	at := r.Snapshot.Wall
 	for _, c := range r.Decision.Changes {
-		p.transitions.condition(at, c)
+		p.transitions.condition(c)
 	}
 	if p.alerts != nil {
 		p.alerts.Take(at, r.Decision.Conditions, r.Decision.Changes)

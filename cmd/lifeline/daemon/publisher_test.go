@@ -41,7 +41,7 @@ func fakePublisher(t *testing.T, log *slog.Logger, guard *guardState) *publisher
 		pingMethod:   func() string { return "unprivileged" },
 		guard:        func() guardState { return *guard },
 		dryRunCounts: func() *web.DryRunCounts { return nil },
-		transitions:  transitionLog{log: log, event: store.Add},
+		transitions:  transitionLog{log: log},
 	}
 	return p.begin()
 }
@@ -149,7 +149,7 @@ func TestPinIsAnswered(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		p := &publisher{facts: store, log: slog.New(slog.DiscardHandler), guard: func() guardState { return guardState{} },
-			dryRunCounts: func() *web.DryRunCounts { return nil }, transitions: transitionLog{log: slog.New(slog.DiscardHandler), event: store.Add}}
+			dryRunCounts: func() *web.DryRunCounts { return nil }, transitions: transitionLog{log: slog.New(slog.DiscardHandler)}}
 		p.begin()
 		requests, wake := make(chan engine.PinRequest, 1), make(chan struct{}, 1)
 		pin := p.pinner(requests, wake)

@@ -8,7 +8,6 @@ import (
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/control"
-	"lifeline/watchdog/facts"
 )
 
 // remarker takes a remark on what is done about the incident of a subject, if any.
@@ -20,7 +19,6 @@ type remarker interface {
 // controllers, and the bursts of TCP.
 type transitionLog struct {
 	log     *slog.Logger
-	event   func(facts.Event)
 	remarks remarker // nil without alerts
 
 	phases      map[watchdog.ShaperKey]loggedPhase
@@ -34,7 +32,7 @@ type loggedPhase struct {
 }
 
 // condition logs that a condition was raised or cleared, or has another severity.
-func (t *transitionLog) condition(at time.Time, c watchdog.Change) {
+func (t *transitionLog) condition(c watchdog.Change) {
 	word, level := "cleared", slog.LevelInfo
 	switch {
 	case c.Was != "":
@@ -47,8 +45,6 @@ func (t *transitionLog) condition(at time.Time, c watchdog.Change) {
 	}
 	t.log.Log(context.Background(), level, "condition "+word, "condition", c.Condition.Name,
 		"subject", c.Condition.Subject, "severity", c.Condition.Severity, "evidence", c.Condition.Evidence)
-	t.event(facts.Event{At: at, Kind: "condition", Text: fmt.Sprintf("%s %s: %s", c.Condition.Name, word, c.Condition.Subject), Data: map[string]any{
-		"severity": c.Condition.Severity, "evidence": c.Condition.Evidence, "since": c.Condition.Since}})
 }
 
 // control logs that a link's controller has another phase than was logged last.
@@ -65,8 +61,6 @@ func (t *transitionLog) control(at time.Time, l watchdog.LinkState) {
 		t.remarks.Remark(at, watchdog.DirectionSubject(l.Name, l.Direction), fmt.Sprintf("%s: %s (%d transfers, %d limited, %d paused)",
 			l.Phase, l.Why, l.Transfers, l.Limited, l.Paused))
 	}
-	t.event(facts.Event{At: at, Kind: "control", Text: fmt.Sprintf("%s %s: %s", l.Name, l.Direction, l.Phase),
-		Data: map[string]any{"why": l.Why, "transfers": l.Transfers}})
 }
 
 // capacity is for people: 0 is unknown.

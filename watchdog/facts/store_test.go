@@ -3,13 +3,17 @@ package facts
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 // run opens a journal, lets use work on it while its task runs, and closes it.
@@ -29,14 +33,13 @@ func run(t *testing.T, dir string, use func(*Store)) {
 	}
 }
 
-func TestFactsAndEventsSurvive(t *testing.T) {
+func TestFactsSurvive(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	run(t, dir, func(j *Store) {
 		for i := range 3 {
 			if err := j.Put("capacity", map[string]int{"eth0": i}); err != nil {
 				t.Error(err)
 			}
-			j.Add(Event{At: time.Unix(int64(i), 0), Kind: "test", Text: fmt.Sprint(i)})
 		}
 	})
 	run(t, dir, func(j *Store) {
@@ -47,29 +50,54 @@ func TestFactsAndEventsSurvive(t *testing.T) {
 		if ok, err := j.Get("nothing", &got); ok || err != nil {
 			t.Errorf("nothing: %v, %v", ok, err)
 		}
-		es, err := j.Events(2)
-		if err != nil || len(es) != 2 || es[0].Text != "1" || es[1].Text != "2" {
-			t.Errorf("events: %v, %v", es, err)
-		}
 	})
 }
 
+// A file of an earlier version, which kept events beside the facts: the facts are
+// there, and the events take no room that facts could have.
 func TestEventsAreBounded(t *testing.T) {
 	dir := t.TempDir()
-	j, err := Open(dir)
+	path := filepath.Join(dir, File)
+	old, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.db.Load().Close()
-	batch := make([]Event, 1000)
-	for range (maxEvents + 3*len(batch)) / len(batch) {
-		if err := j.write(nil, batch); err != nil {
-			t.Fatal(err)
+	err = old.Update(func(tx *bbolt.Tx) error {
+		facts, err := tx.CreateBucket(factsBucket)
+		if err != nil {
+			return err
 		}
+		events, err := tx.CreateBucket(eventsBucket)
+		if err != nil {
+			return err
+		}
+		for i := range uint64(20000) {
+			if err := events.Put(binary.BigEndian.AppendUint64(nil, i), []byte(`{"kind":"control","text":"eth0 rx: engaged"}`)); err != nil {
+				return err
+			}
+		}
+		return facts.Put([]byte("capacities"), []byte(`{"eth0 rx":11e6}`))
+	})
+	if err := errors.Join(err, old.Close()); err != nil {
+		t.Fatal(err)
 	}
-	es, err := j.Events(10 * maxEvents)
-	if err != nil || len(es) > maxEvents+trimSlack || len(es) < maxEvents {
-		t.Errorf("%d events kept, want about %d; %v", len(es), maxEvents, err)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, func(j *Store) {
+		var got map[string]float64
+		if ok, err := j.Get("capacities", &got); !ok || err != nil || got["eth0 rx"] != 11e6 {
+			t.Errorf("capacities: %v, %v, %v", got, ok, err)
+		}
+		for i := range int(before.Size() / maxValue) {
+			if err := j.Put(fmt.Sprint("hosts ", i), strings.Repeat("h", maxValue/2)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if after, err := os.Stat(path); err != nil || after.Size() > before.Size() {
+		t.Errorf("%v of %d bytes, before %d", err, after.Size(), before.Size())
 	}
 }
 
@@ -121,19 +149,21 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
-// Nobody waits for the disk: with the writer not running, adding goes on and
-// what finds no room is counted.
-func TestAddNeverWaits(t *testing.T) {
+// Nobody waits for the disk: with the writer not running, putting goes on, and the
+// latest of a name waits.
+func TestPutNeverWaits(t *testing.T) {
 	j, err := Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer j.db.Load().Close()
-	for range maxPending + 10 {
-		j.Add(Event{})
+	for i := range 10000 {
+		if err := j.Put("fact", i); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if d := j.Health().Dropped; d != 10 {
-		t.Errorf("%d dropped, want 10", d)
+	if len(j.waiting) != 1 || string(j.waiting["fact"]) != "9999" {
+		t.Errorf("%d wait, the fact is %s", len(j.waiting), j.waiting["fact"])
 	}
 }
 
@@ -145,14 +175,22 @@ func TestFailedWriteIsKeptAndTold(t *testing.T) {
 	if err := j.db.Load().Close(); err != nil { // every write fails from here on
 		t.Fatal(err)
 	}
-	j.Add(Event{Text: "kept"})
 	if err := j.Put("fact", 1); err != nil {
 		t.Fatal(err)
 	}
 	j.flush()
-	if j.Health().Err == "" || len(j.events) != 1 || len(j.facts) != 1 {
-		t.Errorf("after a failed write: %+v, %d events, %d facts", j.Health(), len(j.events), len(j.facts))
+	if j.Health().Err == "" || len(j.waiting) != 1 {
+		t.Errorf("after a failed write: %+v, %d facts wait", j.Health(), len(j.waiting))
 	}
+}
+
+// many are facts of many pages.
+func many() map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for i := range 5000 {
+		out[fmt.Sprint("base ", i)] = json.RawMessage(`"0123456789012345678901234567890123456789"`)
+	}
+	return out
 }
 
 // A journal whose file shrinks under the running daemon is begun anew: what is
@@ -163,14 +201,14 @@ func TestFileShrinksWhileRunning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.write(nil, make([]Event, 5000)); err != nil {
+	if err := j.write(many()); err != nil {
 		t.Fatal(err)
 	}
 	for n := range mostResets {
 		if err := os.Truncate(filepath.Join(dir, File), 4096); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := j.Events(10); err == nil {
+		if _, err := j.Get("base 4999", new(any)); err == nil {
 			t.Error("pages that are gone were read")
 		}
 		if err := j.Put("fact", n); err != nil {
@@ -183,14 +221,16 @@ func TestFileShrinksWhileRunning(t *testing.T) {
 		if ok, err := j.Get("fact", &got); !ok || err != nil || got != n || j.Health().Err != "" {
 			t.Fatalf("after damage %d: %v, %v, %d; %+v", n, ok, err, got, j.Health())
 		}
-		if err := j.write(nil, make([]Event, 5000)); err != nil {
+		if err := j.write(many()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := os.Truncate(filepath.Join(dir, File), 4096); err != nil {
 		t.Fatal(err)
 	}
-	j.Add(Event{})
+	if err := j.Put("fact", 0); err != nil {
+		t.Fatal(err)
+	}
 	j.flush()
 	j.flush()
 	if !strings.Contains(j.Health().Err, "damaged too often") {
@@ -201,16 +241,23 @@ func TestFileShrinksWhileRunning(t *testing.T) {
 	}
 }
 
-func TestEventsAreShort(t *testing.T) {
-	for _, e := range []Event{
-		{Text: strings.Repeat("\x00", 1<<20)},
-		{Text: "short", Data: map[string]any{"evidence": strings.Repeat("é", 1<<20)}},
-		{Text: strings.Repeat("é", 1<<20)},
-	} {
-		raw, err := encode(e)
-		var back Event
-		if err != nil || len(raw) > maxEvent || json.Unmarshal(raw, &back) != nil || back.Text == "" {
-			t.Errorf("%d bytes, %v", len(raw), err)
+// A fact that is too long is refused, and so is one that is no JSON; what was put
+// before stands.
+func TestFactsAreShort(t *testing.T) {
+	j, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.db.Load().Close()
+	if err := j.Put("fact", 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{strings.Repeat("x", maxValue), math.NaN()} {
+		if err := j.Put("fact", v); err == nil || !strings.Contains(err.Error(), `fact "fact"`) {
+			t.Errorf("%T was taken: %v", v, err)
 		}
+	}
+	if string(j.waiting["fact"]) != "1" {
+		t.Errorf("the fact is %s", j.waiting["fact"])
 	}
 }
