@@ -33,7 +33,7 @@ func (c *Controller) attribute(e evidence) evidence {
 	if v.notOurs {
 		m.delay.setAside(v.outside)
 		m.capacity.capacityEstimate = v.capacity
-		l.resume(0.5 * v.rate)
+		l.resume(resumePart * v.rate)
 		c.escalation.reset()
 	}
 	return e

@@ -29,30 +29,31 @@ const (
 	// isolatedNoise the noise, of the target, that makes it doubtful.
 	isolatedAfter = 5.0
 	isolatedNoise = 0.2
+	// What is let in until a queue has gone, of what the link bears, by how many times the
+	// target the queue is.
+	longQueue, longestQueue             = 2, 8
+	depthShort, depthLong, depthLongest = 0.9, 0.75, 0.5
 	// slowTopAbove is the part of the budget that the link has to bear for its top to be
 	// found at a crawl and not in a fast ramp.
-	slowTopAbove = 0.9
-	// A cut cannot have worked before so many seconds, or so much of the feedback
-	// delay; the queue may grow for patience of it, and is checked after more of it
-	// where the capacity is known.
-	worksAfter    = 0.1
-	worksLoop     = 0.75
-	drainPatience = 1.2
-	checkShaped   = 1.5
-	shrinksPart   = 3 // a drain has to shrink the queue by one in so many of what it should
-	goneAbove     = 2 // one in so many of the target: a queue that has gone counts from there
+	slowTopAbove  = 0.9
+	worksAfter    = 0.1  // s before which a cut cannot have worked
+	worksLoop     = 0.75 // of the feedback delay, likewise
+	drainPatience = 1.2  // of the feedback delay, for which the queue may still grow
+	checkShaped   = 1.5  // of the feedback delay between two checks, where the capacity is known
+	shrinksPart   = 3    // a drain has to shrink the queue by one in so many of what it should
+	goneAbove     = 2    // one in so many of the target: a queue that has gone counts from there
 )
 
 // drainDepth is the part of what the link bears that is let in until a queue in s has
 // gone: the longer the queue, the less.
 func drainDepth(queue, target float64) float64 {
 	switch {
-	case queue > 8*target:
-		return 0.5
-	case queue > 2*target:
-		return 0.75
+	case queue > longestQueue*target:
+		return depthLongest
+	case queue > longQueue*target:
+		return depthLong
 	}
-	return 0.9
+	return depthShort
 }
 
 // cutRate goes below what the link bore when the queue began, long enough for

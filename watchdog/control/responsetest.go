@@ -33,6 +33,7 @@ const (
 	backoffFirst   = 30.0  // s
 	backoffMost    = 600.0 // s
 	backoffForgets = 3.0   // times the longest back-off without one: it begins anew
+	resumePart     = 0.5   // of our rate before we gave way, to go back to
 	onTop          = 0.5   // of what was set aside: so much more must be ours
 	trialAfter     = 3.0   // s of queue in a direction that does not carry the load
 	trialFor       = 12.0  // s

@@ -14,13 +14,14 @@ type saturation struct {
 }
 
 const (
-	usedAbove     = 0.9 // of the capacity
-	usedSamples   = 3   // of six: so many make it saturated
-	sampleEvery   = 0.1 // s
-	dropsMany     = 10. // packets/s; stray frames are counted as dropped too, about one in a second
-	dropsAbove    = 0.5 // of the capacity: drops at less are no sign of it
-	saturatedFor  = 3.0 // s without a sign of it until the link is not saturated
-	disengageTime = 10. // s without binding until limits are no longer engaged
+	usedAbove     = 0.9  // of the capacity
+	usedSamples   = 3    // of six: so many make it saturated
+	sixSamples    = 0x3f // six bits
+	sampleEvery   = 0.1  // s
+	dropsMany     = 10.  // packets/s; stray frames are counted as dropped too, about one in a second
+	dropsAbove    = 0.5  // of the capacity: drops at less are no sign of it
+	saturatedFor  = 3.0  // s without a sign of it until the link is not saturated
+	disengageTime = 10.  // s without binding until limits are no longer engaged
 )
 
 // observe takes one sample: three of six at 90 % of the capacity, a queue, or
@@ -28,7 +29,7 @@ const (
 func (l *saturation) observe(e evidence, best, engage float64) {
 	if e.now-l.sampled >= sampleEvery-1e-3 {
 		l.sampled = e.now
-		l.used = l.used << 1 & 0x3f
+		l.used = l.used << 1 & sixSamples
 		if e.rateKnown && best > 0 && e.rate >= usedAbove*best {
 			l.used |= 1
 		}
