@@ -47,7 +47,7 @@ func (p *Probe) compare(t *transfer) {
 		return
 	}
 	socket := proc.IO{In: t.TCP.BytesReceived, Out: t.TCP.BytesAcked}
-	io, err := p.IoOf(t) // after the connection: it may be ahead
+	io, err := p.processIO(t) // after the connection: it may be ahead
 	moved, ok := socket.Since(m.socket)
 	moves, same := io.Since(m.proc)
 	if err != nil || !ok || !same {
@@ -70,7 +70,7 @@ func (p *Probe) unreadIsLess(t *transfer, in uint64) bool {
 	if err != nil {
 		return false
 	}
-	io, err := p.IoOf(t) // after that: what was read meanwhile must count as well
+	io, err := p.processIO(t) // after that: what was read meanwhile must count as well
 	moves, same := io.Since(t.bytes.proc)
 	return err == nil && same && in > moves.In+unread
 }
@@ -98,7 +98,7 @@ func (t *transfer) allowed() (watchdog.Controllable, string) {
 func (p *Probe) beginCompare(t *transfer) {
 	m := &t.bytes
 	m.procs = nil
-	io, err := p.IoOf(t) // before the connection
+	io, err := p.processIO(t) // before the connection
 	if err != nil {
 		return
 	}
@@ -110,7 +110,7 @@ func (p *Probe) beginCompare(t *transfer) {
 	m.socket = proc.IO{In: t.TCP.BytesReceived, Out: t.TCP.BytesAcked}
 }
 
-func (p *Probe) IoOf(t *transfer) (proc.IO, error) {
+func (p *Probe) processIO(t *transfer) (proc.IO, error) {
 	pids := make([]int, 0, len(t.Procs))
 	for _, id := range t.Procs {
 		pids = append(pids, id.PID)

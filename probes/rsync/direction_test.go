@@ -42,12 +42,12 @@ func TestJudge(t *testing.T) {
 
 func TestMeter(t *testing.T) {
 	var m meter
-	if got := m.Add(5*time.Second, 1000); got != 0 {
+	if got := m.add(5*time.Second, 1000); got != 0 {
 		t.Errorf("first reading: %v", got)
 	}
 	for i := 1; i <= 300; i++ {
 		at := 5*time.Second + time.Duration(i)*20*time.Millisecond
-		got := m.Add(at, 1000+uint64(i)*200)
+		got := m.add(at, 1000+uint64(i)*200)
 		if got < 9900 || got > 10100 {
 			t.Fatalf("at %v: %v bytes/s, want 10000", at, got)
 		}
@@ -55,18 +55,18 @@ func TestMeter(t *testing.T) {
 	stop := 11 * time.Second
 	for i := range 15 {
 		at := stop + time.Duration(i+1)*100*time.Millisecond
-		got := m.Add(at, 61000)
+		got := m.add(at, 61000)
 		if i >= 12 && got != 0 {
 			t.Errorf("%v after the last byte: %v bytes/s", at-stop, got)
 		}
 	}
-	if got := m.Add(13*time.Second, 5); got != 0 {
+	if got := m.add(13*time.Second, 5); got != 0 {
 		t.Errorf("a counter that went back: %v", got)
 	}
-	if got := m.Add(13500*time.Millisecond, 505); got != 1000 {
+	if got := m.add(13500*time.Millisecond, 505); got != 1000 {
 		t.Errorf("after it: %v, want 1000", got)
 	}
-	if got := m.Add(13500*time.Millisecond, 505); got != 1000 {
+	if got := m.add(13500*time.Millisecond, 505); got != 1000 {
 		t.Errorf("twice at the same moment: %v", got)
 	}
 }

@@ -90,7 +90,7 @@ func (f fileFinder) find(pids []int, first int, size func(pid, num int) int64) o
 			if open.Num < first || best.writes {
 				continue
 			}
-			if o := f.at(pid, open); o.found() && (o.writes || !best.found()) && !f.Inherited(pid, open) {
+			if o := f.at(pid, open); o.found() && (o.writes || !best.found()) && !f.inherited(pid, open) {
 				best = o
 			}
 		}
@@ -98,9 +98,9 @@ func (f fileFinder) find(pids []int, first int, size func(pid, num int) int64) o
 	return best.sized(size)
 }
 
-// Inherited says whether the parent of a process has the same file open under the
+// inherited says whether the parent of a process has the same file open under the
 // same number: rsync opens what it copies itself, after its last fork.
-func (f fileFinder) Inherited(pid int, open proc.FD) bool {
+func (f fileFinder) inherited(pid int, open proc.FD) bool {
 	st, err := f.Stat(pid)
 	if err != nil {
 		return false

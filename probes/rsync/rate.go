@@ -19,13 +19,13 @@ const (
 	rateEvery = 40 * time.Millisecond // so that the samples of rateSpan fit
 )
 
-// Add takes a reading and gives bytes/s since the newest one that is at least
+// add takes a reading and gives bytes/s since the newest one that is at least
 // rateSpan old, or since the first. A counter that went back starts anew.
-func (m *meter) Add(at time.Duration, bytes uint64) float64 {
+func (m *meter) add(at time.Duration, bytes uint64) float64 {
 	if last, ok := m.at(m.n - 1); ok && (bytes < last.bytes || at < last.at) {
 		*m = meter{}
 	}
-	rate := m.Since(reading{at, bytes})
+	rate := m.since(reading{at, bytes})
 	if last, ok := m.at(m.n - 1); !ok || at-last.at >= rateEvery {
 		m.samples[m.next] = reading{at, bytes}
 		m.next = (m.next + 1) % len(m.samples)
@@ -42,7 +42,7 @@ func (m *meter) at(i int) (reading, bool) {
 	return m.samples[(m.next-m.n+i+len(m.samples))%len(m.samples)], true
 }
 
-func (m *meter) Since(now reading) float64 {
+func (m *meter) since(now reading) float64 {
 	for i := m.n - 1; i >= 0; i-- {
 		then, _ := m.at(i)
 		span := now.at - then.at

@@ -27,10 +27,10 @@ const routeFor = 5 * time.Second
 
 func newRoutes() *routes { return &routes{known: map[netip.Addr]route{}} }
 
-// Link is the index of the link of the route to a peer, 0 when unknown. The
+// link is the index of the link of the route to a peer, 0 when unknown. The
 // indexes of another namespace mean nothing here: a foreign transfer belongs
 // to the link over which this namespace would reach its peer, if any.
-func (r *routes) Link(peer netip.Addr, foreign bool) int {
+func (r *routes) link(peer netip.Addr, foreign bool) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()

@@ -112,7 +112,7 @@ func (p *Probe) sample(t *transfer, now time.Duration) bool {
 	}
 	t.moving = t.Bytes > before
 	p.noteIdle(t, now)
-	t.Rate = t.meter.Add(now, t.Bytes)
+	t.Rate = t.meter.add(now, t.Bytes)
 	if t.compareDue(now) && !p.distant(t) {
 		t.comparedAt = now
 		p.compare(t)

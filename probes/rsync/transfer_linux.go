@@ -156,7 +156,7 @@ func (p *Probe) describe(f *grouping.Transfer, t *watchdog.Transfer) {
 	t.Control, t.Why = f.Control()
 	t.Foreign = f.Foreign(p.netns)
 	if f.Connected {
-		t.Link = p.routes.Link(f.Socket.Remote.Addr(), t.Foreign)
+		t.Link = p.routes.link(f.Socket.Remote.Addr(), t.Foreign)
 	}
 }
 

@@ -31,7 +31,7 @@ func TestSSHPorts(t *testing.T) {
 	} {
 		h.Sockets[inode] = s
 	}
-	s := hostTableD(h, true)
+	s := hostTable(h, true)
 	for _, pid := range []int{10, 11, 30, 31, 40} {
 		s.AddServer(pid)
 	}
@@ -39,13 +39,13 @@ func TestSSHPorts(t *testing.T) {
 	if got, want := sshPorts(s, ours, sessions), []uint16{22, 522, 2222}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := sshPorts(hostTableD(h, true), ours, nil); len(got) != 0 {
+	if got := sshPorts(hostTable(h, true), ours, nil); len(got) != 0 {
 		t.Errorf("without sshd: %v", got)
 	}
 }
 
-// hostTableD is the process table of a host at a moment.
-func hostTableD(h *proctest.Host, events bool) *proctable.Table {
+// hostTable is the process table of a host at a moment.
+func hostTable(h *proctest.Host, events bool) *proctable.Table {
 	s := proctable.New(proc.FS{Root: h.Root}, h, nil)
 	s.ReadIdentity, s.Events = h.Identify, events
 	s.Begin(time.Unix(1000, 0))

@@ -25,7 +25,7 @@ func (g *grouper) client(p, root *proc.Process) {
 		tcp = g.notInherited(p, root, tcp)
 		own, ok := g.ownConnection(p, tcp, func(s sockets.Held) bool { return slices.Contains(root.Cmd.Ports, s.Remote.Port()) })
 		if ok {
-			f := g.Add(IDBySocket(own.Inode), watchdog.ViaDaemonClient, p)
+			f := g.add(IDBySocket(own.Inode), watchdog.ViaDaemonClient, p)
 			f.setRemote(far)
 			f.connect(own)
 			return
@@ -55,14 +55,14 @@ func (g *grouper) notInherited(p, root *proc.Process, tcp []sockets.Held) []sock
 func (g *grouper) remoteShell(p, root *proc.Process, far cmdline.RemoteSide, tcp []sockets.Held) {
 	below := g.descendants(root)
 	if err := g.table.Holds(p).Err; err != nil && len(below) == 0 {
-		f := g.Add(idByPID(root), watchdog.ViaDaemonClient, p)
+		f := g.add(idByPID(root), watchdog.ViaDaemonClient, p)
 		f.setRemote(far)
 		f.noSocket = fmt.Sprintf("the connection of pid %d may not be looked at: %v", p.ID.PID, err)
 		return
 	}
 	if len(below) == 0 {
 		if len(tcp) > 0 && root.Cmd.ToDaemon() {
-			f := g.Add(idByPID(root), watchdog.ViaDaemonClient, p)
+			f := g.add(idByPID(root), watchdog.ViaDaemonClient, p)
 			f.setRemote(far)
 			f.noSocket = undecided(p, tcp)
 		}
@@ -79,7 +79,7 @@ func (g *grouper) remoteShell(p, root *proc.Process, far cmdline.RemoteSide, tcp
 		if len(tcp) == 0 {
 			continue
 		}
-		f := g.Add(IDBySocket(tcp[0].Inode), via, p)
+		f := g.add(IDBySocket(tcp[0].Inode), via, p)
 		f.setRemote(far)
 		f.connect(tcp[0])
 		f.holder(g.table, d)
@@ -88,7 +88,7 @@ func (g *grouper) remoteShell(p, root *proc.Process, far cmdline.RemoteSide, tcp
 		}
 		return
 	}
-	f := g.Add(idByPID(root), via, p)
+	f := g.add(idByPID(root), via, p)
 	f.setRemote(far)
 	f.noSocket = fmt.Sprintf("no connection found below %s (pid %d): it uses that of another process", below[0].Name(), below[0].ID.PID)
 	for _, d := range below {

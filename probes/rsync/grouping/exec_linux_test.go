@@ -23,7 +23,7 @@ func TestScannerWaitsForTheEndOfExec(t *testing.T) {
 		if err := os.WriteFile(cmdline, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s := hostTableG(h, false)
+		s := hostTable(h, false)
 		s.AddRsync(20)
 		transfers, waiting := Group(s, s.Running())
 		if len(transfers) != 0 || len(waiting) != 1 {

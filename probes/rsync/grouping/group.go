@@ -87,9 +87,9 @@ func (g *grouper) root(p *proc.Process) *proc.Process {
 	return p
 }
 
-// Add puts a process into the transfer of that id, which is made when it is
+// add puts a process into the transfer of that id, which is made when it is
 // the first.
-func (g *grouper) Add(id watchdog.TransferID, via watchdog.Via, p *proc.Process) *Transfer {
+func (g *grouper) add(id watchdog.TransferID, via watchdog.Via, p *proc.Process) *Transfer {
 	f := g.byID[id]
 	if f == nil {
 		f = &Transfer{ID: id, Via: via}
@@ -143,19 +143,19 @@ func (g *grouper) daemonChild(p *proc.Process) {
 	own, ok := g.ownConnection(p, tcp, g.accepted(p))
 	switch {
 	case ok:
-		g.Add(IDBySocket(own.Inode), watchdog.ViaDaemon, p).connect(own)
+		g.add(IDBySocket(own.Inode), watchdog.ViaDaemon, p).connect(own)
 	case len(tcp) > 0:
-		f := g.Add(idByPID(g.owner(p)), watchdog.ViaDaemon, p)
+		f := g.add(idByPID(g.owner(p)), watchdog.ViaDaemon, p)
 		f.noSocket = undecided(p, tcp)
 		g.wait(p)
 	case h.Err != nil:
 		if top := g.servingChild(p); top != nil {
-			f := g.Add(idByPID(top), watchdog.ViaDaemon, top)
-			g.Add(f.ID, f.Via, p)
+			f := g.add(idByPID(top), watchdog.ViaDaemon, top)
+			g.add(f.ID, f.Via, p)
 			f.noSocket = fmt.Sprintf("the connection of pid %d may not be looked at: %v", top.ID.PID, h.Err)
 		}
 	case g.behindTLSProxy(p):
-		f := g.Add(idByPID(g.root(p)), watchdog.ViaDaemon, p)
+		f := g.add(idByPID(g.root(p)), watchdog.ViaDaemon, p)
 		f.noSocket = "its connection belongs to a TLS proxy"
 	default:
 		g.wait(p)

@@ -13,8 +13,8 @@ import (
 	"lifeline/watchdog"
 )
 
-// hostTableG is the process table of a host at a moment.
-func hostTableG(h *proctest.Host, events bool) *proctable.Table {
+// hostTable is the process table of a host at a moment.
+func hostTable(h *proctest.Host, events bool) *proctable.Table {
 	s := proctable.New(proc.FS{Root: h.Root}, h, nil)
 	s.ReadIdentity, s.Events = h.Identify, events
 	s.Begin(time.Unix(1000, 0))

@@ -21,7 +21,7 @@ func TestSessionsOf(t *testing.T) {
 	h.Add(proctest.Process{PID: 41, PPID: 40, Exe: "sshd-auth", Args: []string{"sshd-session: root [net]"}, Fds: "4=socket:[500]"})
 	h.Conn(400, "10.0.0.1:22", "10.0.0.7:40000")
 	h.Conn(500, "10.0.0.1:22", "10.0.0.6:40000")
-	s := hostTableG(h, true)
+	s := hostTable(h, true)
 	for _, pid := range []int{10, 20, 21, 30, 31, 40, 41} {
 		s.AddServer(pid)
 	}
@@ -42,7 +42,7 @@ func TestForeignTitleIsNotRead(t *testing.T) {
 	if err := errors.Join(os.Remove(waits), unix.Mkfifo(waits, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	s := hostTableG(h, true)
+	s := hostTable(h, true)
 	for _, pid := range []int{10, 20, 21, 30} {
 		s.AddServer(pid)
 	}

@@ -24,7 +24,7 @@ func (g *grouper) server(p, root *proc.Process) {
 	}
 	session := g.table.Process(top.PPID)
 	if session == nil || !g.ofSSHD(session) {
-		f := g.Add(idByPID(root), watchdog.ViaSSHServer, p)
+		f := g.add(idByPID(root), watchdog.ViaSSHServer, p)
 		f.serverSide(root, parents)
 		f.noSocket = "no sshd above it"
 		return
@@ -34,7 +34,7 @@ func (g *grouper) server(p, root *proc.Process) {
 	if c.found {
 		id = IDBySocket(c.socket.Inode)
 	}
-	f := g.Add(id, watchdog.ViaSSHServer, p)
+	f := g.add(id, watchdog.ViaSSHServer, p)
 	f.serverSide(root, parents)
 	if !c.found {
 		f.noSocket = c.why

@@ -198,7 +198,7 @@ func (f FS) Cmdline(pid int) ([]string, error) {
 			return nil, err
 		}
 		if len(b) < size || size == MaxCmdline {
-			return ParseCmdline(b), nil
+			return parseCmdline(b), nil
 		}
 	}
 }

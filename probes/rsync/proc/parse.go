@@ -58,9 +58,9 @@ func ParseStat(b []byte) (Stat, error) {
 	return s, nil
 }
 
-// ParseCmdline splits /proc/PID/cmdline. A process that renamed itself, as
+// parseCmdline splits /proc/PID/cmdline. A process that renamed itself, as
 // sshd does, leaves one string padded with NULs or blanks.
-func ParseCmdline(b []byte) []string {
+func parseCmdline(b []byte) []string {
 	b = bytes.TrimRight(b, "\x00")
 	if len(b) == 0 {
 		return nil

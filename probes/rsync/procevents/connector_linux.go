@@ -53,7 +53,7 @@ func Open() (*Connector, error) {
 	}
 	c := &Connector{file: os.NewFile(uintptr(sock), "proc connector"), buf: make([]byte, 4096)}
 	if c.raw, err = c.file.SyscallConn(); err == nil {
-		err = c.Listen()
+		err = c.listen()
 	}
 	if err != nil {
 		c.file.Close()
@@ -155,9 +155,9 @@ func (c *Connector) ask(op uint32) error {
 	return errors.Join(err, sent)
 }
 
-// Listen asks for events and waits for the kernel to agree. To a process in
+// listen asks for events and waits for the kernel to agree. To a process in
 // another user namespace it says nothing at all.
-func (c *Connector) Listen() error {
+func (c *Connector) listen() error {
 	if err := c.ask(netlink.PROC_CN_MCAST_LISTEN); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}

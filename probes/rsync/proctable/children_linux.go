@@ -7,7 +7,7 @@ import (
 	"lifeline/probes/rsync/proc"
 )
 
-// Children implements world.
+// Children lists the processes that a process started.
 func (s *Table) Children(pid int) []*proc.Process {
 	pids := s.childPIDs(pid)
 	var out []*proc.Process

@@ -30,7 +30,7 @@ func (h *Holding) same(other *Holding) bool {
 // maxInherited is how many descriptors of a parent are looked at for what was inherited.
 const maxInherited = 1024
 
-// Holds implements world.
+// Holds lists what a process holds open, as it was listed last where that is still trusted.
 func (s *Table) Holds(p *proc.Process) *Holding {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.Process != p {
@@ -79,7 +79,7 @@ func (s *Table) list(c *entry) {
 	}
 	h := &Holding{Err: err, count: count, listed: s.Now, next: next}
 	if next > 0 || before.next > 0 {
-		h.Keep(before, before.next, next)
+		h.keepOutside(before, before.next, next)
 		h.count, s.Incomplete = 0, true // the number tells nothing before all were listed
 	}
 	for _, f := range fds {
@@ -102,8 +102,8 @@ func (s *Table) list(c *entry) {
 	c.holding = h
 }
 
-// Keep takes from an earlier listing what is not within [from, to); to is 0 for no end.
-func (h *Holding) Keep(before *Holding, from, to int) {
+// keepOutside takes from an earlier listing what is not within [from, to); to is 0 for no end.
+func (h *Holding) keepOutside(before *Holding, from, to int) {
 	other := func(fd int) bool { return fd < from || to > 0 && fd >= to }
 	for _, f := range before.Files {
 		if other(f.Num) {
@@ -117,7 +117,7 @@ func (h *Holding) Keep(before *Holding, from, to int) {
 	}
 }
 
-// Inherited implements world. It looks at none of the parent's sockets: those
+// Inherited says whether the parent of a process has a socket too. It looks at none of the parent's sockets: those
 // of whoever started an rsync are nobody's business.
 func (s *Table) Inherited(p *proc.Process, inode uint64) bool {
 	fds, ok := s.parentFDs[p.PPID]

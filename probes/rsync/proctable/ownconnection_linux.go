@@ -10,7 +10,7 @@ type counter interface {
 	Passed(p *proc.Process, s sockets.Held) (proc.IO, error)
 }
 
-// OwnConnection implements world.
+// OwnConnection is the connection that was found to be a process's own, by inode; 0 for none.
 func (s *Table) OwnConnection(p *proc.Process) uint64 {
 	if c := s.procs[p.ID.PID]; c != nil && c.Process == p {
 		return c.ownInode
@@ -18,14 +18,16 @@ func (s *Table) OwnConnection(p *proc.Process) uint64 {
 	return 0
 }
 
-// SetOwnConnection implements world.
+// SetOwnConnection notes a process's own connection, by inode.
 func (s *Table) SetOwnConnection(p *proc.Process, inode uint64) {
 	if c := s.procs[p.ID.PID]; c != nil && c.Process == p {
 		c.ownInode, c.correlation = inode, nil
 	}
 }
 
-// CorrelatedConnection implements world. Of very many connections some have their turn with each pass.
+// CorrelatedConnection says which of its connections moves with what a family of processes
+// reads and writes, when that shows. Of very many connections some have their turn with
+// each pass.
 func (s *Table) CorrelatedConnection(p *proc.Process, family []*proc.Process, tcp []sockets.Held) (uint64, bool) {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.Process != p || s.count == nil {

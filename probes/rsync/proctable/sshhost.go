@@ -9,7 +9,7 @@ import (
 	"lifeline/probes/sshd"
 )
 
-// SSHHost is a world as package sshd asks about it.
+// SSHHost is a Table as package sshd asks about it.
 type SSHHost struct{ *Table }
 
 // Identity implements sshd.Host.

@@ -40,7 +40,7 @@ func YoungFor(age time.Duration) time.Duration {
 	return time.Second
 }
 
-// entry is a process with what the scanner remembers about it.
+// entry is a process with what is remembered about it.
 type entry struct {
 	*proc.Process
 	since       time.Time // known
@@ -51,30 +51,30 @@ type entry struct {
 	relist      bool         // it was listed before the process was read
 	children    []int        // pids of its children
 	childrenAt  time.Time    // when they were listed; zero for never
-	ownInode    uint64       // inode of its own connection, as choose has it; 0 for none
+	ownInode    uint64       // inode of its own connection, as SetOwnConnection has it; 0 for none
 	correlation *correlation // of several connections for that; nil for none
 }
 
 // Table keeps what was read of the processes that matter: rsyncs, and those
-// above and below them.
+// above and below them. It is for one goroutine at a time.
 type Table struct {
 	Proc         proc.FS
 	inspect      sockets.Inspector
-	count        counter // nil: nothing is known of what passed
-	Now          time.Time
-	Events       bool             // a process that changes is told by forget
+	count        counter          // nil: nothing is known of what passed
+	Now          time.Time        // of this pass
+	Events       bool             // a process that changes is told by Executed or Forget
 	rsyncs       map[int]struct{} // known to be one
 	servers      map[int]struct{} // named sshd
 	procs        map[int]*entry
-	sockets      map[uint64]sockets.Info // by inode
-	childPIDsOf  map[int][]int           // of this pass
-	parentFDs    map[int][]proc.FD       // of this pass: what a parent holds
-	childrenOf   map[int][]int           // of this pass, when the kernel lists no children
-	Failure      error                   // of this pass: a process that lives could not be read
-	ReadIdentity func(pid int) (sshd.Identity, error)
-	Work         int  // of this pass, in entries of /proc and the like
-	Incomplete   bool // this pass left something for the next
-	turn         int  // of the rsyncs, whose turn it is first
+	sockets      map[uint64]sockets.Info              // by inode
+	childPIDsOf  map[int][]int                        // of this pass
+	parentFDs    map[int][]proc.FD                    // of this pass: what a parent holds
+	childrenOf   map[int][]int                        // of this pass, when the kernel lists no children
+	Failure      error                                // of this pass: a process that lives could not be read
+	ReadIdentity func(pid int) (sshd.Identity, error) // sshd.Read, but in tests
+	Work         int                                  // of this pass, in entries of /proc and the like
+	Incomplete   bool                                 // this pass left something for the next
+	turn         int                                  // of the rsyncs, whose turn it is first
 }
 
 // What a pass may cost, in entries of /proc that are read and sockets that are asked, of
@@ -101,7 +101,7 @@ func (s *Table) exhausted() bool {
 	return true
 }
 
-// New makes one that looks at sockets by look. count tells what passed through one;
+// New makes a Table of a /proc tree that looks at sockets by look. count tells what passed through one;
 // nil where that is not to be known.
 func New(proc proc.FS, look sockets.Inspector, count counter) *Table {
 	return &Table{
@@ -143,7 +143,7 @@ func (s *Table) Begin(now time.Time) {
 // Advance moves the time on without beginning a pass.
 func (s *Table) Advance(now time.Time) { s.Now = now }
 
-// AddRsync notes that a pid is an rsync, and addServer that it has the name of one of sshd's
+// AddRsync notes that a pid is an rsync, and AddServer that it has the name of one of sshd's
 // programs.
 func (s *Table) AddRsync(pid int)  { s.rsyncs[pid] = struct{}{} }
 func (s *Table) AddServer(pid int) { s.servers[pid] = struct{}{} }
@@ -202,7 +202,8 @@ func (s *Table) executing(p *proc.Process) bool {
 	return cmdline.IsRsync(p.Exe) && len(p.Argv) == 0 && p.State != 'Z' && s.Age(p) < time.Second
 }
 
-// Process implements world.
+// Process reads a process, or gives what was read of it before while that is still trusted;
+// nil is one that has gone.
 func (s *Table) Process(pid int) *proc.Process {
 	if pid <= 0 {
 		return nil
@@ -232,7 +233,7 @@ func (s *Table) Process(pid int) *proc.Process {
 	return p
 }
 
-// identity implements world.
+// identity tells who a process is, for package sshd.
 func (s *Table) identity(p *proc.Process) (sshd.Identity, error) {
 	c := s.procs[p.ID.PID]
 	if c == nil || c.Process != p {
@@ -251,7 +252,8 @@ func (s *Table) identity(p *proc.Process) (sshd.Identity, error) {
 	return *c.identity, nil
 }
 
-// SSHDs implements world. The command line of what only has the name is not read.
+// SSHDs lists the parts of the host's sshd that are known, with their titles. The command
+// line of what only has the name is not read.
 func (s *Table) SSHDs() []*proc.Process {
 	var out []*proc.Process
 	for _, pid := range slices.Sorted(maps.Keys(s.servers)) {

@@ -1,3 +1,6 @@
+// Package proctest is a host that a test makes up: a /proc tree of files, with the sockets
+// and the owners of its processes beside it. It asserts nothing by itself, and knows only
+// what the packages of the rsync probe read of /proc.
 package proctest
 
 import (
@@ -140,7 +143,7 @@ func identity(p Process) sshd.Identity {
 	return id
 }
 
-// Identify is what a scanner of the host asks.
+// Identify tells who a process of the host is (proctable.Table.ReadIdentity).
 func (h *Host) Identify(pid int) (sshd.Identity, error) {
 	id, ok := h.Identities[pid]
 	if !ok {

@@ -85,7 +85,7 @@ func (c *Cache) Config(p, parent *proc.Process) (Config, bool) {
 	if err != nil {
 		return Config{}, false
 	}
-	key := configKey{mount: by.mount, root: by.root, name: name, who: by.credentials.String()}
+	key := configKey{mount: by.mount, root: by.root, name: name, who: by.credentials.key()}
 	config, ok := c.queue(by).config(key, by)
 	return config.withParams(p.Cmd.Params), ok
 }

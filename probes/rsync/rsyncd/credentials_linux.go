@@ -18,8 +18,8 @@ type credentials struct {
 	groups   []uint32
 }
 
-// String is a key: equal for equal credentials.
-func (c credentials) String() string { return fmt.Sprint(c.uid, c.gid, c.groups) }
+// key is a key: equal for equal credentials.
+func (c credentials) key() string { return fmt.Sprint(c.uid, c.gid, c.groups) }
 
 // errCredentials says that a process has more than one user or group, as while it
 // runs a set-user-ID program: then it is not told whose files it may name.

@@ -110,7 +110,7 @@ func (c *Cache) unchanged(by reader) error {
 		return err
 	}
 	same := p.IsRsync() && p.Cmd.Daemon && slices.Equal(now.argv, by.argv) && now.id == by.id && now.rooted == by.rooted &&
-		now.credentials.String() == by.credentials.String() && now.mount == by.mount && now.root == by.root
+		now.credentials.key() == by.credentials.key() && now.mount == by.mount && now.root == by.root
 	if !same {
 		return proc.ErrPIDReused
 	}

@@ -118,7 +118,7 @@ func TestCredentials(t *testing.T) {
 		return []byte("Name:\trsync\nUid:\t" + uid + "\nGid:\t" + gid + "\nFDSize:\t64\nGroups:\t" + groups + " \n")
 	}
 	got, err := parseCredentials(status("7\t7\t7\t7", "8\t8\t8\t8", "9 3"))
-	if err != nil || got.String() != (credentials{uid: 7, gid: 8, groups: []uint32{3, 9}}).String() {
+	if err != nil || got.key() != (credentials{uid: 7, gid: 8, groups: []uint32{3, 9}}).key() {
 		t.Errorf("got %v, %v", got, err)
 	}
 	for name, b := range map[string][]byte{

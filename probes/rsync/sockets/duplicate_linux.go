@@ -285,7 +285,7 @@ func socketNetns(sock int) uint64 {
 // Passed implements counter.
 func (d *Duplicator) Passed(p *proc.Process, s Held) (proc.IO, error) {
 	var c proc.IO
-	err := d.With(s.Ref(p), s.Inode, func(sock int) error {
+	err := d.With(s.ref(p), s.Inode, func(sock int) error {
 		info, err := sockdiag.GetTCPInfo(sock)
 		c = proc.IO{In: info.Bytes_received, Out: info.Bytes_acked}
 		return err

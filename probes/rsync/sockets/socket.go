@@ -43,8 +43,8 @@ type Held struct {
 	Info
 }
 
-// Ref is where a process has the socket.
-func (s Held) Ref(p *proc.Process) watchdog.FDRef { return watchdog.FDRef{Proc: p.ID, FD: s.FD} }
+// ref is where a process has the socket.
+func (s Held) ref(p *proc.Process) watchdog.FDRef { return watchdog.FDRef{Proc: p.ID, FD: s.FD} }
 
 // IsAgentPath tells the socket of a forwarded ssh agent, which many clients
 // ask for without a person behind it (OpenSSH: session.c, since 10.1 misc-agent.c).
