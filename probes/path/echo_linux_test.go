@@ -3,6 +3,7 @@ package path
 import (
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -47,9 +48,37 @@ func askUntilAnswered(t *testing.T, s nsEcho, target netip.Addr, n uint64) (sent
 	return nil
 }
 
+// stampPackets has the kernel note when packets come, until the test ends. It begins to do
+// so a moment after it is first asked (net_enable_timestamp in net/core/dev.c), and what
+// came before then bears the time at which it was read.
+func stampPackets(t *testing.T) {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	raw, err := c.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) }))
+	must(t, err)
+	const late = 5 * time.Millisecond
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		_, err := c.WriteTo([]byte{1}, c.LocalAddr())
+		must(t, err)
+		time.Sleep(late)
+		var buf, control [64]byte
+		_, n, _, _, err := c.ReadMsgUDP(buf[:], control[:])
+		must(t, err)
+		if stamp, ok := timestamp(control[:n]); ok && time.Duration(time.Now().UnixNano())-stamp >= late {
+			return
+		}
+	}
+	t.Fatal("packets are not stamped when they come")
+}
+
 // An answer is timed by the kernel, however late it is read: each one is as old as the
 // time since it came.
 func TestEchoByEitherSocket(t *testing.T) {
+	stampPackets(t)
 	for name, groups := range map[string]string{"ping socket": "0 2147483647", "raw socket": "1 0"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t)
@@ -106,6 +135,7 @@ func TestEchoTellsWhyItCannotSend(t *testing.T) {
 
 // Answers that came before a clock was set are not timed by it, later ones are.
 func TestEchoSeesThatAClockWasSet(t *testing.T) {
+	stampPackets(t)
 	w := newWire(t)
 	s := newEcho(t, w.here)
 	for _, set := range []time.Duration{-time.Hour, -5 * time.Millisecond, 5 * time.Millisecond, time.Hour} {

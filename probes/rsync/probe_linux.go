@@ -55,7 +55,7 @@ type Probe struct {
 	order          []*transfer       // all that discovery knew last, the oldest first
 	turn           int               // in order: whose state was read last
 	idleTurn       int               // in order: the idle one that is measured next
-	askedSockets   []watchdog.Socket // by ask, of askedOf
+	askedSockets   []watchdog.Socket // by askSockDiag, of askedTransfers
 	askedTransfers []*transfer
 	listed         []watchdog.Transfer
 	changed        bool          // since listed was made

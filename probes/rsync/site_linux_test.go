@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
@@ -33,7 +34,8 @@ func TestMain(m *testing.M) {
 		pose(where)
 	}
 	if os.Getenv(insideNetns) != "" || os.Geteuid() != 0 {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	runtime.LockOSThread() // Pdeathsig is sent when the thread ends
 	inside := exec.Command("/proc/self/exe", os.Args[1:]...)

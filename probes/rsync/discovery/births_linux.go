@@ -14,7 +14,7 @@ type youngPID struct {
 	look  time.Time // next
 }
 
-// newcomerFor is how long a new process is watched for becoming an rsync; the
+// youngPIDFor is how long a new process is watched for becoming an rsync; the
 // look at all pids finds later ones.
 const (
 	youngPIDFor   = 10 * time.Second

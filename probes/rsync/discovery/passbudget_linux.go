@@ -52,7 +52,7 @@ const (
 
 // scheduleYoung has processes that are not understood yet read again, the youngest first: one
 // that waits for a connection may have it at any moment. Of a crowd the older ones are
-// looked at less often, but none less than every settledFor.
+// looked at less often, but none less than every SettledFor.
 func (d *Discovery) scheduleYoung(now time.Time, young []*proc.Process) {
 	if len(young) > manyYoung {
 		slices.SortFunc(young, func(a, b *proc.Process) int { return cmp.Compare(b.ID.Start, a.ID.Start) })

@@ -65,7 +65,7 @@ func TestIdleCrowdIsCheap(t *testing.T) {
 	}
 	work, passes = 0, 0
 	run(20*time.Second, 10*time.Millisecond)
-	// Each is read every settledFor: processWork and two descriptors' worth.
+	// Each is read every SettledFor: ProcessWork and two descriptors' worth.
 	if most := 20 / 10 * n * (proctable.ProcessWork + 8); work > most {
 		t.Errorf("cost %d in 20 s, at most %d", work, most)
 	}

@@ -102,7 +102,7 @@ func (g *grouper) add(id watchdog.TransferID, via watchdog.Via, p *proc.Process)
 	return f
 }
 
-// IDBySocket and byPID name a transfer.
+// IDBySocket and idByPID name a transfer.
 func IDBySocket(inode uint64) watchdog.TransferID {
 	return watchdog.TransferID("t" + strconv.FormatUint(inode, 10))
 }

@@ -22,6 +22,7 @@ type FS struct {
 // stand in front, the file arguments of a client may be megabytes.
 const MaxCmdline = 64 << 10
 
+// Path is where a file of a process lies.
 func (f FS) Path(pid int, name string) string {
 	return f.Root + "/" + strconv.Itoa(pid) + "/" + name
 }
@@ -42,6 +43,7 @@ func OpenProc(path string, flags int) (int, error) {
 // ReadFile reads a file of /proc into buf, as much as fits.
 func ReadFile(path string, buf []byte) ([]byte, error) { return ReadFileFlags(path, 0, buf) }
 
+// ReadFileFlags does so with more flags of open(2).
 func ReadFileFlags(path string, flags int, buf []byte) ([]byte, error) {
 	fd, err := OpenProc(path, flags)
 	if err != nil {
@@ -68,6 +70,7 @@ func ReadFileFlags(path string, flags int, buf []byte) ([]byte, error) {
 // Readlink reads a link of /proc.
 func Readlink(path string) (string, error) { return Readlinkat(unix.AT_FDCWD, path) }
 
+// Readlinkat reads a link below an open directory.
 func Readlinkat(dir int, path string) (string, error) {
 	var buf [unix.PathMax]byte
 	n, err := unix.Readlinkat(dir, path, buf[:])

@@ -35,7 +35,7 @@ const (
 )
 
 // parseEvent reads one message of the proc connector. Events of threads are
-// nothing: Kind is eventNone and PID is 0.
+// nothing: Kind is None and PID is 0.
 func parseEvent(b []byte) (Event, error) {
 	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(b[offset:]) }
 	if len(b) < dataAt+4 {

@@ -143,9 +143,10 @@ func (s *Table) Begin(now time.Time) {
 // Advance moves the time on without beginning a pass.
 func (s *Table) Advance(now time.Time) { s.Now = now }
 
-// AddRsync notes that a pid is an rsync, and AddServer that it has the name of one of sshd's
-// programs.
-func (s *Table) AddRsync(pid int)  { s.rsyncs[pid] = struct{}{} }
+// AddRsync notes that a pid is an rsync.
+func (s *Table) AddRsync(pid int) { s.rsyncs[pid] = struct{}{} }
+
+// AddServer notes that a pid has the name of one of sshd's programs.
 func (s *Table) AddServer(pid int) { s.servers[pid] = struct{}{} }
 
 // CountProcesses is of how many processes something is known.
@@ -287,7 +288,7 @@ func (s *Table) ExpireAt(p *proc.Process, t time.Time) {
 	}
 }
 
-// TrustLonger has no pass read a process again soon that is looked at by moved.
+// TrustLonger has no pass read a process again soon that is looked at by Changed.
 func (s *Table) TrustLonger(p *proc.Process) {
 	if c := s.procs[p.ID.PID]; s.Events && c != nil && c.Process == p {
 		if until := c.read.Add(trustedFor); until.After(c.expires) {

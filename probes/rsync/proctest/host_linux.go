@@ -46,6 +46,7 @@ type Process struct {
 	Uid       uint32
 }
 
+// NewHost makes a host with some processes.
 func NewHost(t *testing.T, procs ...Process) *Host {
 	h := &Host{T: t, Root: t.TempDir(), Sockets: map[uint64]sockets.Info{}, Denied: map[uint64]error{}, kids: map[int][]string{}, Identities: map[int]sshd.Identity{}}
 	for _, p := range procs {
@@ -54,6 +55,7 @@ func NewHost(t *testing.T, procs ...Process) *Host {
 	return h
 }
 
+// Write writes a file of the tree.
 func (h *Host) Write(name, text string) {
 	h.T.Helper()
 	path := filepath.Join(h.Root, name)
@@ -65,6 +67,7 @@ func (h *Host) Write(name, text string) {
 	}
 }
 
+// Link makes a symbolic link in the tree, in place of what is there.
 func (h *Host) Link(name, target string) {
 	h.T.Helper()
 	path := filepath.Join(h.Root, name)
@@ -80,6 +83,7 @@ func (h *Host) Link(name, target string) {
 // StartTime is the start time of a fake process: its pid times ten.
 func StartTime(pid int) uint64 { return uint64(pid) * 10 }
 
+// Add starts a process.
 func (h *Host) Add(p Process) {
 	h.T.Helper()
 	if p.Comm == "" {
@@ -174,7 +178,7 @@ func (h *Host) Unix(inode uint64, path, peer string) {
 	h.Sockets[inode] = info
 }
 
-// Inspect implements inspector.
+// Inspect implements Inspector.
 func (h *Host) Inspect(ref watchdog.FDRef, inode uint64) (sockets.Info, error) {
 	h.Asked++
 	if ref.Proc.Start != StartTime(ref.Proc.PID) {
@@ -190,6 +194,7 @@ const (
 	Rsyncd = "rsync --daemon"
 )
 
+// Remove ends a process.
 func (h *Host) Remove(pid int) {
 	h.T.Helper()
 	if err := os.RemoveAll(filepath.Join(h.Root, strconv.Itoa(pid))); err != nil {

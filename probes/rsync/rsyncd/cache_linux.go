@@ -62,11 +62,12 @@ const (
 	maxConfigs   = 256         // configurations kept of a lane
 
 	// The users' lane rests that many times as long as its last reading took, and no
-	// longer than recheckConfig: files that change all the time take no more of a
+	// longer than RecheckAfter: files that change all the time take no more of a
 	// processor. Root's daemons wait for nothing.
 	configRest = 20
 )
 
+// NewCache makes an empty one. Run reads what Config asks for.
 func NewCache(proc proc.FS, log *slog.Logger) *Cache {
 	lane := func() *queue {
 		return &queue{requests: make(chan configRequest, 64), configs: map[configKey]*readConfig{}}

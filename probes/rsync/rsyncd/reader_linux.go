@@ -21,7 +21,7 @@ type reader struct {
 	// rooted is whose root directory counts: the reader's own, or that of the process
 	// above it where root has left it for a module.
 	rooted watchdog.ProcID
-	// late: it does not see the configuration any more. What root read of it before
+	// tooLate: it does not see the configuration any more. What root read of it before
 	// still holds, and nothing is read.
 	tooLate bool
 }

@@ -162,7 +162,7 @@ func markGone(err error) error {
 	return err
 }
 
-// Inspect implements inspector.
+// Inspect implements Inspector.
 func (d *Duplicator) Inspect(ref watchdog.FDRef, inode uint64) (Info, error) {
 	var info Info
 	err := d.With(ref, inode, func(sock int) (err error) {

@@ -8,16 +8,17 @@ import (
 	"lifeline/watchdog"
 )
 
-// fallback looks at sockets by duplicates, and where that may not be, or the
+// Fallback looks at sockets by duplicates, and where that may not be, or the
 // kernel cannot (pidfd_getfd(2) came with Linux 5.6), in the tables of /proc.
-type fallback struct {
+type Fallback struct {
 	first  Inspector
 	proc   proc.FS
 	tables map[uint64]netTable // by network namespace
 }
 
-func NewFallback(first Inspector, proc proc.FS) *fallback {
-	return &fallback{first: first, proc: proc, tables: map[uint64]netTable{}}
+// NewFallback makes one over an inspector that duplicates.
+func NewFallback(first Inspector, proc proc.FS) *Fallback {
+	return &Fallback{first: first, proc: proc, tables: map[uint64]netTable{}}
 }
 
 // netTable is what /proc/PID/net showed of one network namespace.
@@ -31,8 +32,8 @@ const (
 	maxTable = 32 << 20               // bytes of one
 )
 
-// Inspect implements inspector.
-func (f *fallback) Inspect(ref watchdog.FDRef, inode uint64) (Info, error) {
+// Inspect implements Inspector.
+func (f *Fallback) Inspect(ref watchdog.FDRef, inode uint64) (Info, error) {
 	info, err := f.first.Inspect(ref, inode)
 	if err == nil || errors.Is(err, proc.ErrGone) {
 		return info, err
