@@ -1,5 +1,3 @@
-// Package configs reads Lifeline's configuration: strictly, from TOML, into
-// the settings of the packages that do the work.
 package configs
 
 import (

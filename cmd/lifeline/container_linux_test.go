@@ -88,7 +88,7 @@ func TestContainerWithoutGuard(t *testing.T) {
 	}
 	s.until("it is told that nothing is paused", func() bool { return s.stands(watchdog.RemedyFailed) })
 	for range 10 { // cycles that would stop it
-		s.turns(1)
+		s.cycles(1)
 		for _, x := range s.ours() {
 			for _, p := range x.Procs {
 				if x.HeldByUs || stopped(p) {

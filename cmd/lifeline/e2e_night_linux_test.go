@@ -9,7 +9,7 @@ import (
 	"lifeline/watchdog/lab"
 )
 
-// At night nobody is logged in. Transfers are limited from the first turn that sees
+// At night nobody is logged in. Transfers are limited from the first cycle that sees
 // them, whatever is known, and the gateway's delay counts as long as nothing speaks
 // against it.
 func TestNight(t *testing.T) {

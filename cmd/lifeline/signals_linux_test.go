@@ -38,22 +38,22 @@ func TestSignalsThatMeanNothing(t *testing.T) {
 		return strings.Contains(s.daemon.Log(), "reload is not supported yet: a restart applies a new configuration")
 	})
 	s.until("it says that others do nothing", func() bool { return strings.Contains(s.daemon.Log(), "user defined signal 2") })
-	s.turns(3)
+	s.cycles(3)
 	if now := s.guardPID(); now != guard {
 		t.Errorf("the guard is %d and was %d", now, guard)
 	}
 	s.limitAndPause(4)
 }
 
-// turns waits for turns of the control loop.
-func (s *stage) turns(n int) {
+// cycles waits for cycles of the control loop.
+func (s *stage) cycles(n int) {
 	s.Helper()
 	for range n {
 		st, err := s.daemon.Status(s.Context())
 		if err != nil {
 			s.Fatal(err)
 		}
-		s.until("another turn", func() bool {
+		s.until("another cycle", func() bool {
 			now, err := s.daemon.Status(s.Context())
 			return err == nil && now.At.After(st.At)
 		})
@@ -103,12 +103,12 @@ func startAlone(t *testing.T, out *os.File, attr syscall.SysProcAttr) *alone {
 	}
 	go func() { a.done <- a.cmd.Wait() }()
 	t.Cleanup(func() { _ = a.cmd.Process.Kill() }) // it should have ended
-	a.turn(time.Time{})
+	a.cycle(time.Time{})
 	return a
 }
 
-// turn waits for a turn that began after a time.
-func (a *alone) turn(after time.Time) {
+// cycle waits for a cycle that began after a time.
+func (a *alone) cycle(after time.Time) {
 	a.Helper()
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -122,7 +122,7 @@ func (a *alone) turn(after time.Time) {
 		default:
 		}
 	}
-	a.Fatalf("no turn after %s: %v", after, err)
+	a.Fatalf("no cycle after %s: %v", after, err)
 }
 
 // stop ends it by SIGTERM.
@@ -163,7 +163,7 @@ func TestTerminalHangsUp(t *testing.T) {
 	if err := master.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a.turn(hung.Add(2 * time.Second))
+	a.cycle(hung.Add(2 * time.Second))
 	a.stop()
 }
 
@@ -216,7 +216,7 @@ func TestBlockedLogHoldsNothingUp(t *testing.T) {
 	a := startAlone(t, w, syscall.SysProcAttr{})
 	blocked := time.Now()
 	send(t, a.cmd.Process.Pid, unix.SIGHUP) // makes it write, and so does the first status
-	a.turn(blocked.Add(4 * time.Second))
+	a.cycle(blocked.Add(4 * time.Second))
 	a.stop()
 }
 
@@ -233,6 +233,6 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	r.Close()
 	closed := time.Now()
 	send(t, a.cmd.Process.Pid, unix.SIGHUP) // makes it write, and so does the first status
-	a.turn(closed.Add(4 * time.Second))
+	a.cycle(closed.Add(4 * time.Second))
 	a.stop()
 }

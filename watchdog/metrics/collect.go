@@ -19,7 +19,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect makes the metrics of the latest turn and of all turns so far
+// Collect makes the metrics of the latest cycle and of all cycles so far
 // (prometheus.Collector).
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	s := scrape{out: ch}
@@ -36,9 +36,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- metric
 		}
 	}
-	if turn := m.latest.Load(); turn != nil {
-		s.turn = *turn
-		s.put(turnAt, seconds(turn.Snapshot.Wall))
+	if cycle := m.latest.Load(); cycle != nil {
+		s.cycle = *cycle
+		s.put(cycleAt, seconds(cycle.Snapshot.Wall))
 		s.links()
 		s.transfers()
 		s.conditions()
@@ -50,10 +50,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// scrape makes metrics of one turn.
+// scrape makes metrics of one cycle.
 type scrape struct {
 	out   chan<- prometheus.Metric
-	turn  Turn
+	cycle Cycle
 	known map[int]bool                 // links worth showing, by ifindex
 	rtts  map[int]prometheus.Histogram // by ifindex
 }
@@ -70,9 +70,9 @@ func (s scrape) put(f family, v float64, labels ...string) {
 // host tells of management and of the next reboot.
 func (s scrape) host() {
 	for _, r := range []control.Reach{control.ReachUnknown, control.Reachable, control.Unreachable} {
-		s.put(management, bit(s.turn.Snapshot.Management == r), r.String())
+		s.put(management, bit(s.cycle.Snapshot.Management == r), r.String())
 	}
-	reboot := s.turn.Snapshot.Reboot
+	reboot := s.cycle.Snapshot.Reboot
 	known := false
 	for _, v := range []string{"safe", "unsafe"} {
 		holds := reboot.Known && reboot.Verdict == v
@@ -87,14 +87,14 @@ func (s scrape) host() {
 
 // guard tells of the guard process.
 func (m *Metrics) guard(s scrape) {
-	pid := s.turn.GuardPID
+	pid := s.cycle.GuardPID
 	s.put(guardUp, bit(pid != 0))
 	if pid == 0 {
 		return
 	}
 	u, err := m.options.Usage(pid)
 	if err != nil {
-		return // it ended since that turn: the next one tells
+		return // it ended since that cycle: the next one tells
 	}
 	s.put(guardCPU, u.CPU.Seconds())
 	s.put(guardMemory, float64(u.Resident))

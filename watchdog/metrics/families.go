@@ -25,8 +25,8 @@ var (
 	buildInfo  = define("lifeline_build_info", gauge, "Version of this daemon; always 1.", "version", "goversion")
 	dryRun     = define("lifeline_dry_run", gauge, "Whether nothing is done and only said (1) or not (0).")
 	capability = define("lifeline_capability_available", gauge, "Whether a mechanism works on this host (1) or not (0), as tried at start.", "capability")
-	turnTime   = define("lifeline_turn_duration_seconds", summed, "How long the turns of the control loop took.")
-	turnAt     = define("lifeline_last_turn_timestamp_seconds", gauge, "When the latest turn of the control loop began, since the epoch.")
+	cycleTime  = define("lifeline_turn_duration_seconds", summed, "How long the cycles of the control loop took.")
+	cycleAt    = define("lifeline_last_turn_timestamp_seconds", gauge, "When the latest cycle of the control loop began, since the epoch.")
 
 	linkCarrier  = define("lifeline_link_carrier", gauge, "Whether the link has a carrier (1) or not (0).", "link")
 	linkBytes    = define("lifeline_link_bytes_total", counter, "Bytes over the link, as the kernel counts them.", "link", "direction")
@@ -47,7 +47,7 @@ var (
 	limitsTotal   = define("lifeline_limits_imposed_total", counter, "Times that a transfer came to be held by a mechanism.", "direction", "mechanism")
 	pausesTotal   = define("lifeline_pauses_total", counter, "Times that a transfer was paused; the keepalive pulses within a pause do not count.", "direction")
 	timeToLimit   = define("lifeline_time_to_limit_seconds", summed, "From the start of a transfer's first process to its first limit in force. Not of those that ran before the daemon.", "direction")
-	timeToProtect = define("lifeline_time_to_protect_seconds", summed, "From the first turn that saw the queueing delay at engage_delay or above, while transfers ran, to the first that saw it below for a second.", "direction")
+	timeToProtect = define("lifeline_time_to_protect_seconds", summed, "From the first cycle that saw the queueing delay at engage_delay or above, while transfers ran, to the first that saw it below for a second.", "direction")
 	failures      = define("lifeline_remedy_failures_total", counter, "Times that a remedy could not be applied or undone.", "remedy")
 
 	conditions  = define("lifeline_conditions", gauge, "Conditions that stand. Link and direction are empty for what concerns the host. Absent when none stands.", "condition", "severity", "link", "direction")
@@ -75,7 +75,7 @@ var (
 // families lists them in the order of the documentation.
 func families() []family {
 	return []family{
-		buildInfo, dryRun, capability, turnTime, turnAt,
+		buildInfo, dryRun, capability, cycleTime, cycleAt,
 		linkCarrier, linkBytes, linkCapacity, linkUsed, linkDelay, linkShaper, linkPhase, linksOmitted,
 		probeRTT, probeLoss, management, probeErrors,
 		transfers, limits, limitsTotal, pausesTotal, timeToLimit, timeToProtect, failures,

@@ -1,10 +1,3 @@
-// Package metrics shows what the watchdog sees, decides and does as Prometheus
-// metrics. The loop leaves each turn with Take; a scrape reads the latest one
-// and the sums of all, so that neither ever waits for the other.
-//
-// Names, units and labels follow https://prometheus.io/docs/practices/naming.
-// No label takes its values from a process, a path or a peer: their number is
-// bounded by the host's hardware and its configuration.
 package metrics
 
 import (
@@ -22,7 +15,7 @@ import (
 	"lifeline/watchdog/alert"
 )
 
-// Options are what the metrics are made of beside the turns. The functions are
+// Options are what the metrics are made of beside the cycles. The functions are
 // called by each scrape and wait for nothing.
 type Options struct {
 	Version      string
@@ -39,31 +32,31 @@ type Usage struct {
 	Resident int64         // bytes
 }
 
-// Turn is one turn of the loop.
-type Turn struct {
+// Cycle is one cycle of the loop.
+type Cycle struct {
 	watchdog.Report
 	GuardPID int // 0 without a guard
 }
 
-// Metrics collects turns. Its methods may be called from any goroutine.
+// Metrics collects cycles. Its methods may be called from any goroutine.
 type Metrics struct {
 	options Options
 	goes    string // version of Go
-	latest  atomic.Pointer[Turn]
+	latest  atomic.Pointer[Cycle]
 
 	mu     sync.Mutex // held for as long as it takes to add or to copy some numbers
 	totals *totals
 }
 
-// New makes metrics without a turn.
+// New makes metrics without a cycle.
 func New(o Options) *Metrics {
 	return &Metrics{options: o, goes: runtime.Version(), totals: newTotals(o.Engage, o.DryRun)}
 }
 
-// Take adds one turn. The turn's slices and maps are not to be changed after it.
-func (m *Metrics) Take(t Turn) {
+// Record adds one cycle. The cycle's slices and maps are not to be changed after it.
+func (m *Metrics) Record(t Cycle) {
 	m.mu.Lock()
-	m.totals.take(&t.Report)
+	m.totals.add(&t.Report)
 	m.mu.Unlock()
 	m.latest.Store(&t)
 }

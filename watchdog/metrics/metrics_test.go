@@ -50,7 +50,7 @@ func fake() *Metrics {
 	return m
 }
 
-// report is a turn in which much is going on. The zeroth turn has no transfer.
+// report is a cycle in which much is going on. The zeroth cycle has no transfer.
 func report(n int) watchdog.Report {
 	r := watchdog.Report{
 		Took: 2 * ms,
@@ -131,7 +131,7 @@ func exposition(t *testing.T, m *Metrics) string {
 func TestExposition(t *testing.T) {
 	m := fake()
 	for n := range 3 {
-		m.Take(Turn{report(n), 77})
+		m.Record(Cycle{report(n), 77})
 		m.Answered(2, 700*time.Microsecond)
 	}
 	got := exposition(t, m)
@@ -156,7 +156,7 @@ func TestExposition(t *testing.T) {
 }
 
 // Names, units and help texts are as Prometheus wants them, before the first
-// turn and after it.
+// cycle and after it.
 func TestLint(t *testing.T) {
 	m := fake()
 	for range 2 {
@@ -167,7 +167,7 @@ func TestLint(t *testing.T) {
 		for _, p := range problems {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
-		m.Take(Turn{report(1), 77})
+		m.Record(Cycle{report(1), 77})
 	}
 	if l, err := promlint.New(strings.NewReader(exposition(t, m))).Lint(); err != nil || len(l) > 0 {
 		t.Errorf("the exposition: %v, %v", l, err)
@@ -177,7 +177,7 @@ func TestLint(t *testing.T) {
 // The series of what is gone are gone.
 func TestVanishedLinkIsGone(t *testing.T) {
 	m := fake()
-	m.Take(Turn{report(1), 77})
+	m.Record(Cycle{report(1), 77})
 	m.Answered(2, ms)
 	if !strings.Contains(exposition(t, m), `"eth0"`) {
 		t.Fatal("the link is not shown")
@@ -185,7 +185,7 @@ func TestVanishedLinkIsGone(t *testing.T) {
 	r := report(2)
 	r.Snapshot.Links = r.Snapshot.Links[1:]
 	r.Decision.Links = nil
-	m.Take(Turn{r, 0})
+	m.Record(Cycle{r, 0})
 	if got := exposition(t, m); strings.Contains(got, "eth0") || strings.Contains(got, "lifeline_guard_cpu") {
 		t.Errorf("still there:\n%s", got)
 	}
@@ -202,7 +202,7 @@ func TestStrangeLinks(t *testing.T) {
 	for i := range 2 * mostLinks {
 		r.Snapshot.Links = append(r.Snapshot.Links, watchdog.Link{Index: 10 + i, Name: fmt.Sprint("eth", i), Kind: "device"})
 	}
-	m.Take(Turn{r, 77})
+	m.Record(Cycle{r, 77})
 	if n := testutil.CollectAndCount(m, "lifeline_link_carrier"); n != mostLinks-1 {
 		t.Errorf("%d links", n)
 	}
@@ -214,15 +214,15 @@ func TestStrangeLinks(t *testing.T) {
 // A scrape that nobody reads does not hold up the loop, nor another scrape.
 func TestScrapeHoldsNobodyUp(t *testing.T) {
 	m := fake()
-	m.Take(Turn{report(0), 77})
+	m.Record(Cycle{report(0), 77})
 	stuck := make(chan prometheus.Metric)
 	done := make(chan struct{})
 	go func() { defer close(done); m.Collect(stuck) }()
 	<-stuck // it is in the midst of it
-	m.Take(Turn{report(1), 77})
+	m.Record(Cycle{report(1), 77})
 	m.Answered(2, ms)
 	if !strings.Contains(exposition(t, m), "lifeline_turn_duration_seconds_count 2") {
-		t.Error("the second turn is not shown")
+		t.Error("the second cycle is not shown")
 	}
 	for {
 		select {
@@ -234,20 +234,20 @@ func TestScrapeHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// BenchmarkTake is what a turn pays.
+// BenchmarkTake is what a cycle pays.
 func BenchmarkTake(b *testing.B) {
 	m := fake()
 	r := busy()
 	b.ReportAllocs()
 	for range b.N {
-		m.Take(Turn{r, 77})
+		m.Record(Cycle{r, 77})
 	}
 }
 
 // BenchmarkScrape is what a scrape costs, without the network.
 func BenchmarkScrape(b *testing.B) {
 	m := fake()
-	m.Take(Turn{busy(), 77})
+	m.Record(Cycle{busy(), 77})
 	h := m.Handler()
 	b.ReportAllocs()
 	for range b.N {
@@ -255,7 +255,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// busy is a turn with 1,000 transfers on 10 links.
+// busy is a cycle with 1,000 transfers on 10 links.
 func busy() watchdog.Report {
 	r := report(1)
 	for i := range 9 {

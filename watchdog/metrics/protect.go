@@ -12,18 +12,18 @@ import (
 const calmFor = time.Second
 
 // episode is one time of too much queueing delay on a link and direction: from
-// the first turn that saw the delay at the engage delay or above, while
-// transfers ran, to the first of the turns that saw it below for calmFor.
+// the first cycle that saw the delay at the engage delay or above, while
+// transfers ran, to the first of the cycles that saw it below for calmFor.
 type episode struct {
 	began time.Duration
 	calm  time.Duration // when the delay fell; valid while low
 	low   bool
 }
 
-// takeDelays follows the episodes. One whose delay becomes unknown, or whose
+// followDelays follows the episodes. One whose delay becomes unknown, or whose
 // transfers end meanwhile, tells nothing of how they were limited and is
 // dropped.
-func (t *totals) takeDelays(r *watchdog.Report) {
+func (t *totals) followDelays(r *watchdog.Report) {
 	usable := func(l watchdog.LinkState) bool { return !r.Snapshot.Gap && l.Delay.Known && l.Transfers > 0 }
 	for _, l := range r.Decision.Links {
 		if usable(l) {

@@ -19,10 +19,10 @@ const (
 
 var mechanisms = []string{mechWindow, mechPacing, mechShaper, mechPause}
 
-// totals is what is summed up over all turns, and what is known from the turns before
-// to do so. Time comes in with the turns.
+// totals is what is summed up over all cycles, and what is known from the cycles before
+// to do so. Time comes in with the cycles.
 type totals struct {
-	turns         prometheus.Histogram
+	cycles        prometheus.Histogram
 	rtts          map[int]prometheus.Histogram // by ifindex
 	imposed       *prometheus.CounterVec
 	paused        *prometheus.CounterVec
@@ -34,13 +34,13 @@ type totals struct {
 
 	links    map[int]bool // hardware, or used by transfers or probes
 	held     map[watchdog.TransferID]holding
-	began    bool // a turn was taken
+	began    bool // a cycle was taken
 	episodes map[watchdog.ShaperKey]*episode
 	engage   time.Duration
 	dryRun   bool
 }
 
-// holding is what is known of one transfer from the turns before.
+// holding is what is known of one transfer from the cycles before.
 type holding struct {
 	stands [4]bool // by mechanism
 	timed  bool    // its time to its first limit was taken, or means nothing
@@ -48,7 +48,7 @@ type holding struct {
 
 func newTotals(engage time.Duration, dryRun bool) *totals {
 	t := &totals{
-		turns: unlabelled(turnTime, turnBounds), rtts: map[int]prometheus.Histogram{},
+		cycles: unlabelled(cycleTime, cycleBounds), rtts: map[int]prometheus.Histogram{},
 		imposed: counters(limitsTotal), paused: counters(pausesTotal), transitions: counters(transitions),
 		probeErrors: counters(probeErrors), failures: counters(failures),
 		timeToLimit: histograms(timeToLimit, limitBounds), timeToProtect: histograms(timeToProtect, protectBounds),
@@ -93,16 +93,16 @@ func (t *totals) transition(c watchdog.ConditionName, raised bool) prometheus.Co
 
 // collectors are those that show themselves.
 func (t *totals) collectors() []prometheus.Collector {
-	return []prometheus.Collector{t.turns, t.imposed, t.paused, t.transitions, t.probeErrors, t.failures, t.timeToLimit, t.timeToProtect}
+	return []prometheus.Collector{t.cycles, t.imposed, t.paused, t.transitions, t.probeErrors, t.failures, t.timeToLimit, t.timeToProtect}
 }
 
-// take adds one turn.
-func (t *totals) take(r *watchdog.Report) {
-	observe(t.turns, r.Took)
-	t.takeLinks(r)
-	t.takeLimits(r)
+// add adds one cycle.
+func (t *totals) add(r *watchdog.Report) {
+	observe(t.cycles, r.Took)
+	t.followLinks(r)
+	t.countLimits(r)
 	if !t.dryRun { // no delay of a dry run ends by what we did
-		t.takeDelays(r)
+		t.followDelays(r)
 	}
 	for _, c := range r.Decision.Changes {
 		if c.Was != "" {
@@ -134,9 +134,9 @@ func (t *totals) answered(link int, rtt time.Duration) {
 	observe(h, rtt)
 }
 
-// takeLinks remembers the links that are worth showing, and forgets those that
+// followLinks remembers the links that are worth showing, and forgets those that
 // are gone.
-func (t *totals) takeLinks(r *watchdog.Report) {
+func (t *totals) followLinks(r *watchdog.Report) {
 	links := r.Snapshot.Links
 	for i := range links {
 		if l := &links[i]; l.Kind == "device" {
@@ -161,8 +161,8 @@ func (t *totals) takeLinks(r *watchdog.Report) {
 	maps.DeleteFunc(t.rtts, func(i int, _ prometheus.Histogram) bool { return !there(i) })
 }
 
-// takeLimits counts what came into force with this turn.
-func (t *totals) takeLimits(r *watchdog.Report) {
+// countLimits counts what came into force with this cycle.
+func (t *totals) countLimits(r *watchdog.Report) {
 	for i := range r.Snapshot.Transfers {
 		x := &r.Snapshot.Transfers[i]
 		now := standing(r.Outcome.Limits[x.ID])
@@ -192,7 +192,7 @@ func (t *totals) takeLimits(r *watchdog.Report) {
 // forget drops the transfers that are gone.
 func (t *totals) forget(live []watchdog.Transfer) {
 	if len(t.held) == len(live) {
-		return // each of them was seen in this turn
+		return // each of them was seen in this cycle
 	}
 	there := make(map[watchdog.TransferID]bool, len(live))
 	for _, x := range live {

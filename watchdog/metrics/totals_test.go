@@ -14,11 +14,11 @@ import (
 	"lifeline/watchdog/control"
 )
 
-// turns feeds one transfer of a given age through turns with the given limits.
-func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
+// cycles feeds one transfer of a given age through cycles with the given limits.
+func cycles(t *totals, age time.Duration, ls ...watchdog.Limit) {
 	for _, l := range ls {
 		age += 100 * ms
-		t.take(&watchdog.Report{
+		t.add(&watchdog.Report{
 			Took:     ms,
 			Snapshot: watchdog.Snapshot{Transfers: []watchdog.Transfer{{ID: "t1", Direction: watchdog.Tx, Age: age}}},
 			Outcome:  watchdog.Outcome{Limits: map[watchdog.TransferID]watchdog.Limit{"t1": l}},
@@ -30,7 +30,7 @@ func turns(t *totals, age time.Duration, ls ...watchdog.Limit) {
 func TestDryRunProtectsNobody(t *testing.T) {
 	x := newTotals(10*ms, true)
 	for i, queue := range []time.Duration{20 * ms, 20 * ms, 0, 0, 0} {
-		x.take(&watchdog.Report{
+		x.add(&watchdog.Report{
 			Snapshot: watchdog.Snapshot{Mono: time.Duration(i) * time.Second},
 			Decision: watchdog.Decision{Links: []watchdog.LinkState{{Transfers: 1, Delay: watchdog.LinkDelay{Known: true, Queue: queue}}}},
 		})
@@ -42,9 +42,9 @@ func TestDryRunProtectsNobody(t *testing.T) {
 
 func TestLimitsAreCountedOnce(t *testing.T) {
 	x := newTotals(10*ms, false)
-	x.take(&watchdog.Report{})
+	x.add(&watchdog.Report{})
 	paced, paused, free := watchdog.Limit{Pacing: 1e6}, watchdog.Limit{Pacing: 1e6, Pause: true}, watchdog.Limit{}
-	turns(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
+	cycles(x, 0, free, paced, paced, paused, paused, paced, paused, free, paced)
 	for mech, want := range map[string]float64{mechPacing: 2, mechPause: 2, mechWindow: 0} {
 		if got := testutil.ToFloat64(x.imposition(watchdog.Tx, slices.Index(mechanisms, mech))); got != want {
 			t.Errorf("%s: %v times, want %v", mech, got, want)
@@ -53,7 +53,7 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 	if all, sum := summary(t, x.timeToLimit, watchdog.Tx); all != 1 || math.Abs(sum-.201) > 1e-9 {
 		t.Errorf("time to limit: %d, %v s; want one of 0.201 s", all, sum)
 	}
-	x.take(&watchdog.Report{})
+	x.add(&watchdog.Report{})
 	if len(x.held) > 0 {
 		t.Errorf("a transfer that ended is remembered: %v", x.held)
 	}
@@ -62,7 +62,7 @@ func TestLimitsAreCountedOnce(t *testing.T) {
 // What ran before the daemon tells nothing of how fast the daemon is.
 func TestEarlierTransfersAreNotTimed(t *testing.T) {
 	x := newTotals(10*ms, false)
-	turns(x, time.Hour, watchdog.Limit{}, watchdog.Limit{Pacing: 1e6})
+	cycles(x, time.Hour, watchdog.Limit{}, watchdog.Limit{Pacing: 1e6})
 	if all, _ := summary(t, x.timeToLimit, watchdog.Tx); all != 0 {
 		t.Error("was timed")
 	}
@@ -71,7 +71,7 @@ func TestEarlierTransfersAreNotTimed(t *testing.T) {
 func TestTimeToProtect(t *testing.T) {
 	const unknown, idle = -1, -2
 	for name, c := range map[string]struct {
-		delays []int // ms, one a turn of 500 ms
+		delays []int // ms, one a cycle of 500 ms
 		want   []float64
 	}{
 		"calm":                       {[]int{1, 9, 5}, nil},
@@ -90,7 +90,7 @@ func TestTimeToProtect(t *testing.T) {
 				if d == idle {
 					l.Transfers = 0
 				}
-				x.take(&watchdog.Report{
+				x.add(&watchdog.Report{
 					Snapshot: watchdog.Snapshot{Mono: time.Duration(i) * 500 * ms},
 					Decision: watchdog.Decision{Links: []watchdog.LinkState{l}},
 				})

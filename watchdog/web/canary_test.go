@@ -65,7 +65,7 @@ func TestReportKeepsOffTheTerminal(t *testing.T) {
 		{Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: watchdog.ProbeRsync.Part(printabletest.Text), Err: printabletest.Text}}}},
 		{Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: printabletest.Text}}}},
 	} {
-		h.Turn(time.Now(), rep)
+		h.Cycle(time.Now(), rep)
 		if err := h.Ready(time.Now()); err == nil || printabletest.Escaped(err.Error()) != "" {
 			t.Errorf("%v", err)
 		}

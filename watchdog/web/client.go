@@ -36,7 +36,7 @@ func NewClient(path string) *Client {
 	return &Client{path, http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial}}}
 }
 
-// Status asks for the latest turn.
+// Status asks for the latest cycle.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var st Status
 	err := c.do(ctx, http.MethodGet, "/v1/status", nil, &st)

@@ -143,7 +143,7 @@ func (p *Page) serve(ctx context.Context, l net.Listener) {
 
 const index = `Lifeline. What there is here:
 /metrics  for Prometheus
-/healthz  whether the control loop turns
+/healthz  whether the control loop runs
 /readyz   whether it sees and may limit
 `
 

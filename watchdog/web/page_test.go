@@ -103,7 +103,7 @@ func TestPage(t *testing.T) {
 		{"GET", "/metrics", 200, "metrics\n"},
 		{"HEAD", "/metrics", 200, ""},
 		{"GET", "/healthz", 200, "ok\n"},
-		{"GET", "/readyz", 503, "starting: the first turn is not done yet\n"},
+		{"GET", "/readyz", 503, "starting: the first cycle is not done yet\n"},
 		{"GET", "/", 200, index},
 		{"GET", "/v1/status", 404, "404 page not found\n"},
 		{"POST", "/metrics", 405, "Method Not Allowed\n"},
@@ -113,7 +113,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s %s: %d %q, want %d %q", c.method, c.path, code, body, c.code, c.body)
 		}
 	}
-	p.Health.Turn(time.Now(), watchdog.Report{})
+	p.Health.Cycle(time.Now(), watchdog.Report{})
 	if code, body := ask(t, "GET", at+"/readyz"); code != 200 {
 		t.Errorf("ready: %d %q", code, body)
 	}
@@ -129,11 +129,11 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	says(h.Alive(start), "nil")
-	says(h.Ready(start), "first turn")
-	says(h.Alive(start.Add(time.Minute)), "hangs: no turn has ended for 1m0s (since the start)")
-	h.Turn(start, watchdog.Report{})
+	says(h.Ready(start), "first cycle")
+	says(h.Alive(start.Add(time.Minute)), "hangs: no cycle has ended for 1m0s (since the start)")
+	h.Cycle(start, watchdog.Report{})
 	says(h.Ready(start.Add(time.Second)), "nil")
-	says(h.Alive(start.Add(11*time.Second)), "11s (since the last turn)")
+	says(h.Alive(start.Add(11*time.Second)), "11s (since the last cycle)")
 	says(h.Ready(start.Add(11*time.Second)), "hangs")
 	for want, r := range map[string]watchdog.Report{
 		"nil":                   {Snapshot: watchdog.Snapshot{Errors: []watchdog.ProbeError{{Probe: "path", Err: "unreachable"}}}, Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "window", Err: "x"}}}},
@@ -142,7 +142,7 @@ func TestHealth(t *testing.T) {
 		"guard: cannot start":   {Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "guard", Err: "cannot start"}}}},
 		"ledger: disk is full":  {Outcome: watchdog.Outcome{Failed: []watchdog.Failure{{Remedy: "ledger", Err: "disk is full"}}}},
 	} {
-		h.Turn(start, r)
+		h.Cycle(start, r)
 		says(h.Ready(start), want)
 		says(h.Alive(start), "nil")
 	}

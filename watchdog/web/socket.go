@@ -1,5 +1,3 @@
-// Package web is Lifeline's local face: a control socket that answers with
-// what was seen, decided and done, and takes an operator's wishes.
 package web
 
 import (

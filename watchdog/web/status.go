@@ -13,14 +13,14 @@ import (
 // none changes its meaning.
 const Schema = 1
 
-// Status is what `lifeline status --json` prints: the latest turn of the
+// Status is what `lifeline status --json` prints: the latest cycle of the
 // watchdog. Durations are nanoseconds, rates bytes per second, sizes bytes.
 type Status struct {
 	Schema       int                   `json:"schema"`
 	Version      string                `json:"version"`
 	PID          int                   `json:"pid"`
 	Started      time.Time             `json:"started"`
-	At           time.Time             `json:"at"`      // of the latest turn
+	At           time.Time             `json:"at"`      // of the latest cycle
 	DryRun       bool                  `json:"dry_run"` // nothing is done, only said
 	DryRunCounts *DryRunCounts         `json:"would,omitempty"`
 	Ping         string                `json:"ping"`      // how echo requests are sent: privileged or not
@@ -41,7 +41,7 @@ type Status struct {
 	ProbeErrors  []watchdog.ProbeError `json:"probe_errors"`
 	Journal      facts.Health          `json:"journal"`
 	Page         PageStatus            `json:"page"`
-	Turn         time.Duration         `json:"turn"` // how long the latest turn took
+	Took         time.Duration         `json:"turn"` // how long the latest cycle took
 }
 
 // DryRunCounts count what a dry run would have done so far.
@@ -63,9 +63,9 @@ type Transfer struct {
 	Unheld    string         `json:"unheld,omitempty"` // why it is not held at the rate that was asked for
 }
 
-// Fill takes one turn of the loop into the status.
+// Fill takes one cycle of the loop into the status.
 func (st *Status) Fill(r watchdog.Report) {
-	st.At, st.Turn = r.Snapshot.Wall, r.Took
+	st.At, st.Took = r.Snapshot.Wall, r.Took
 	st.Management = r.Snapshot.Management.String()
 	st.Reboot = r.Snapshot.Reboot
 	st.Links, st.Paths = r.Snapshot.Links, r.Snapshot.Paths

@@ -11,7 +11,7 @@ import (
 )
 
 // The log tells once that a link is not there, and when it is; the status as
-// long as it is so. A turn in which links could not be seen says nothing.
+// long as it is so. A cycle in which links could not be seen says nothing.
 func TestAbsentLinksAreTold(t *testing.T) {
 	cfg, err := configs.Parse("x", []byte("[link.eht0]\negress = 'off'\n[link.eth0]\negress = 'off'\n"))
 	if err != nil {
@@ -20,7 +20,7 @@ func TestAbsentLinksAreTold(t *testing.T) {
 	var log bytes.Buffer
 	a := absentLinks{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil))}
 	eth0, eht0 := watchdog.Link{Name: "eth0"}, watchdog.Link{Name: "eht0"}
-	for _, turn := range []struct {
+	for _, cycle := range []struct {
 		links        []watchdog.Link
 		said, logged int
 		word         string
@@ -34,13 +34,13 @@ func TestAbsentLinksAreTold(t *testing.T) {
 		{[]watchdog.Link{{Name: "lo"}}, 2, 2, "link=eth0"},
 	} {
 		log.Reset()
-		s := watchdog.Snapshot{Links: turn.links}
-		if turn.links == nil {
+		s := watchdog.Snapshot{Links: cycle.links}
+		if cycle.links == nil {
 			s.Errors = []watchdog.ProbeError{{Probe: "nic", Err: "no permission"}}
 		}
 		said := a.look(s)
-		if len(said) != turn.said || strings.Count(log.String(), "\n") != turn.logged || !strings.Contains(log.String(), turn.word) {
-			t.Errorf("with %v: %q, log:\n%s", turn.links, said, &log)
+		if len(said) != cycle.said || strings.Count(log.String(), "\n") != cycle.logged || !strings.Contains(log.String(), cycle.word) {
+			t.Errorf("with %v: %q, log:\n%s", cycle.links, said, &log)
 		}
 	}
 	none := absentLinks{cfg: configs.Default()}

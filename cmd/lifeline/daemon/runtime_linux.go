@@ -21,7 +21,7 @@ const (
 	memoryLimit = 48 << 20
 )
 
-// timerSlack is how much later than asked for the kernel may wake us. Ten turns
+// timerSlack is how much later than asked for the kernel may wake us. Ten cycles
 // a second need no more precision, and the runtime's monitor, which asks for
 // 20 us again and again while anything runs, would take a tenth of all that the
 // daemon uses.

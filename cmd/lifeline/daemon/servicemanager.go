@@ -24,16 +24,16 @@ const (
 )
 
 // serviceManager tells the service manager how the daemon does (sd_notify(3)), as a
-// task. What it says follows the turns of the control loop and no clock of its
+// task. What it says follows the cycles of the control loop and no clock of its
 // own, so that a loop that hangs is noticed.
 type serviceManager struct {
 	send     func(state string) error
 	watchdog time.Duration // WatchdogSec=; 0 without one
 	log      *slog.Logger
 
-	turns chan struct{} // poked by a turn that may be news
-	last  atomic.Pointer[watchdog.Report]
-	poked time.Time // by the loop
+	cycles chan struct{} // poked by a cycle that may be news
+	last   atomic.Pointer[watchdog.Report]
+	poked  time.Time // by the loop
 
 	ready  bool
 	fed    time.Time // when the manager's watchdog was last fed
@@ -46,7 +46,7 @@ func newServiceManager(log *slog.Logger) *serviceManager {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return nil
 	}
-	n := &serviceManager{log: log, turns: make(chan struct{}, 1), send: func(state string) error {
+	n := &serviceManager{log: log, cycles: make(chan struct{}, 1), send: func(state string) error {
 		_, err := sd.SdNotify(false, state)
 		return err
 	}}
@@ -60,8 +60,8 @@ func newServiceManager(log *slog.Logger) *serviceManager {
 // String names the task.
 func (n *serviceManager) String() string { return "service manager" }
 
-// turn notes that a turn has ended now.
-func (n *serviceManager) turn(r watchdog.Report, now time.Time) {
+// cycle notes that a cycle has ended now.
+func (n *serviceManager) cycle(r watchdog.Report, now time.Time) {
 	every := newsEvery
 	if n.watchdog > 0 {
 		every = min(every, n.watchdog/4)
@@ -71,17 +71,17 @@ func (n *serviceManager) turn(r watchdog.Report, now time.Time) {
 	}
 	n.poked = now
 	n.last.Store(&r)
-	wakeUp(n.turns)
+	wakeUp(n.cycles)
 }
 
-// Run tells what is to be told after each turn, until ctx ends.
+// Run tells what is to be told after each cycle, until ctx ends.
 func (n *serviceManager) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			n.tell(sd.SdNotifyStopping + "\nSTATUS=undoing everything")
 			return nil
-		case <-n.turns:
+		case <-n.cycles:
 			if s := n.news(*n.last.Load(), time.Now()); s != "" {
 				n.tell(s)
 			}
@@ -95,7 +95,7 @@ func (n *serviceManager) tell(state string) {
 	}
 }
 
-// news is what a turn that ended now gives to tell; empty for nothing.
+// news is what a cycle that ended now gives to tell; empty for nothing.
 func (n *serviceManager) news(r watchdog.Report, now time.Time) string {
 	var lines []string
 	if !n.ready {
@@ -115,7 +115,7 @@ func (n *serviceManager) news(r watchdog.Report, now time.Time) string {
 	return strings.Join(lines, "\n")
 }
 
-// headline puts a turn into one line.
+// headline puts a cycle into one line.
 func headline(r watchdog.Report) string {
 	parts := []string{"management " + r.Snapshot.Management.String()}
 	for _, l := range r.Decision.Links {

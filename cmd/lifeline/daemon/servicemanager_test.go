@@ -88,18 +88,18 @@ func TestNotifier(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- n.Run(ctx) }()
-	n.turn(watchdog.Report{}, time.Now())
+	n.cycle(watchdog.Report{}, time.Now())
 	if got := <-heard; got != "READY=1\nWATCHDOG=1\nSTATUS=management unknown" {
-		t.Errorf("after the first turn: %q", got)
+		t.Errorf("after the first cycle: %q", got)
 	}
 	select {
 	case got := <-heard:
-		t.Errorf("without a turn: %q", got)
+		t.Errorf("without a cycle: %q", got)
 	case <-time.After(100 * time.Millisecond): // five times what the watchdog allows
 	}
-	n.turn(watchdog.Report{}, time.Now())
+	n.cycle(watchdog.Report{}, time.Now())
 	if got := <-heard; got != "WATCHDOG=1" {
-		t.Errorf("after another turn: %q", got)
+		t.Errorf("after another cycle: %q", got)
 	}
 	cancel()
 	if err := <-done; err != nil {
@@ -112,7 +112,7 @@ func TestNotifier(t *testing.T) {
 
 // A manager that went away does not end the daemon.
 func TestNotifierWithoutListener(t *testing.T) {
-	n := &serviceManager{turns: make(chan struct{}, 1), send: func(string) error { return errors.New("gone") }, log: slog.New(slog.DiscardHandler)}
+	n := &serviceManager{cycles: make(chan struct{}, 1), send: func(string) error { return errors.New("gone") }, log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := n.Run(ctx); err != nil {

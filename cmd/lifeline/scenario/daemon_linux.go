@@ -90,7 +90,7 @@ func (d *Daemon) Start(ctx context.Context, l *lab.Lab) (*Running, error) {
 	return r, nil
 }
 
-// ready waits for the first turn.
+// ready waits for the first cycle.
 func (r *Running) ready(ctx context.Context) error {
 	for range 300 {
 		st, err := r.client.Status(ctx)
@@ -168,7 +168,7 @@ func (r *Running) Usage(ctx context.Context, span time.Duration) (Usage, error) 
 	return after.since(before), err
 }
 
-// processes asks the daemon, which costs it as much as a turn: not to be done
+// processes asks the daemon, which costs it as much as a cycle: not to be done
 // while it is measured.
 func (r *Running) processes() (processes, error) {
 	if r == nil {

@@ -1,7 +1,3 @@
-// Package scenario re-enacts the incident in a lab: transfers fill the
-// bottleneck while an administrator's round-trip time is measured, without
-// Lifeline or with it. The demo, the benchmarks and the end-to-end tests share
-// it.
 package scenario
 
 import (
@@ -25,7 +21,7 @@ type Case struct {
 	// a gateway then, as the daemon has no other target. He pings all the same.
 	NobodyLoggedIn bool
 	// Ask is called about five times a second while the transfers run with what
-	// the daemon says of itself, which costs the daemon as much as a turn; with nil
+	// the daemon says of itself, which costs the daemon as much as a cycle; with nil
 	// nobody asks.
 	Ask func(at time.Duration, st web.Status)
 	// Live is called about five times a second while the transfers run.

@@ -1,6 +1,3 @@
-// Package section keeps the measured parts of a Markdown page. Each is one
-// block between two marker lines, written by one command; what stands outside
-// the markers is written by people and left as it is.
 package section
 
 import (

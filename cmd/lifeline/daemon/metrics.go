@@ -38,11 +38,11 @@ func (d *daemon) openPage() {
 // publish passes the report of one cycle on; nobody here waits.
 func (d *daemon) publish(r watchdog.Report) {
 	d.publisher.publish(r)
-	d.metrics.Take(metrics.Turn{Report: r, GuardPID: d.actuator.guardState().pid})
+	d.metrics.Record(metrics.Cycle{Report: r, GuardPID: d.actuator.guardState().pid})
 	now := time.Now()
-	d.health.Turn(now, r)
+	d.health.Cycle(now, r)
 	if d.manager != nil {
-		d.manager.turn(r, now)
+		d.manager.cycle(r, now)
 	}
 }
 

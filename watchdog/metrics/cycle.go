@@ -21,7 +21,7 @@ var phases = []control.Phase{control.Free, control.Probing, control.Engaged, con
 // went over; the lowest by index where there are too many. Their names are made
 // fit for a label: the kernel takes any bytes for a name.
 func (s scrape) shown() (ls []watchdog.Link, omitted int) {
-	for _, l := range s.turn.Snapshot.Links {
+	for _, l := range s.cycle.Snapshot.Links {
 		if s.known[l.Index] {
 			l.Name = strings.ToValidUTF8(l.Name, "?")
 			ls = append(ls, l)
@@ -56,7 +56,7 @@ func (s scrape) direction(l watchdog.Link, d watchdog.Direction) {
 	labels := []string{l.Name, d.String()}
 	s.put(linkBytes, float64(l.Counters[d].Bytes), labels...)
 	capacity, delay := l.Speed, l.Delay[d]
-	for _, st := range s.turn.Decision.Links {
+	for _, st := range s.cycle.Decision.Links {
 		if st.Link != l.Index || st.Direction != d {
 			continue
 		}
@@ -74,7 +74,7 @@ func (s scrape) direction(l watchdog.Link, d watchdog.Direction) {
 	if delay.Known {
 		s.put(linkDelay, delay.Queue.Seconds(), labels...)
 	}
-	if rate, ok := s.turn.Outcome.Shapers[watchdog.ShaperKey{Link: l.Index, Direction: d}]; ok {
+	if rate, ok := s.cycle.Outcome.Shapers[watchdog.ShaperKey{Link: l.Index, Direction: d}]; ok {
 		s.put(linkShaper, rate, labels...)
 	}
 }
@@ -82,13 +82,13 @@ func (s scrape) direction(l watchdog.Link, d watchdog.Direction) {
 // paths tells what the targets over a link answer.
 func (s scrape) paths(l watchdog.Link) {
 	least := math.NaN()
-	for _, p := range s.turn.Snapshot.Paths {
+	for _, p := range s.cycle.Snapshot.Paths {
 		if p.Link == l.Index && !math.IsNaN(p.Loss) {
 			least = p.Loss
 			break
 		}
 	}
-	for _, p := range s.turn.Snapshot.Paths {
+	for _, p := range s.cycle.Snapshot.Paths {
 		if p.Link == l.Index && p.Loss < least {
 			least = p.Loss
 		}
@@ -123,8 +123,8 @@ func (s scrape) transfers() {
 		what string
 	}
 	n, held := map[key]int{}, map[key]int{}
-	for _, t := range s.turn.Snapshot.Transfers {
-		l := s.turn.Outcome.Limits[t.ID]
+	for _, t := range s.cycle.Snapshot.Transfers {
+		l := s.cycle.Outcome.Limits[t.ID]
 		n[key{t.Direction, state(t, l)}]++
 		for m, stands := range standing(l) {
 			if stands {
@@ -146,7 +146,7 @@ func (s scrape) transfers() {
 func (s scrape) conditions() {
 	type key struct{ name, severity, link, direction string }
 	n := map[key]int{}
-	for _, c := range s.turn.Decision.Conditions {
+	for _, c := range s.cycle.Decision.Conditions {
 		link, direction := s.place(c.Subject)
 		n[key{string(c.Name), string(c.Severity), link, direction}]++
 	}
