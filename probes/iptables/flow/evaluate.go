@@ -202,8 +202,8 @@ func (v *packetView) matchSet(c rules.SetMatch) outcome {
 	if len(x.Pairs) > 0 && len(x.Types) == 2 {
 		return v.matchSetPairs(c, x)
 	}
-	set, why := v.sets.Addresses(c.Name, 0)
-	if why != "" {
+	set, err := v.sets.Addresses(c.Name, 0)
+	if err != nil {
 		return unsure("ipset")
 	}
 	if c.Inv {

@@ -91,11 +91,11 @@ func (a *Analysis) onlyPrivileged(f finding) bool {
 
 // first picks the example flow of a set: the lowest source, and the highest of
 // its ports, which clients are likeliest to use.
-func (a *Analysis) first(segs []segment) flow {
+func (a *Analysis) first(segs []segment) connection {
 	g := segs[0]
 	c := g.set.cells[0]
 	r := c.ports.Ranges[len(c.ports.Ranges)-1]
-	return flow{src: g.Lo, sport: r.Hi, target: a.cells.classes[c.class].target}
+	return connection{src: g.Lo, sport: r.Hi, target: a.cells.classes[c.class].target}
 }
 
 // result puts a finding into words.
@@ -152,12 +152,12 @@ func (a *Analysis) nobodyThrough(f finding) bool {
 
 // example picks a blocked flow, one that an ordinary client makes if there is
 // one.
-func (a *Analysis) example(f finding) flow {
+func (a *Analysis) example(f finding) connection {
 	for _, g := range f.blocked {
 		for _, c := range g.set.cells {
 			for _, r := range slices.Backward(c.ports.Ranges) {
 				if r.Hi >= privileged {
-					return flow{g.Lo, min(r.Hi, max(r.Lo, 50000)), a.cells.classes[c.class].target}
+					return connection{g.Lo, min(r.Hi, max(r.Lo, 50000)), a.cells.classes[c.class].target}
 				}
 			}
 		}

@@ -98,10 +98,10 @@ func (a *Analysis) advertiseIn(d netset.Addr) *packetStep {
 // resolveOnLink serves sources on the link: each is its own neighbour. A host
 // that this machine does not answer at one address may know it by another.
 func (a *Analysis) resolveOnLink(d netset.Addr, set, others []segment) []segment {
-	legs := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
+	steps := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
 	before := len(a.drops)
 	found := set
-	for _, l := range legs {
+	for _, l := range steps {
 		found = a.passPacket(l, found)
 	}
 	if len(a.drops) > before && len(set) > 0 {
@@ -109,7 +109,7 @@ func (a *Analysis) resolveOnLink(d netset.Addr, set, others []segment) []segment
 		for _, g := range others {
 			elsewhere = append(elsewhere, g.Span)
 		}
-		if t, _ := a.tryPackets(elsewhere, set, legs...); t != tri.No {
+		if t, _ := a.tryPackets(elsewhere, set, steps...); t != tri.No {
 			for i := range a.drops[before:] {
 				by := *a.drops[before+i].by
 				by.assumed = "neighbour"
@@ -150,20 +150,20 @@ func (a *Analysis) resolveRouter(d netset.Addr, set []segment) []segment {
 	if len(set) == 0 {
 		return nil
 	}
-	legs := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
+	steps := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
 	var global []netset.Span
 	for _, g := range set {
 		global = append(global, g.Span)
 	}
 	global = append(global, a.onLink().Spans...)
-	tl, by := a.tryPackets([]netset.Span{linkLocal()}, set, legs...)
-	tg, byGlobal := a.tryPackets(global, set, legs...)
+	tl, by := a.tryPackets([]netset.Span{linkLocal()}, set, steps...)
+	tg, byGlobal := a.tryPackets(global, set, steps...)
 	if by == nil {
 		by = byGlobal
 	}
 	if tl == tri.No && tg == tri.No {
 		wide := []netset.Span{netset.SpanOf(netip.MustParsePrefix("2000::/3")), netset.SpanOf(netip.MustParsePrefix("fc00::/7"))}
-		if tw, _ := a.tryPackets(wide, set, legs...); tw == tri.No {
+		if tw, _ := a.tryPackets(wide, set, steps...); tw == tri.No {
 			return a.dropUnresolved(set, tri.No, by)
 		}
 	}
@@ -196,7 +196,7 @@ func (a *Analysis) dropUnresolved(set []segment, t tri.Value, by *dropCause) []s
 // tryPackets sends packets of neighbour discovery to or from other peers than the
 // question's, and says whether all, none or some of them pass; by is what
 // drops the first.
-func (a *Analysis) tryPackets(peers []netset.Span, like []segment, legs ...*packetStep) (t tri.Value, by *dropCause) {
+func (a *Analysis) tryPackets(peers []netset.Span, like []segment, steps ...*packetStep) (t tri.Value, by *dropCause) {
 	c := a.cells.classes[like[0].set.cells[0].class]
 	c.link = a.link(a.q.Iface)
 	f := a.cells.cellSet([]cell{{a.cells.id(c), netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: 0}})}})
@@ -207,14 +207,14 @@ func (a *Analysis) tryPackets(peers []netset.Span, like []segment, legs ...*pack
 	kept := a.drops
 	a.drops = nil
 	out := in
-	for _, l := range legs {
+	for _, l := range steps {
 		out = a.passPacket(l, out)
 	}
 	mine := a.drops
 	a.drops = kept
 	switch {
 	case a.exhausted:
-		return tri.Maybe, &dropCause{stage: stage{step: legs[0]}, why: "the analysis ran out of its budget", assumed: "budget"}
+		return tri.Maybe, &dropCause{stage: stage{step: steps[0]}, why: "the analysis ran out of its budget", assumed: "budget"}
 	case len(mine) == 0:
 		return tri.Yes, nil
 	}

@@ -410,7 +410,7 @@ func (o *oracle) check(t *testing.T, a *Analysis, f finding, file int, text stri
 	if len(f.blocked) > 0 && o.coin() {
 		src = f.blocked[o.r.IntN(len(f.blocked))].Lo.IP(o.family)
 	}
-	fl := flow{netset.AddrOf(src), uint16(1 + o.r.IntN(65535)), uint16(o.r.IntN(len(a.targets)))}
+	fl := connection{netset.AddrOf(src), uint16(1 + o.r.IntN(65535)), uint16(o.r.IntN(len(a.targets)))}
 	if o.coin() {
 		fl.sport = []uint16{22, 2022, 1023, 1024, 50000}[o.r.IntN(5)]
 	}

@@ -76,7 +76,7 @@ func (b *probePicker) addPort(src netset.Addr, ports *netset.PortSet) {
 const UsualPort = 50000
 
 func (b *probePicker) propose(src netset.Addr, sport uint16, target uint16) {
-	fl := flow{src, sport, target}
+	fl := connection{src, sport, target}
 	if sport == 0 {
 		fl.sport = UsualPort
 		if !b.a.uniform(b.f, fl) {
@@ -102,7 +102,7 @@ func (b *probePicker) propose(src netset.Addr, sport uint16, target uint16) {
 
 // uniform reports whether a flow fares alike from all the ports that clients
 // pick by themselves.
-func (a *Analysis) uniform(f finding, fl flow) bool {
+func (a *Analysis) uniform(f finding, fl connection) bool {
 	all := netset.NewPortSet([]netset.PortRange{{Lo: 32768, Hi: 60999}})
 	for _, segs := range [][]segment{f.blocked, f.unsure} {
 		for _, p := range a.portsOf(segs, fl) {
@@ -115,12 +115,12 @@ func (a *Analysis) uniform(f finding, fl flow) bool {
 }
 
 // has reports whether a set of flows holds one.
-func (a *Analysis) has(segs []segment, f flow) bool {
+func (a *Analysis) has(segs []segment, f connection) bool {
 	return slices.ContainsFunc(a.portsOf(segs, f), func(p *netset.PortSet) bool { return p.Contains(f.sport) })
 }
 
 // portsOf are the source ports that a set holds of a source and destination.
-func (a *Analysis) portsOf(segs []segment, f flow) []*netset.PortSet {
+func (a *Analysis) portsOf(segs []segment, f connection) []*netset.PortSet {
 	i, ok := slices.BinarySearchFunc(segs, f.src, func(g segment, w netset.Addr) int {
 		switch {
 		case g.Hi.Less(w):

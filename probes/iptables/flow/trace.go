@@ -58,8 +58,8 @@ func (a *Analysis) traceKernel(by *dropCause) {
 	a.traceStep(by.stage, nil, nil, "drop: "+by.why)
 }
 
-// flow is one connection of the question.
-type flow struct {
+// connection is one of the question's.
+type connection struct {
 	src    netset.Addr
 	sport  uint16
 	target uint16
@@ -68,14 +68,14 @@ type flow struct {
 // tracedFlow is what becomes of one flow.
 type tracedFlow struct {
 	an    *Analysis
-	flow  flow
+	flow  connection
 	by    *dropCause // nil: nothing drops it
 	class class
 	steps []netfilter.TraceStep
 }
 
 // traceFlow takes one flow through everything again and notes the steps.
-func (a *Analysis) traceFlow(f flow) tracedFlow {
+func (a *Analysis) traceFlow(f connection) tracedFlow {
 	b := New(a.q, a.sets, a.stack)
 	b.tracer = &tracer{}
 	only := netset.NewPortSet([]netset.PortRange{{Lo: f.sport, Hi: f.sport}})

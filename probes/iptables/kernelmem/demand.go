@@ -145,7 +145,7 @@ func (d *Demand) Rules(name string, text []byte) {
 			d.request("chain", d.each(chainBytes), strings.TrimSpace(s))
 			continue
 		}
-		if rest, why := lex.CutCounters(s); why == "" {
+		if rest, err := lex.CutCounters(s); err == nil {
 			s = rest
 		}
 		args, _ = lex.SplitWords(args[:0], s, 1) // up to where the tool would stop

@@ -1,6 +1,9 @@
 package lex
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Limits of the restore tool's line reader (iptables-restore.c, xshared.c).
 const (
@@ -41,7 +44,7 @@ func (r *LineReader) Next() (string, bool) {
 
 // SplitWords cuts a rule into arguments: blanks separate, double quotes group,
 // a backslash escapes inside quotes only, a closing quote ends the argument.
-func SplitWords(dst []Word, line string, col int) ([]Word, string) {
+func SplitWords(dst []Word, line string, col int) ([]Word, error) {
 	for i := 0; i < len(line); {
 		switch line[i] {
 		case ' ', '\t', '\n':
@@ -60,15 +63,15 @@ func SplitWords(dst []Word, line string, col int) ([]Word, string) {
 			}
 		}
 		if len(text) >= maxArg {
-			return dst, "parameter too long"
+			return dst, errors.New("parameter too long")
 		}
 		if len(dst) >= maxArgs-3 {
-			return dst, "too many arguments"
+			return dst, errors.New("too many arguments")
 		}
 		dst = append(dst, Word{text, col + i})
 		i = end
 	}
-	return dst, ""
+	return dst, nil
 }
 
 // quotedWord reads an argument that starts at i and has its quote at q.
@@ -92,19 +95,19 @@ func quotedWord(line string, i, q int) (text string, end int, closed bool) {
 }
 
 // CutCounters takes "[packets:bytes]" off the front of a rule.
-func CutCounters(line string) (rest string, why string) {
+func CutCounters(line string) (rest string, err error) {
 	if line[0] != '[' {
-		return line, ""
+		return line, nil
 	}
 	end := strings.IndexByte(line, ']')
 	if end < 0 {
-		return "", "counters need ]"
+		return "", errors.New("counters need ]")
 	}
 	colon := strings.IndexByte(line[1:], ':')
 	if colon < 0 || end == 1 {
-		return "", "counters need packets:bytes"
+		return "", errors.New("counters need packets:bytes")
 	}
-	return line[end+1:], ""
+	return line[end+1:], nil
 }
 
 // Fields is strtok(" \t\n") over the rest of a line.

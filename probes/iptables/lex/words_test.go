@@ -19,19 +19,19 @@ func TestSplitWords(t *testing.T) {
 		{`x "`, []string{"x"}},
 		{`it's \n`, []string{"it's", `\n`}},
 	} {
-		words, why := SplitWords(nil, c.line, 1)
+		words, err := SplitWords(nil, c.line, 1)
 		var got []string
 		for _, w := range words {
 			got = append(got, w.Text)
 		}
-		if why != "" || !slices.Equal(got, c.want) {
-			t.Errorf("%q: got %q, %s", c.line, got, why)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, %v", c.line, got, err)
 		}
 	}
-	if _, why := SplitWords(nil, strings.Repeat("x", 2000), 1); why == "" {
+	if _, err := SplitWords(nil, strings.Repeat("x", 2000), 1); err == nil {
 		t.Error("an argument of 2000 bytes passes")
 	}
-	if _, why := SplitWords(nil, strings.Repeat("x ", 300), 1); why == "" {
+	if _, err := SplitWords(nil, strings.Repeat("x ", 300), 1); err == nil {
 		t.Error("300 arguments pass")
 	}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -115,30 +116,30 @@ type host struct {
 }
 
 // parseHost reads "address[/mask]". A mask of zero makes the name not matter.
-func parseHost(s string, f netfilter.Family) (h host, why string) {
+func parseHost(s string, f netfilter.Family) (h host, err error) {
 	name, mask := s, ""
 	if i := strings.LastIndexByte(s, '/'); i >= 0 {
 		name, mask = s[:i], s[i+1:]
 		var ok bool
 		if h.mask, ok = netMask(mask, f); !ok {
-			return h, "invalid mask `" + mask + "' specified"
+			return h, errors.New("invalid mask `" + mask + "' specified")
 		}
 	} else {
 		h.mask = netset.Last(f)
 	}
 	if h.mask == (netset.Addr{}) {
-		return h, ""
+		return h, nil
 	}
 	var ok bool
 	if h.addr, ok = numericAddr(name, f); ok {
 		h.addr = h.addr.And(h.mask)
-		return h, ""
+		return h, nil
 	}
 	h.name = name
 	if notAHostName(name) {
-		return h, "host/network `" + name + "' not found"
+		return h, errors.New("host/network `" + name + "' not found")
 	}
-	return h, ""
+	return h, nil
 }
 
 // notAHostName tells names that no resolver would answer.

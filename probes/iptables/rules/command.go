@@ -24,8 +24,8 @@ func (p *ruleParser) parse(words []lex.Word) error {
 		return p.errAt(end, "the nat table does not filter: DROP is refused there")
 	}
 	for _, l := range p.exts {
-		if why := l.finish(); why != "" {
-			return p.errAt(end, why)
+		if err := l.finish(); err != nil {
+			return p.errAt(end, err.Error())
 		}
 	}
 	if p.cmd == 0 {
@@ -90,8 +90,8 @@ func (p *ruleParser) base(c byte, arg string, has bool, w lex.Word) error {
 // commandOption takes the arguments of a command.
 func (p *ruleParser) commandOption(c byte, arg string, has bool, w lex.Word) error {
 	if c == 'N' {
-		if why := p.badChainName(arg); why != "" {
-			return p.errAt(w, why)
+		if err := p.badChainName(arg); err != nil {
+			return p.errAt(w, err.Error())
 		}
 	}
 	if err := p.setCommand(c, w); err != nil {
@@ -140,18 +140,18 @@ func (p *ruleParser) ruleNumber(c byte, w lex.Word) error {
 }
 
 // badChainName says why a chain cannot have that name.
-func (p *ruleParser) badChainName(name string) string {
+func (p *ruleParser) badChainName(name string) error {
 	switch {
 	case len(name) >= maxName:
-		return fmt.Sprintf("chain name `%s' too long (must be under %d chars)", name, maxName)
+		return fmt.Errorf("chain name `%s' too long (must be under %d chars)", name, maxName)
 	case name != "" && (name[0] == '-' || name[0] == '!'):
-		return fmt.Sprintf("chain name not allowed to start with `%c'", name[0])
+		return fmt.Errorf("chain name not allowed to start with `%c'", name[0])
 	case p.catalog.target(name) != nil && !p.announced[name]:
-		return "chain name may not clash with target name"
+		return errors.New("chain name may not clash with target name")
 	case strings.ContainsAny(name, " \t\n\v\f\r"):
-		return fmt.Sprintf("invalid chain name `%s'", name)
+		return fmt.Errorf("invalid chain name `%s'", name)
 	}
-	return ""
+	return nil
 }
 
 func (p *ruleParser) jumpOption(c byte, arg string, w lex.Word) error {

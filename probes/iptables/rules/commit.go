@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -90,8 +91,8 @@ func (l *loader) verify() error {
 			if i >= reached {
 				hooks = 0 // the table counts for these too, the hook does not
 			}
-			if why := l.rule.catalog.misplaced(r, l.cur.Name, hooks); why != "" {
-				return l.failAt(r.Line, r.Text, why)
+			if err := l.rule.catalog.misplaced(r, l.cur.Name, hooks); err != nil {
+				return l.failAt(r.Line, r.Text, err.Error())
 			}
 		}
 	}
@@ -167,26 +168,26 @@ func (pl place) refuses(table string, hooks hookMask) bool {
 
 // misplaced says why the kernel would refuse the rule in that table, reached
 // from those hooks.
-func (c *catalog) misplaced(r *Rule, table string, hooks hookMask) string {
+func (c *catalog) misplaced(r *Rule, table string, hooks hookMask) error {
 	if r.Target.Chain == nil && c.targets[r.Target.Name].place.refuses(table, hooks) {
-		return fmt.Sprintf("target %s may not stand here", r.Target.Name)
+		return fmt.Errorf("target %s may not stand here", r.Target.Name)
 	}
 	for _, u := range r.Unmodelled {
 		if c.matches[u].place.refuses(table, hooks) {
-			return fmt.Sprintf("match %s may not stand here", u)
+			return fmt.Errorf("match %s may not stand here", u)
 		}
 	}
 	for _, m := range r.Matches {
 		switch m := m.(type) {
 		case RPFilterMatch:
 			if c.matches["rpfilter"].place.refuses(table, hooks) {
-				return "match rpfilter may not stand here"
+				return errors.New("match rpfilter may not stand here")
 			}
 		case AddrTypeMatch:
 			if m.LimitIn && hooks&(hkOutput|hkPostrouting) != 0 || m.LimitOut && hooks&(hkPrerouting|hkInput) != 0 {
-				return "addrtype: the link limit does not fit the chain"
+				return errors.New("addrtype: the link limit does not fit the chain")
 			}
 		}
 	}
-	return ""
+	return nil
 }

@@ -59,9 +59,9 @@ func (p *ruleParser) hosts(w lex.Word, c byte) ([]host, error) {
 		return append(out, host{}), nil
 	}
 	for s := range strings.SplitSeq(w.Text, ",") {
-		h, why := parseHost(strings.TrimLeft(s, " \t\n\v\f\r"), p.family)
-		if why != "" {
-			return nil, p.errAt(w, why)
+		h, err := parseHost(strings.TrimLeft(s, " \t\n\v\f\r"), p.family)
+		if err != nil {
+			return nil, p.errAt(w, err.Error())
 		}
 		if h.name != "" {
 			p.uncertain = append(p.uncertain, fmt.Sprintf("host name %q", h.name))

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"strings"
 
 	"lifeline/probes/iptables/lex"
@@ -9,25 +10,25 @@ import (
 
 // The checks of options against each other that only one extension makes.
 
-func (l *extensionUse) checkStatistic() string {
+func (l *extensionUse) checkStatistic() error {
 	if l.gave("every") && l.num("packet") >= l.num("every") {
-		return "--packet must be below --every"
+		return errors.New("--packet must be below --every")
 	}
-	return ""
+	return nil
 }
 
-func (l *extensionUse) checkOwner() string {
+func (l *extensionUse) checkOwner() error {
 	if l.gave("suppl-groups") && l.given[0].name == "suppl-groups" {
-		return "you need to use --gid-owner first"
+		return errors.New("you need to use --gid-owner first")
 	}
-	return ""
+	return nil
 }
 
-func (l *extensionUse) checkHMARK() string {
+func (l *extensionUse) checkHMARK() error {
 	if l.gave("hmark-spi-mask") && (l.gave("hmark-sport-mask") || l.gave("hmark-dport-mask")) {
-		return "--hmark-spi-mask cannot be used with --hmark-sport-mask or --hmark-dport-mask"
+		return errors.New("--hmark-spi-mask cannot be used with --hmark-sport-mask or --hmark-dport-mask")
 	}
-	return ""
+	return nil
 }
 
 // num is the value of a numeric option, 0 where it is not given.
@@ -39,25 +40,25 @@ func (l *extensionUse) num(name string) uint64 {
 	return n
 }
 
-func (l *extensionUse) checkRecent() string {
+func (l *extensionUse) checkRecent() error {
 	if l.gave("rttl") && (l.gave("set") || l.gave("remove")) {
-		return "--rttl may only be used with --rcheck or --update"
+		return errors.New("--rttl may only be used with --rcheck or --update")
 	}
 	if l.num("hitcount") > 255 {
-		return "hitcount is larger than allowed maximum"
+		return errors.New("hitcount is larger than allowed maximum")
 	}
-	return ""
+	return nil
 }
 
 // checkPolicy looks at each element of an IPsec policy: --next begins another.
-func (l *extensionUse) checkPolicy() string {
+func (l *extensionUse) checkPolicy() error {
 	mode, tunnel, any := "", false, false
 	for i := range l.given {
 		g := &l.given[i]
 		switch g.name {
 		case "next":
 			if tunnel && mode != "tunnel" {
-				return "--tunnel-src and --tunnel-dst are only valid in tunnel mode"
+				return errors.New("--tunnel-src and --tunnel-dst are only valid in tunnel mode")
 			}
 			mode, tunnel = "", false
 		case "mode":
@@ -69,29 +70,29 @@ func (l *extensionUse) checkPolicy() string {
 	}
 	switch {
 	case tunnel && mode != "tunnel":
-		return "--tunnel-src and --tunnel-dst are only valid in tunnel mode"
+		return errors.New("--tunnel-src and --tunnel-dst are only valid in tunnel mode")
 	case l.gave("strict") && !any:
-		return "--strict needs a policy element"
+		return errors.New("--strict needs a policy element")
 	}
-	return ""
+	return nil
 }
 
 // oddPrefixes: the kernel translates prefixes of at most 64 bits, and wants no
 // bits behind them (ip6t_NPT.c).
-func (l *extensionUse) checkPrefixes() string {
+func (l *extensionUse) checkPrefixes() error {
 	for _, name := range []string{"src-pfx", "dst-pfx"} {
 		g := l.get(name)
 		if g == nil {
 			continue
 		}
-		h, why := parseHost(g.arg, netfilter.IPv6)
-		if why != "" || h.name != "" {
+		h, err := parseHost(g.arg, netfilter.IPv6)
+		if err != nil || h.name != "" {
 			continue // found fault with already
 		}
 		addr, _, _ := strings.Cut(g.arg, "/")
 		if whole, ok := numericAddr(addr, netfilter.IPv6); h.mask.Lo != 0 || ok && whole != h.addr {
-			return "--" + name + " needs a prefix of at most 64 bits, without bits behind it"
+			return errors.New("--" + name + " needs a prefix of at most 64 bits, without bits behind it")
 		}
 	}
-	return ""
+	return nil
 }

@@ -108,8 +108,8 @@ func (l *loader) refusal(p *ruleParser, c *Chain, r *Rule) error {
 	if c.Builtin {
 		hooks = hookOf(c.Name)
 	}
-	if why := p.catalog.misplaced(r, l.cur.Name, hooks); why != "" {
-		return l.fail(why)
+	if err := p.catalog.misplaced(r, l.cur.Name, hooks); err != nil {
+		return l.fail(err.Error())
 	}
 	return nil
 }
@@ -261,8 +261,8 @@ func (l *loader) rename(p *ruleParser) error {
 	if c == nil || c.Builtin || l.cur.byName[p.newName] != nil {
 		return l.fail("cannot rename chain")
 	}
-	if why := l.rule.badChainName(p.newName); why != "" {
-		return l.fail(why)
+	if err := l.rule.badChainName(p.newName); err != nil {
+		return l.fail(err.Error())
 	}
 	switch {
 	case l.opts.Backend == netfilter.NFT && l.opts.NoFlush: // it may be there before
@@ -298,8 +298,8 @@ func (l *loader) checkSet(r *Rule) error {
 		default:
 			continue
 		}
-		if why := l.opts.Sets.refuses(name, l.opts.Family); why != "" {
-			return l.fail(why)
+		if err := l.opts.Sets.refuses(name, l.opts.Family); err != nil {
+			return l.fail(err.Error())
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ type extensionSpec struct {
 	// need lists options of which at least one must be given; "*" is any.
 	need string
 	// crossCheck says what is wrong with the options together; nil: nothing can be.
-	crossCheck func(*extensionUse) string
+	crossCheck func(*extensionUse) error
 	// protocols are those of which the kernel insists on one; nil: any will do.
 	protocols func(*extensionUse, netfilter.Family) []uint8
 	// place is where the kernel lets it stand.

@@ -3,6 +3,7 @@ package rules
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -25,7 +26,7 @@ type IPSets struct {
 // setContent is the content of a set, or why it is not known.
 type setContent struct {
 	set *netset.AddrSet
-	why string
+	err error
 }
 
 // IPSet is one set.
@@ -60,8 +61,8 @@ func ParseIPSets(name string, text []byte) (*IPSets, error) {
 	n := 0
 	for sc.Scan() {
 		n++
-		if why := s.command(strings.Fields(sc.Text())); why != "" {
-			return s, &ParseError{File: name, Line: n, Text: sc.Text(), Why: why}
+		if err := s.command(strings.Fields(sc.Text())); err != nil {
+			return s, &ParseError{File: name, Line: n, Text: sc.Text(), Why: err.Error()}
 		}
 	}
 	if err := sc.Err(); err != nil {
@@ -70,7 +71,7 @@ func ParseIPSets(name string, text []byte) (*IPSets, error) {
 	return s, nil
 }
 
-func (s *IPSets) command(w []string) string {
+func (s *IPSets) command(w []string) error {
 	if len(w) > 0 && w[0] == "ipset" {
 		w = w[1:]
 	}
@@ -78,7 +79,7 @@ func (s *IPSets) command(w []string) string {
 		w = w[1:]
 	}
 	if len(w) == 0 || strings.HasPrefix(w[0], "#") || w[0] == "COMMIT" {
-		return ""
+		return nil
 	}
 	switch w[0] {
 	case "create", "-N", "--create", "n":
@@ -87,7 +88,7 @@ func (s *IPSets) command(w []string) string {
 		return s.add(w)
 	case "flush", "-F", "--flush":
 		if s.work += len(s.sets); s.work > netfilter.MaxFileWork {
-			return fmt.Sprintf("sets are flushed more than %d times: write the file as ipset save does", netfilter.MaxFileWork)
+			return fmt.Errorf("sets are flushed more than %d times: write the file as ipset save does", netfilter.MaxFileWork)
 		}
 		for _, x := range s.sets {
 			if len(w) < 2 || x.name == w[1] {
@@ -111,14 +112,14 @@ func (s *IPSets) command(w []string) string {
 			delete(s.sets, w[1])
 		}
 	default:
-		return fmt.Sprintf("unknown ipset command %q", w[0])
+		return fmt.Errorf("unknown ipset command %q", w[0])
 	}
-	return ""
+	return nil
 }
 
-func (s *IPSets) create(w []string) string {
+func (s *IPSets) create(w []string) error {
 	if len(w) < 3 {
-		return "create needs a name and a type"
+		return errors.New("create needs a name and a type")
 	}
 	x := &IPSet{name: w[1], family: netfilter.IPv4}
 	_, dims, ok := strings.Cut(w[2], ":")
@@ -140,16 +141,16 @@ func (s *IPSets) create(w []string) string {
 		}
 	}
 	s.sets[x.name] = x
-	return ""
+	return nil
 }
 
-func (s *IPSets) add(w []string) string {
+func (s *IPSets) add(w []string) error {
 	if len(w) < 3 {
-		return "add needs a set and an entry"
+		return errors.New("add needs a set and an entry")
 	}
 	x := s.sets[w[1]]
 	if x == nil {
-		return fmt.Sprintf("set %q does not exist", w[1])
+		return fmt.Errorf("set %q does not exist", w[1])
 	}
 	nomatch, comment := false, false
 	for _, o := range w[3:] {
@@ -162,37 +163,37 @@ func (s *IPSets) add(w []string) string {
 	if nomatch && comment {
 		x.Uncertain = "a comment that may hold an option"
 	}
-	if why := x.entry(w[2], nomatch); why != "" && x.Uncertain == "" {
-		x.Uncertain = why
+	if err := x.entry(w[2], nomatch); err != nil && x.Uncertain == "" {
+		x.Uncertain = err.Error()
 	}
-	return ""
+	return nil
 }
 
 // entry adds one element; a reason says that it is not modelled.
-func (x *IPSet) entry(e string, nomatch bool) string {
+func (x *IPSet) entry(e string, nomatch bool) error {
 	switch dims := strings.Join(x.Types, ","); dims {
 	case "ip", "net":
 		sp, ok := entrySpan(e, x.family)
 		switch {
 		case !ok:
-			return "entry " + e
+			return errors.New("entry " + e)
 		case nomatch:
 			x.except = append(x.except, sp)
 		default:
 			x.spans = append(x.spans, sp)
 		}
-		return ""
+		return nil
 	case "ip,port", "net,port":
 		return x.pairEntry(e)
 	case "set":
 		x.members = append(x.members, e)
-		return ""
+		return nil
 	default:
-		return "set type " + dims
+		return errors.New("set type " + dims)
 	}
 }
 
-func (x *IPSet) pairEntry(e string) string {
+func (x *IPSet) pairEntry(e string) error {
 	a, p, _ := strings.Cut(e, ",")
 	sp, ok := entrySpan(a, x.family)
 	proto, ports, hasProto := strings.Cut(p, ":")
@@ -207,10 +208,10 @@ func (x *IPSet) pairEntry(e string) string {
 	l, ok1 := lex.Number(lo, 0, 65535)
 	h, ok2 := lex.Number(hi, 0, 65535)
 	if !ok || err != nil || !ok1 || !ok2 {
-		return "entry " + e
+		return errors.New("entry " + e)
 	}
 	x.Pairs = append(x.Pairs, addrPort{sp, num, netset.PortRange{Lo: uint16(l), Hi: uint16(h)}})
-	return ""
+	return nil
 }
 
 // entrySpan reads an address, a prefix or a range.
@@ -228,53 +229,53 @@ func entrySpan(e string, f netfilter.Family) (netset.Span, bool) {
 }
 
 // refuses says why a rule with that set would not load.
-func (s *IPSets) refuses(name string, f netfilter.Family) string {
+func (s *IPSets) refuses(name string, f netfilter.Family) error {
 	if s == nil || s.sets[name] == nil {
-		return fmt.Sprintf("set %s doesn't exist", name)
+		return fmt.Errorf("set %s doesn't exist", name)
 	}
 	if x := s.sets[name]; x.family != 0 && x.family != f {
-		return fmt.Sprintf("the protocol family of set %s is not applicable", name)
+		return fmt.Errorf("the protocol family of set %s is not applicable", name)
 	}
-	return ""
+	return nil
 }
 
 // Addresses is the content of a one-dimensional address set; why is set where
 // it is not known.
-func (s *IPSets) Addresses(name string, depth int) (set *netset.AddrSet, why string) {
+func (s *IPSets) Addresses(name string, depth int) (set *netset.AddrSet, err error) {
 	if s == nil {
-		return nil, "set is not known"
+		return nil, errors.New("set is not known")
 	}
 	c, ok := s.known[name]
 	if !ok {
-		c.set, c.why = s.content(name, depth)
+		c.set, c.err = s.content(name, depth)
 		if s.known == nil {
 			s.known = map[string]setContent{}
 		}
 		s.known[name] = c
 	}
-	return c.set, c.why
+	return c.set, c.err
 }
 
-func (s *IPSets) content(name string, depth int) (set *netset.AddrSet, why string) {
+func (s *IPSets) content(name string, depth int) (set *netset.AddrSet, err error) {
 	x := s.Set(name)
 	switch {
 	case x == nil:
-		return nil, "set is not known"
+		return nil, errors.New("set is not known")
 	case x.Uncertain != "":
-		return nil, x.Uncertain
+		return nil, errors.New(x.Uncertain)
 	case len(x.Types) == 1 && x.Types[0] == "set":
 		return s.union(x, depth)
 	case len(x.Types) != 1 || x.Types[0] != "ip" && x.Types[0] != "net":
-		return nil, "set type " + strings.Join(x.Types, ",")
+		return nil, errors.New("set type " + strings.Join(x.Types, ","))
 	case len(x.except) > 0:
 		return x.withExceptions()
 	}
-	return netset.NewAddrSet(slices.Clone(x.spans)), ""
+	return netset.NewAddrSet(slices.Clone(x.spans)), nil
 }
 
 // withExceptions is the content of a set with nomatch entries: of the networks
 // that hold an address the narrowest counts (ipset(8), hash:net).
-func (x *IPSet) withExceptions() (*netset.AddrSet, string) {
+func (x *IPSet) withExceptions() (*netset.AddrSet, error) {
 	in, out := map[netset.Addr][]netset.Span{}, map[netset.Addr][]netset.Span{}
 	var sizes []netset.Addr
 	for _, list := range []struct {
@@ -284,7 +285,7 @@ func (x *IPSet) withExceptions() (*netset.AddrSet, string) {
 		for _, s := range list.spans {
 			size := s.Lo.Xor(s.Hi) // a network's host bits, all ones
 			if size.And(size.Next()) != (netset.Addr{}) || s.Lo.And(size) != (netset.Addr{}) {
-				return nil, "a range beside nomatch entries"
+				return nil, errors.New("a range beside nomatch entries")
 			}
 			list.by[size] = append(list.by[size], s)
 			sizes = append(sizes, size)
@@ -296,7 +297,7 @@ func (x *IPSet) withExceptions() (*netset.AddrSet, string) {
 		set = netset.NewAddrSet(slices.Concat(set.Spans, in[size]))
 		set = set.Intersect(netset.NewAddrSet(out[size]).Complement(x.family))
 	}
-	return set, ""
+	return set, nil
 }
 
 // MarkWritten marks a set, and the members of a list, as changed by rules.
@@ -312,19 +313,19 @@ func (s *IPSets) MarkWritten(name string, depth int) {
 	}
 }
 
-func (s *IPSets) union(x *IPSet, depth int) (*netset.AddrSet, string) {
+func (s *IPSets) union(x *IPSet, depth int) (*netset.AddrSet, error) {
 	if depth > 8 {
-		return nil, "lists of lists"
+		return nil, errors.New("lists of lists")
 	}
 	var all []netset.Span
 	for _, m := range x.members {
-		a, why := s.Addresses(m, depth+1)
-		if why != "" {
-			return nil, why
+		a, err := s.Addresses(m, depth+1)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, a.Spans...)
 	}
-	return netset.NewAddrSet(all), ""
+	return netset.NewAddrSet(all), nil
 }
 
 // Set is the set of that name, nil if there is none.

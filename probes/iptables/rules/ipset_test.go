@@ -35,11 +35,11 @@ rename old new
 		{"both", netfilter.IPv4, true, true}, {"gone", netfilter.IPv4, true, false}, {"wide", netfilter.IPv4, true, false}, {"new", netfilter.IPv4, true, false},
 		{"old", netfilter.IPv4, false, false}, {"macs", netfilter.IPv6, true, false}, {"none", netfilter.IPv4, false, false},
 	} {
-		if why := s.refuses(c.name, c.fam); (why == "") != c.loads {
-			t.Errorf("%s for IPv%d: %q", c.name, c.fam, why)
+		if err := s.refuses(c.name, c.fam); (err == nil) != c.loads {
+			t.Errorf("%s for IPv%d: %v", c.name, c.fam, err)
 		}
-		if _, why := s.Addresses(c.name, 0); c.loads && (why == "") != c.known {
-			t.Errorf("%s: content %q", c.name, why)
+		if _, err := s.Addresses(c.name, 0); c.loads && (err == nil) != c.known {
+			t.Errorf("%s: content %v", c.name, err)
 		}
 	}
 	if _, err := ParseIPSets("sets", []byte("add none 10.0.0.1\n")); err == nil {

@@ -237,8 +237,8 @@ func (l *loader) declare(s string) error {
 		return l.fail(fmt.Sprintf("invalid chain name `%s' (%d chars max)", name, maxName-1))
 	}
 	l.rule.announced[name] = true
-	if why := l.badDeclared(name); why != "" {
-		return l.fail(why)
+	if err := l.badDeclared(name); err != nil {
+		return l.fail(err.Error())
 	}
 	if len(f) < 2 {
 		return l.fail("policy invalid")
@@ -258,14 +258,14 @@ func (l *loader) declare(s string) error {
 
 // badDeclared says why a declared chain cannot have that name. Once declared,
 // a name is a chain's even if a target is called so.
-func (l *loader) badDeclared(name string) string {
+func (l *loader) badDeclared(name string) error {
 	if lex.OneOf(name, "ACCEPT DROP QUEUE RETURN") {
-		return "chain name may not clash with target name"
+		return errors.New("chain name may not clash with target name")
 	}
 	if l.opts.Backend == netfilter.NFT && (name[0] == '-' || name[0] == '!') {
-		return fmt.Sprintf("chain name not allowed to start with `%c'", name[0])
+		return fmt.Errorf("chain name not allowed to start with `%c'", name[0])
 	}
-	return ""
+	return nil
 }
 
 // declareUser creates a chain, or empties the one that is there.
@@ -293,12 +293,12 @@ func (l *loader) setPolicy(c *Chain, policy string) error {
 
 // command runs one line of rule arguments.
 func (l *loader) command(s string) (stop bool, err error) {
-	rest, why := lex.CutCounters(s)
-	if why != "" {
-		return false, l.fail(why)
+	rest, err := lex.CutCounters(s)
+	if err != nil {
+		return false, l.fail(err.Error())
 	}
-	if l.words, why = lex.SplitWords(l.words[:0], rest, 1+len(s)-len(rest)); why != "" {
-		return false, l.fail(why)
+	if l.words, err = lex.SplitWords(l.words[:0], rest, 1+len(s)-len(rest)); err != nil {
+		return false, l.fail(err.Error())
 	}
 	p := &l.rule
 	p.lineNo, p.line, p.table = l.line, s, l.cur.Name

@@ -26,9 +26,11 @@ func TestParseHost(t *testing.T) {
 		{"fe80::/ffc0::", netfilter.IPv6, "fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
 		{"10.0.0.1", netfilter.IPv6, "host/network `10.0.0.1' not found"},
 	} {
-		h, why := parseHost(c.in, c.f)
-		got := why
-		if why == "" {
+		h, err := parseHost(c.in, c.f)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
 			s := h.span(c.f)
 			got = s.Lo.IP(c.f).String() + "-" + s.Hi.IP(c.f).String()
 			if !h.contiguous(c.f) {

@@ -132,31 +132,31 @@ func (p *ruleParser) extOption(f found, arg string, w lex.Word) error {
 }
 
 // finish checks the options of one extension against each other.
-func (l *extensionUse) finish() string {
+func (l *extensionUse) finish() error {
 	e := l.ext
 	if e == nil {
-		return ""
+		return nil
 	}
 	for i := range e.options {
 		o := &e.options[i]
 		switch has := l.seen>>o.id&1 != 0; {
 		case o.must && !has && o.name == o.canon:
-			return fmt.Sprintf("%s: option \"--%s\" must be specified", e.name, o.name)
+			return fmt.Errorf("%s: option \"--%s\" must be specified", e.name, o.name)
 		case has && o.with != "" && !l.gave(o.with):
-			return fmt.Sprintf("%s: option \"--%s\" also requires \"--%s\"", e.name, o.name, o.with)
+			return fmt.Errorf("%s: option \"--%s\" also requires \"--%s\"", e.name, o.name, o.with)
 		case has && o.group != 0 && l.conflicts(o):
-			return fmt.Sprintf("%s: option \"--%s\" cannot be used with the others given", e.name, o.name)
+			return fmt.Errorf("%s: option \"--%s\" cannot be used with the others given", e.name, o.name)
 		}
 	}
 	if e.crossCheck != nil {
-		if why := e.crossCheck(l); why != "" {
-			return e.name + ": " + why
+		if err := e.crossCheck(l); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
 	if len(e.need) > 0 && l.seen == 0 || len(e.need) > 0 && e.need[0] != "*" && !slices.ContainsFunc(e.need, l.gave) {
-		return fmt.Sprintf("%s: an option is missing", e.name)
+		return fmt.Errorf("%s: an option is missing", e.name)
 	}
-	return ""
+	return nil
 }
 
 func (l *extensionUse) gave(canon string) bool { return l.get(canon) != nil }

@@ -158,8 +158,8 @@ func (p *ruleParser) matchConntrack(r *Rule, l *extensionUse) {
 }
 
 func (p *ruleParser) connAddr(r *Rule, c *ConntrackMatch, g *optionUse) {
-	h, why := parseHost(g.arg, p.family)
-	if why != "" || h.name != "" || !h.contiguous(p.family) {
+	h, err := parseHost(g.arg, p.family)
+	if err != nil || h.name != "" || !h.contiguous(p.family) {
 		r.Unmodelled = append(r.Unmodelled, "conntrack")
 		return
 	}

@@ -234,9 +234,9 @@ func (p *ruleParser) targetRedirect(r *Rule, l *extensionUse) error {
 }
 
 func (p *ruleParser) targetNetmap(r *Rule, l *extensionUse) error {
-	h, why := parseHost(l.get("to").arg, p.family)
-	if why != "" {
-		return errors.New(why)
+	h, err := parseHost(l.get("to").arg, p.family)
+	if err != nil {
+		return err
 	}
 	t := &r.Target
 	t.Kind, t.Mask = TargetNetmap, h.mask
