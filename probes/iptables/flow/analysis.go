@@ -1,9 +1,6 @@
 package flow
 
 import (
-	"net/netip"
-	"slices"
-
 	"lifeline/probes/iptables/netfilter"
 	"lifeline/probes/iptables/netset"
 	"lifeline/probes/iptables/rules"
@@ -14,41 +11,23 @@ import (
 // a second. Beyond it the answer is Conditional, never slow and never Allowed.
 const budget = 4_000_000
 
-// maxNumbered bounds the links, and the pairs of address and port, that are told
-// apart.
-const maxNumbered = 4096
-
 // Analysis is one run over the whole flow of a question.
 type Analysis struct {
-	q     Question
-	sets  *rules.IPSets
-	cells *interner
-	stack []BackendTables
-	// targets are the question's destinations; ends begins with the same and
-	// goes on with what they are translated to.
-	targets   []endpoint
-	ends      []end
-	links     []string // links[0] is "no route"
-	locals    map[netset.Addr]bool
-	localsAll bool // locals is complete
+	machine
+	sets      *rules.IPSets
+	cells     *interner
+	stack     []BackendTables
 	drops     []dropped
 	uncertain map[*rules.Rule]*uncertainty
 	masks     map[netset.MaskSet]netset.Listed
-	tracer    *tracer
-	exhausted bool
-	psh       bool // some rule looks at the PSH flag
+	tracer    *tracer // nil: nothing is traced
+	psh       bool    // some rule looks at the PSH flag
 }
 
 // BackendTables are the tables of one back end; both back ends' apply.
 type BackendTables struct {
 	Backend netfilter.Backend
 	Tables  map[string]*rules.Table
-}
-
-// end is an endpoint and whether it is on this machine.
-type end struct {
-	endpoint
-	local tri.Value
 }
 
 // uncertainty is a rule that perhaps applies, and to which peers.
@@ -60,34 +39,14 @@ type uncertainty struct {
 // New prepares to take the flows of a question through the tables of the back
 // ends, in the order in which they meet a packet.
 func New(q Question, sets *rules.IPSets, stack []BackendTables) *Analysis {
-	a := &Analysis{q: q, sets: sets, cells: newInterner(), stack: stack, links: []string{""},
-		locals: map[netset.Addr]bool{}, uncertain: map[*rules.Rule]*uncertainty{}, masks: map[netset.MaskSet]netset.Listed{}}
-	for _, d := range q.Dst {
-		a.locals[netset.AddrOf(d)] = true
-	}
-	for _, l := range q.Links {
-		for _, p := range l.Addresses {
-			a.locals[netset.AddrOf(p.Addr())] = true
-		}
-	}
-	a.localsAll = len(q.Links) > 0
-	for _, d := range q.Dst {
-		for _, port := range q.Ports {
-			if len(a.targets) == maxNumbered {
-				a.exhausted = true
-				continue
-			}
-			e := endpoint{netset.AddrOf(d), port, true, true}
-			a.targets = append(a.targets, e)
-			a.ends = append(a.ends, end{e, tri.Yes})
-		}
-	}
+	a := &Analysis{machine: newMachine(q), sets: sets, cells: newInterner(), stack: stack,
+		uncertain: map[*rules.Rule]*uncertainty{}, masks: map[netset.MaskSet]netset.Listed{}}
 	a.psh = a.looksAtPSH()
 	return a
 }
 
 // Answer decides what becomes of the flows.
-func (a *Analysis) Answer() Result { return a.result(a.find(a.discoverAndConnect)) }
+func (a *Analysis) Answer() Result { return reporter{a}.result(a.find(a.discoverAndConnect)) }
 
 func (a *Analysis) overBudget() bool { return a.cells.work > budget }
 
@@ -108,58 +67,6 @@ func (a *Analysis) looksAtPSH() bool {
 		}
 	}
 	return false
-}
-
-// link numbers a link.
-func (a *Analysis) link(name string) uint16 {
-	i := slices.Index(a.links, name)
-	if i < 0 {
-		i = len(a.links)
-		a.links = append(a.links, name)
-		a.exhausted = a.exhausted || i > maxNumbered
-	}
-	return uint16(min(i, maxNumbered))
-}
-
-// sources are the question's peers: management sources that can send to this
-// machine at all. Its own addresses, loopback, multicast and the broadcast
-// addresses of its networks cannot.
-func (a *Analysis) sources() *netset.AddrSet {
-	var in, out []netset.Span
-	for _, p := range a.q.Mgmt {
-		in = append(in, netset.SpanOf(p.Masked()))
-	}
-	if a.q.Iface == "lo" {
-		return netset.NewAddrSet(in)
-	}
-	for w := range a.locals {
-		out = append(out, netset.Span{Lo: w, Hi: w})
-	}
-	out = append(out, a.impossible()...)
-	return netset.NewAddrSet(in).Intersect(netset.NewAddrSet(out).Complement(a.q.Family))
-}
-
-func (a *Analysis) impossible() []netset.Span {
-	var out []netset.Span
-	never := []string{"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"}
-	if a.q.Family == netfilter.IPv6 {
-		never = []string{"::/127", "ff00::/8"}
-	}
-	for _, n := range never {
-		out = append(out, netset.SpanOf(netip.MustParsePrefix(n)))
-	}
-	if a.q.Family == netfilter.IPv6 {
-		return out
-	}
-	for _, l := range a.q.Links {
-		for _, p := range l.Addresses {
-			if p.Bits() < 31 {
-				s := netset.SpanOf(p.Masked())
-				out = append(out, netset.Span{Lo: s.Lo, Hi: s.Lo}, netset.Span{Lo: s.Hi, Hi: s.Hi})
-			}
-		}
-	}
-	return out
 }
 
 // listed remembers which sources a mask with holes means.
@@ -270,80 +177,4 @@ func (a *Analysis) noteUncertain(r *rules.Rule, reason string, over netset.Span)
 		return
 	}
 	u.over.Lo, u.over.Hi = netset.Min(u.over.Lo, over.Lo), netset.Max(u.over.Hi, over.Hi)
-}
-
-// translated is the endpoint that a NAT rule sends a class to.
-func (a *Analysis) translated(c class, r *rules.Rule) uint16 {
-	e := a.ends[c.cur]
-	n := &r.Target.Nat
-	switch r.Target.Kind {
-	case rules.TargetRedirect:
-		e = a.redirected(e)
-	case rules.TargetNetmap:
-		e.addr = e.addr.And(r.Target.Mask.Not()).Or(n.Lo)
-		e.local = a.isLocal(e.addr)
-	default:
-		if n.HasAddr {
-			e.addr, e.addrKnown = n.Lo, n.Lo == n.Hi
-			e.local = a.isLocal(n.Lo)
-			if !e.addrKnown {
-				e.local = tri.Maybe
-			}
-		}
-	}
-	if n.HasPort {
-		e.port, e.portKnown = n.Port.Lo, n.Port.Lo == n.Port.Hi && !n.Shifting
-	}
-	return a.end(e)
-}
-
-// redirected is this machine's own address on the incoming link, known if
-// there is only one.
-func (a *Analysis) redirected(e end) end {
-	e.local = tri.Yes
-	n := 0
-	for _, l := range a.q.Links {
-		for _, p := range l.Addresses {
-			if l.Name == a.q.Iface {
-				n++
-				e.addr = netset.AddrOf(p.Addr())
-			}
-		}
-	}
-	e.addrKnown = n == 1
-	if !e.addrKnown {
-		e.addr = netset.Addr{}
-	}
-	return e
-}
-
-func (a *Analysis) isLocal(w netset.Addr) tri.Value {
-	switch {
-	case a.locals[w]:
-		return tri.Yes
-	case a.q.Family == netfilter.IPv4 && w.Lo>>24 == 127:
-		return tri.Maybe // needs route_localnet
-	case a.localsAll:
-		return tri.No
-	}
-	return tri.Maybe
-}
-
-// end numbers an endpoint; when there are too many, they become one that is
-// not known.
-func (a *Analysis) end(e end) uint16 {
-	if !e.addrKnown {
-		e.addr = netset.Addr{}
-	}
-	if !e.portKnown {
-		e.port = 0
-	}
-	if i := slices.Index(a.ends, e); i >= 0 {
-		return uint16(i)
-	}
-	if unknown := (end{local: tri.Maybe}); len(a.ends) > 2*maxNumbered && e != unknown {
-		return a.end(unknown)
-	}
-	a.ends = append(a.ends, e)
-	return uint16(len(a.ends) - 1)
 }

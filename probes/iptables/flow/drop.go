@@ -41,7 +41,7 @@ func (a *Analysis) dropClasses(set []segment, by *dropCause, gone func(class) tr
 		p := memo[g.set]
 		if p.lost != nil {
 			a.drops = append(a.drops, dropped{segment{g.Span, p.lost}, by})
-			a.traceKernel(by)
+			a.tracer.noteKernel(by)
 		}
 		if p.kept != nil {
 			out = append(out, segment{g.Span, p.kept})

@@ -12,7 +12,7 @@ import (
 // discoverAndConnect takes flows through neighbour discovery and the whole flow, and
 // returns those that may get through.
 func (a *Analysis) discoverAndConnect(set []segment) []segment {
-	return a.connect(a.discovery(set))
+	return a.connect(neighbourSearch{a}.discovery(set))
 }
 
 // finding is the outcome of the analysis before it is put into words.
@@ -74,10 +74,13 @@ func (a *Analysis) overlap(x, y []segment) []segment {
 // privileged is the first source port that ordinary clients use.
 const privileged = 1024
 
+// reporter puts what an analysis found into words.
+type reporter struct{ *Analysis }
+
 // onlyPrivileged reports whether all that is blocked are source ports below
 // 1024, of sources whose other ports certainly get through: no ssh client of
 // today uses those, but nothing forbids it.
-func (a *Analysis) onlyPrivileged(f finding) bool {
+func (a reporter) onlyPrivileged(f finding) bool {
 	low := netset.NewPortSet([]netset.PortRange{{Lo: 0, Hi: privileged - 1}})
 	for _, g := range f.blocked {
 		for _, c := range g.set.cells {
@@ -91,7 +94,7 @@ func (a *Analysis) onlyPrivileged(f finding) bool {
 
 // first picks the example flow of a set: the lowest source, and the highest of
 // its ports, which clients are likeliest to use.
-func (a *Analysis) first(segs []segment) connection {
+func (a reporter) first(segs []segment) connection {
 	g := segs[0]
 	c := g.set.cells[0]
 	r := c.ports.Ranges[len(c.ports.Ranges)-1]
@@ -99,7 +102,7 @@ func (a *Analysis) first(segs []segment) connection {
 }
 
 // result puts a finding into words.
-func (a *Analysis) result(f finding) Result {
+func (a reporter) result(f finding) Result {
 	r := Result{Listen: a.listens(f)}
 	switch {
 	case len(f.all) == 0:
@@ -123,7 +126,7 @@ func (a *Analysis) result(f finding) Result {
 	return r
 }
 
-func (a *Analysis) blocked(r *Result, f finding) {
+func (a reporter) blocked(r *Result, f finding) {
 	r.Verdict, r.Scope = Blocked, ScopePart
 	if a.nobodyThrough(f) {
 		r.Scope = ScopeAll
@@ -138,7 +141,7 @@ func (a *Analysis) blocked(r *Result, f finding) {
 // nobodyThrough reports whether no client gets through. One whose source port
 // is the service's own does not count: rules that mix up the two ends let just
 // that through, and no client uses it.
-func (a *Analysis) nobodyThrough(f finding) bool {
+func (a reporter) nobodyThrough(f finding) bool {
 	for _, g := range f.through {
 		for _, c := range g.set.cells {
 			own := a.targets[a.cells.classes[c.class].target].port
@@ -152,7 +155,7 @@ func (a *Analysis) nobodyThrough(f finding) bool {
 
 // example picks a blocked flow, one that an ordinary client makes if there is
 // one.
-func (a *Analysis) example(f finding) connection {
+func (a reporter) example(f finding) connection {
 	for _, g := range f.blocked {
 		for _, c := range g.set.cells {
 			for _, r := range slices.Backward(c.ports.Ranges) {
@@ -165,7 +168,7 @@ func (a *Analysis) example(f finding) connection {
 	return a.first(f.blocked)
 }
 
-func (a *Analysis) sourcePort(f finding) netfilter.Assumption {
+func (a reporter) sourcePort(f finding) netfilter.Assumption {
 	s := netfilter.Assumption{Name: "source-port", Why: "clients whose source port is below 1024 are dropped"}
 	if t := a.traceFlow(a.first(f.blocked)); t.by != nil {
 		s.Why += fmt.Sprintf(" (%s)", t.by.describe())
@@ -189,7 +192,7 @@ func (c *dropCause) describe() string {
 
 // assumptions lists what the uncertain flows depend on: every rule that
 // perhaps applies to one of them, and what the kernel perhaps does.
-func (a *Analysis) assumptions(unsure []segment) []netfilter.Assumption {
+func (a reporter) assumptions(unsure []segment) []netfilter.Assumption {
 	var out []netfilter.Assumption
 	for _, r := range a.uncertainRules() {
 		u := a.uncertain[r]
@@ -215,7 +218,7 @@ func (a *Analysis) assumptions(unsure []segment) []netfilter.Assumption {
 	return out
 }
 
-func (a *Analysis) uncertainRules() []*rules.Rule {
+func (a reporter) uncertainRules() []*rules.Rule {
 	var rs []*rules.Rule
 	for r := range a.uncertain {
 		rs = append(rs, r)

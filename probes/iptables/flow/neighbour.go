@@ -22,10 +22,13 @@ func solicitedNode(w netset.Addr) netset.Addr {
 	return netset.Addr{Hi: solicitedNodes.Lo.Hi, Lo: solicitedNodes.Lo.Lo | w.Lo&0xffffff}
 }
 
+// neighbourSearch sends the packets of neighbour discovery through an analysis.
+type neighbourSearch struct{ *Analysis }
+
 // discovery lets only those flows on whose neighbour (the source itself on
 // the link, else a router) and this machine find each other. The packets of
 // neighbour discovery are never tracked.
-func (a *Analysis) discovery(set []segment) []segment {
+func (a neighbourSearch) discovery(set []segment) []segment {
 	if a.q.Family == netfilter.IPv4 || len(set) == 0 {
 		return set
 	}
@@ -45,11 +48,11 @@ func (a *Analysis) discovery(set []segment) []segment {
 }
 
 // onLink are the networks of the question's link.
-func (a *Analysis) onLink() *netset.AddrSet {
+func (m *machine) onLink() *netset.AddrSet {
 	spans := []netset.Span{linkLocal()}
-	for _, l := range a.q.Links {
+	for _, l := range m.q.Links {
 		for _, p := range l.Addresses {
-			if l.Name == a.q.Iface {
+			if l.Name == m.q.Iface {
 				spans = append(spans, netset.SpanOf(p.Masked()))
 			}
 		}
@@ -75,30 +78,30 @@ func cutSegments(segs []segment, by *netset.AddrSet) (in, out []segment) {
 	return in, out
 }
 
-func (a *Analysis) solicitIn(d netset.Addr) *packetStep {
+func solicitIn(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour solicitation", proto: 58, icmp: icmpSolicit, local: solicitedNode(d),
 		localType: netfilter.AddrTypeMulticast, peerType: netfilter.AddrTypeUnicast}
 }
 
-func (a *Analysis) advertiseOut(d netset.Addr) *packetStep {
+func advertiseOut(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour advertisement of this machine", out: true, proto: 58, icmp: icmpAdvertise, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeUnicast}
 }
 
-func (a *Analysis) solicitOut(d netset.Addr) *packetStep {
+func solicitOut(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour solicitation of this machine", out: true, proto: 58, icmp: icmpSolicit, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeMulticast}
 }
 
-func (a *Analysis) advertiseIn(d netset.Addr) *packetStep {
+func advertiseIn(d netset.Addr) *packetStep {
 	return &packetStep{name: "neighbour advertisement", proto: 58, icmp: icmpAdvertise, local: d,
 		localType: netfilter.AddrTypeLocal, peerType: netfilter.AddrTypeUnicast}
 }
 
 // resolveOnLink serves sources on the link: each is its own neighbour. A host
 // that this machine does not answer at one address may know it by another.
-func (a *Analysis) resolveOnLink(d netset.Addr, set, others []segment) []segment {
-	steps := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
+func (a neighbourSearch) resolveOnLink(d netset.Addr, set, others []segment) []segment {
+	steps := []*packetStep{solicitIn(d), advertiseOut(d)}
 	before := len(a.drops)
 	found := set
 	for _, l := range steps {
@@ -130,13 +133,13 @@ func linkLocal() netset.Span { return netset.SpanOf(netip.MustParsePrefix("fe80:
 // resolvePeers notes where this machine cannot find its neighbours by itself: it
 // then answers only those that have just made themselves known by a
 // solicitation of their own.
-func (a *Analysis) resolvePeers(d netset.Addr, set []segment, peers []netset.Span) []segment {
+func (a neighbourSearch) resolvePeers(d netset.Addr, set []segment, peers []netset.Span) []segment {
 	if len(set) == 0 {
 		return nil
 	}
-	t, by := a.tryPackets([]netset.Span{solicitedNodes}, set, a.solicitOut(d))
+	t, by := a.tryPackets([]netset.Span{solicitedNodes}, set, solicitOut(d))
 	if t == tri.Yes {
-		t, by = a.tryPackets(peers, set, a.advertiseIn(d))
+		t, by = a.tryPackets(peers, set, advertiseIn(d))
 	}
 	if t == tri.No {
 		t = tri.Maybe
@@ -146,11 +149,11 @@ func (a *Analysis) resolvePeers(d netset.Addr, set []segment, peers []netset.Spa
 
 // resolveRouter serves sources behind a router. Its address is link-local as a rule,
 // but may be another one of the link.
-func (a *Analysis) resolveRouter(d netset.Addr, set []segment) []segment {
+func (a neighbourSearch) resolveRouter(d netset.Addr, set []segment) []segment {
 	if len(set) == 0 {
 		return nil
 	}
-	steps := []*packetStep{a.solicitIn(d), a.advertiseOut(d)}
+	steps := []*packetStep{solicitIn(d), advertiseOut(d)}
 	var global []netset.Span
 	for _, g := range set {
 		global = append(global, g.Span)
@@ -176,7 +179,7 @@ func (a *Analysis) resolveRouter(d netset.Addr, set []segment) []segment {
 }
 
 // dropUnresolved drops the flows if the neighbours cannot find each other.
-func (a *Analysis) dropUnresolved(set []segment, t tri.Value, by *dropCause) []segment {
+func (a neighbourSearch) dropUnresolved(set []segment, t tri.Value, by *dropCause) []segment {
 	if t == tri.Yes {
 		return set
 	}

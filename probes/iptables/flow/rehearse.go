@@ -13,7 +13,7 @@ const maxProbes = 64
 
 // probes proposes connections: for every management prefix its first and last
 // source, and the borders of what is treated alike.
-func (a *Analysis) probes(f finding) []Probe {
+func (a reporter) probes(f finding) []Probe {
 	b := probePicker{a: a, f: f, seen: map[Probe]bool{}}
 	b.corners(f.blocked)
 	b.corners(f.unsure)
@@ -25,7 +25,7 @@ func (a *Analysis) probes(f finding) []Probe {
 }
 
 type probePicker struct {
-	a    *Analysis
+	a    reporter
 	f    finding
 	seen map[Probe]bool
 	out  []Probe
@@ -102,7 +102,7 @@ func (b *probePicker) propose(src netset.Addr, sport uint16, target uint16) {
 
 // uniform reports whether a flow fares alike from all the ports that clients
 // pick by themselves.
-func (a *Analysis) uniform(f finding, fl connection) bool {
+func (a reporter) uniform(f finding, fl connection) bool {
 	all := netset.NewPortSet([]netset.PortRange{{Lo: 32768, Hi: 60999}})
 	for _, segs := range [][]segment{f.blocked, f.unsure} {
 		for _, p := range a.portsOf(segs, fl) {
@@ -115,12 +115,12 @@ func (a *Analysis) uniform(f finding, fl connection) bool {
 }
 
 // has reports whether a set of flows holds one.
-func (a *Analysis) has(segs []segment, f connection) bool {
+func (a reporter) has(segs []segment, f connection) bool {
 	return slices.ContainsFunc(a.portsOf(segs, f), func(p *netset.PortSet) bool { return p.Contains(f.sport) })
 }
 
 // portsOf are the source ports that a set holds of a source and destination.
-func (a *Analysis) portsOf(segs []segment, f connection) []*netset.PortSet {
+func (a reporter) portsOf(segs []segment, f connection) []*netset.PortSet {
 	i, ok := slices.BinarySearchFunc(segs, f.src, func(g segment, w netset.Addr) int {
 		switch {
 		case g.Hi.Less(w):
@@ -144,11 +144,11 @@ func (a *Analysis) portsOf(segs []segment, f connection) []*netset.PortSet {
 
 // listens are the addresses and ports of this machine that the question's
 // flows may be translated to.
-func (a *Analysis) listens(finding) []netip.AddrPort {
+func (m *machine) listens(finding) []netip.AddrPort {
 	var out []netip.AddrPort
-	for _, e := range a.ends[len(a.targets):] {
+	for _, e := range m.ends[len(m.targets):] {
 		if e.local != tri.No && e.addrKnown && e.portKnown {
-			out = append(out, netip.AddrPortFrom(e.addr.IP(a.q.Family), e.port))
+			out = append(out, netip.AddrPortFrom(e.addr.IP(m.q.Family), e.port))
 		}
 	}
 	return out

@@ -19,16 +19,16 @@ type routedSpan struct {
 // routeTable lists the machine's routes: those given (or the default through
 // the question's link where none are), then the networks of its links, and
 // the link-local one of the question's link.
-func (a *Analysis) routeTable() []Route {
+func (m *machine) routeTable() []Route {
 	var out []Route
-	if a.q.Routes == nil {
-		out = append(out, Route{netset.All(a.q.Family), a.q.Iface})
+	if m.q.Routes == nil {
+		out = append(out, Route{netset.All(m.q.Family), m.q.Iface})
 	}
-	out = append(out, a.q.Routes...)
-	if a.q.Family == netfilter.IPv6 {
-		out = append(out, Route{netip.MustParsePrefix("fe80::/10"), a.q.Iface})
+	out = append(out, m.q.Routes...)
+	if m.q.Family == netfilter.IPv6 {
+		out = append(out, Route{netip.MustParsePrefix("fe80::/10"), m.q.Iface})
 	}
-	for _, l := range a.q.Links {
+	for _, l := range m.q.Links {
 		for _, p := range l.Addresses {
 			out = append(out, Route{p.Masked(), l.Name})
 		}
@@ -38,9 +38,9 @@ func (a *Analysis) routeTable() []Route {
 
 // routes cuts a set of peers into ranges that the same route serves. The
 // longest prefix wins, among equal ones the first.
-func (a *Analysis) routes(src *netset.AddrSet) []routedSpan {
+func (m *machine) routes(src *netset.AddrSet) []routedSpan {
 	var out []routedSpan
-	painted := flattenRoutes(a.routeTable())
+	painted := flattenRoutes(m.routeTable())
 	i := 0
 	for _, s := range src.Spans {
 		for i < len(painted) && painted[i].Hi.Less(s.Lo) {
@@ -52,7 +52,7 @@ func (a *Analysis) routes(src *netset.AddrSet) []routedSpan {
 			if rest.Lo.Less(x.Lo) {
 				out = append(out, routedSpan{Span: netset.Span{Lo: rest.Lo, Hi: x.Lo.Prev()}})
 			}
-			out = append(out, routedSpan{x, a.link(painted[j].name), painted[j].name})
+			out = append(out, routedSpan{x, m.link(painted[j].name), painted[j].name})
 			rest.cut(x.Hi)
 		}
 		if rest.set != nil {

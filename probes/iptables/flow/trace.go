@@ -14,8 +14,9 @@ type tracer struct {
 	steps []netfilter.TraceStep
 }
 
-func (a *Analysis) traceStep(st stage, chain *rules.Chain, r *rules.Rule, did string) {
-	if a.tracer == nil || len(a.tracer.steps) >= maxTrace {
+// note adds a step; a nil tracer notes nothing.
+func (t *tracer) note(st stage, chain *rules.Chain, r *rules.Rule, did string) {
+	if t == nil || len(t.steps) >= maxTrace {
 		return
 	}
 	s := netfilter.TraceStep{Step: st.step.name, Hook: st.hook, Table: st.table, Did: did}
@@ -28,35 +29,32 @@ func (a *Analysis) traceStep(st stage, chain *rules.Chain, r *rules.Rule, did st
 	case chain != nil:
 		s.File, s.Line, s.Rule = chain.PolicyFile, chain.PolicyLine, "policy "+chain.Policy
 	}
-	a.tracer.steps = append(a.tracer.steps, s)
+	t.steps = append(t.steps, s)
 }
 
-// traceRule notes that a rule matched, or perhaps did.
-func (a *Analysis) traceRule(w *tableWalk, c *rules.Chain, r *rules.Rule, reason string, got []segment) {
-	if a.tracer == nil || len(got) == 0 {
+// noteRule notes that a rule matched, or perhaps did.
+func (t *tracer) noteRule(st stage, c *rules.Chain, r *rules.Rule, reason string) {
+	if t == nil {
 		return
 	}
 	did := r.Target.Action()
 	if reason != "" {
 		did = "perhaps " + did + " (" + reason + ")"
 	}
-	a.traceStep(w.stage, c, r, did)
+	t.note(st, c, r, did)
 }
 
-func (a *Analysis) tracePolicy(w *tableWalk, c *rules.Chain, left []segment) {
-	if a.tracer == nil || len(left) == 0 {
-		return
-	}
+// notePolicy notes what the policy of a chain does.
+func (t *tracer) notePolicy(st stage, c *rules.Chain) {
 	did := "accept"
 	if c.Policy == "DROP" {
 		did = "drop"
 	}
-	a.traceStep(w.stage, c, nil, did)
+	t.note(st, c, nil, did)
 }
 
-func (a *Analysis) traceKernel(by *dropCause) {
-	a.traceStep(by.stage, nil, nil, "drop: "+by.why)
-}
+// noteKernel notes that the kernel itself drops.
+func (t *tracer) noteKernel(by *dropCause) { t.note(by.stage, nil, nil, "drop: "+by.why) }
 
 // connection is one of the question's.
 type connection struct {

@@ -69,7 +69,9 @@ const maxWalkDepth = 4096
 func (w *tableWalk) run(c *rules.Chain, in []segment) []segment {
 	cur := chunked(w.an.cells, in)
 	ret := w.chain(c, cur)
-	w.an.tracePolicy(w, c, ret)
+	if len(ret) > 0 {
+		w.an.tracer.notePolicy(w.stage, c)
+	}
 	if c.Policy == "DROP" {
 		w.drop(ret, &dropCause{stage: w.stage, chain: c})
 	} else {
@@ -193,7 +195,7 @@ func (p *chainWalk) applyRule(r *rules.Rule) {
 	}
 	for i := range parts {
 		if s := &parts[i]; len(s.got) > 0 {
-			p.an.traceRule(p.tableWalk, p.chain, r, s.reason, s.got)
+			p.an.tracer.noteRule(p.stage, p.chain, r, s.reason)
 			p.applyTarget(r, s)
 		}
 	}

@@ -110,24 +110,24 @@ func (p *ruleParser) extOption(f found, arg string, w lex.Word) error {
 	if p.negate && !o.negate {
 		return fail(fmt.Sprintf("option \"--%s\" cannot be inverted", o.name))
 	}
-	if v := o.value; v != nil {
-		if v.words == 2 {
-			if !p.hasArg() {
-				return fail(fmt.Sprintf("--%s requires two args", o.name))
-			}
-			g.arg2 = p.nextArg()
+	v := o.value
+	if v != nil && v.words == 2 {
+		if !p.hasArg() {
+			return fail(fmt.Sprintf("--%s requires two args", o.name))
 		}
-		if v.optional && p.hasArg() {
-			g.arg = p.nextArg()
-		}
-		if v.check != nil {
-			if err := v.check(p, l, &g); err != nil {
-				return fail(err.Error())
-			}
-		}
+		g.arg2 = p.nextArg()
+	}
+	if v != nil && v.optional && p.hasArg() {
+		g.arg = p.nextArg()
 	}
 	l.seen |= bit
 	l.given = append(l.given, g)
+	if v == nil || v.check == nil {
+		return nil
+	}
+	if err := v.check(p, l, &l.given[len(l.given)-1]); err != nil {
+		return fail(err.Error())
+	}
 	return nil
 }
 

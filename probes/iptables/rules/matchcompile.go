@@ -22,28 +22,28 @@ func (p *ruleParser) compileMatch(r *Rule, l *extensionUse) {
 
 // matchesAll: a comment, or udp, which stands only with -p udp, which no packet of a
 // question has.
-func (p *ruleParser) matchesAll(*Rule, *extensionUse) {}
+func matchesAll(*ruleParser, *Rule, *extensionUse) {}
 
 // matchesNothing: these look for a header that the question's packets do not have, and
 // without it they match nothing, negated or not.
-func (p *ruleParser) matchesNothing(r *Rule, _ *extensionUse) {
+func matchesNothing(p *ruleParser, r *Rule, _ *extensionUse) {
 	r.Matches = append(r.Matches, NeverMatch{})
 }
 
-func (p *ruleParser) matchMark(r *Rule, l *extensionUse) {
+func matchMark(p *ruleParser, r *Rule, l *extensionUse) {
 	g := l.get("mark")
 	v, m, _ := valueMask(g.arg)
 	r.Matches = append(r.Matches, MarkMatch{Conn: l.ext.name == "connmark", Value: v, Mask: m, Inv: g.negate})
 }
 
-func (p *ruleParser) matchICMP(r *Rule, l *extensionUse) {
+func matchICMP(p *ruleParser, r *Rule, l *extensionUse) {
 	g := l.given[0]
 	t, _ := parseICMP(g.arg, p.family)
 	r.Matches = append(r.Matches, ICMPMatch{t, g.negate})
 }
 
 // matchRecent: --set adds the source to the list and always matches.
-func (p *ruleParser) matchRecent(r *Rule, l *extensionUse) {
+func matchRecent(p *ruleParser, r *Rule, l *extensionUse) {
 	switch g := l.get("set"); {
 	case g == nil:
 		r.Unmodelled = append(r.Unmodelled, "recent")
@@ -52,11 +52,11 @@ func (p *ruleParser) matchRecent(r *Rule, l *extensionUse) {
 	}
 }
 
-func (p *ruleParser) matchRPFilter(r *Rule, l *extensionUse) {
+func matchRPFilter(p *ruleParser, r *Rule, l *extensionUse) {
 	r.Matches = append(r.Matches, RPFilterMatch{Loose: l.gave("loose"), Inv: l.gave("invert")})
 }
 
-func (p *ruleParser) matchTCP(r *Rule, l *extensionUse) {
+func matchTCP(p *ruleParser, r *Rule, l *extensionUse) {
 	for i := range l.given {
 		g := &l.given[i]
 		switch g.name {
@@ -92,7 +92,7 @@ func (r *Rule) addPorts(src bool, rs []netset.PortRange, inv, known bool) {
 	}
 }
 
-func (p *ruleParser) matchMultiport(r *Rule, l *extensionUse) {
+func matchMultiport(p *ruleParser, r *Rule, l *extensionUse) {
 	g := &l.given[0]
 	rs, err := p.parseMultiport(g.arg, portProtocol(p.protoNum))
 	switch {
@@ -103,7 +103,7 @@ func (p *ruleParser) matchMultiport(r *Rule, l *extensionUse) {
 	}
 }
 
-func (p *ruleParser) matchAddrRange(r *Rule, l *extensionUse) {
+func matchAddrRange(p *ruleParser, r *Rule, l *extensionUse) {
 	for i := range l.given {
 		g := &l.given[i]
 		sp, _ := parseAddrRange(g.arg, p.family)
@@ -119,7 +119,7 @@ func (p *ruleParser) matchAddrRange(r *Rule, l *extensionUse) {
 	}
 }
 
-func (p *ruleParser) matchState(r *Rule, l *extensionUse) { p.addState(r, l.get("state")) }
+func matchState(p *ruleParser, r *Rule, l *extensionUse) { p.addState(r, l.get("state")) }
 
 func (p *ruleParser) addState(r *Rule, g *optionUse) {
 	m, _ := parseStates(g.arg)
@@ -128,7 +128,7 @@ func (p *ruleParser) addState(r *Rule, g *optionUse) {
 
 // matchConntrack handles the options beside --ctstate, which need a tracked
 // packet to match at all.
-func (p *ruleParser) matchConntrack(r *Rule, l *extensionUse) {
+func matchConntrack(p *ruleParser, r *Rule, l *extensionUse) {
 	c := ConntrackMatch{}
 	for i := range l.given {
 		g := &l.given[i]
@@ -178,7 +178,7 @@ func (p *ruleParser) connPort(r *Rule, c *ConntrackMatch, g *optionUse) {
 	c.Parts = append(c.Parts, ConntrackPart{Field: k[g.name], Ports: netset.NewPortSet([]netset.PortRange{ports}), Inv: g.negate})
 }
 
-func (p *ruleParser) matchAddrType(r *Rule, l *extensionUse) {
+func matchAddrType(p *ruleParser, r *Rule, l *extensionUse) {
 	for _, name := range []string{"src-type", "dst-type"} {
 		g := l.get(name)
 		if g == nil {
@@ -191,7 +191,7 @@ func (p *ruleParser) matchAddrType(r *Rule, l *extensionUse) {
 	}
 }
 
-func (p *ruleParser) matchHopLimit(r *Rule, l *extensionUse) {
+func matchHopLimit(p *ruleParser, r *Rule, l *extensionUse) {
 	g := &l.given[0]
 	n, _ := lex.Number(g.arg, 0, 255)
 	op := byte('=')
@@ -205,7 +205,7 @@ func (p *ruleParser) matchHopLimit(r *Rule, l *extensionUse) {
 }
 
 // matchSet handles -m set; the set itself is looked up by the analysis.
-func (p *ruleParser) matchSet(r *Rule, l *extensionUse) {
+func matchSet(p *ruleParser, r *Rule, l *extensionUse) {
 	g := l.get("match-set")
 	c := SetMatch{Name: g.arg, Inv: g.negate}
 	for d := range strings.SplitSeq(g.arg2, ",") {

@@ -69,14 +69,14 @@ func (p *ruleParser) needTCP(l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetTCPOptions(_ *Rule, l *extensionUse) error { return p.needTCP(l) }
+func targetTCPOptions(p *ruleParser, _ *Rule, l *extensionUse) error { return p.needTCP(l) }
 
-func (p *ruleParser) targetSYNPROXY(r *Rule, l *extensionUse) error {
+func targetSYNPROXY(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind = TargetUnknown
 	return p.needTCP(l)
 }
 
-func (p *ruleParser) targetTCPMSS(r *Rule, l *extensionUse) error {
+func targetTCPMSS(p *ruleParser, r *Rule, l *extensionUse) error {
 	if err := p.needTCP(l); err != nil {
 		return err
 	}
@@ -86,14 +86,14 @@ func (p *ruleParser) targetTCPMSS(r *Rule, l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetECN(_ *Rule, l *extensionUse) error {
+func targetECN(p *ruleParser, _ *Rule, l *extensionUse) error {
 	if l.gave("ecn-tcp-remove") || l.gave("ecn-tcp-cwr") || l.gave("ecn-tcp-ece") {
 		return p.needTCP(l)
 	}
 	return nil
 }
 
-func (p *ruleParser) targetTPROXY(r *Rule, _ *extensionUse) error {
+func targetTPROXY(p *ruleParser, r *Rule, _ *extensionUse) error {
 	r.Target.Kind = TargetUnknown
 	if !p.onlyTCP() && (p.protoNum != 17 || p.isInverted('p')) {
 		return errors.New("TPROXY needs -p tcp or -p udp")
@@ -101,7 +101,7 @@ func (p *ruleParser) targetTPROXY(r *Rule, _ *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetReject(r *Rule, l *extensionUse) error {
+func targetReject(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind = TargetReject
 	if g := l.get("reject-with"); g != nil && strings.HasPrefix(strings.ToLower(g.arg), "t") && !p.onlyTCP() {
 		return errors.New("REJECT --reject-with tcp-reset needs -p tcp")
@@ -109,22 +109,22 @@ func (p *ruleParser) targetReject(r *Rule, l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetMark(r *Rule, l *extensionUse) error {
+func targetMark(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind, r.Target.Mark = TargetMark, l.markChange()
 	return nil
 }
 
-func (p *ruleParser) targetConnmark(r *Rule, l *extensionUse) error {
+func targetConnmark(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind, r.Target.Mark = TargetConnmark, l.markChange()
 	return nil
 }
 
-func (p *ruleParser) targetUnknownMark(r *Rule, _ *extensionUse) error {
+func targetUnknownMark(p *ruleParser, r *Rule, _ *extensionUse) error {
 	r.Target.Kind = TargetUnknownMark
 	return nil
 }
 
-func (p *ruleParser) targetSet(r *Rule, l *extensionUse) error {
+func targetSet(p *ruleParser, r *Rule, l *extensionUse) error {
 	if l.gave("map-set") {
 		r.Target.Kind = TargetUnknownMark
 	}
@@ -136,12 +136,12 @@ func (p *ruleParser) targetSet(r *Rule, l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetNotrack(r *Rule, _ *extensionUse) error {
+func targetNotrack(p *ruleParser, r *Rule, _ *extensionUse) error {
 	r.Target.Kind = TargetNotrack
 	return nil
 }
 
-func (p *ruleParser) targetHopLimit(r *Rule, l *extensionUse) error {
+func targetHopLimit(p *ruleParser, r *Rule, l *extensionUse) error {
 	g := &l.given[0]
 	n, _ := lex.Number(g.arg, 0, 255)
 	r.Target.Kind, r.Target.Hop = TargetHopLimit, HopLimitChange{Set: strings.HasSuffix(g.name, "-set"), Val: int(n)}
@@ -202,7 +202,7 @@ func (l *extensionUse) markChange() MarkChange {
 	return op
 }
 
-func (p *ruleParser) targetCT(r *Rule, l *extensionUse) error {
+func targetCT(p *ruleParser, r *Rule, l *extensionUse) error {
 	t := &r.Target
 	t.Kind = TargetZone // also with a helper or events: the first CT rule still wins
 	switch {
@@ -219,13 +219,13 @@ func (p *ruleParser) targetCT(r *Rule, l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetDNAT(r *Rule, l *extensionUse) error {
+func targetDNAT(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind = TargetDNAT
 	r.Target.Nat, _ = p.parseNAT(l.get("to-destination").arg, false)
 	return nil
 }
 
-func (p *ruleParser) targetRedirect(r *Rule, l *extensionUse) error {
+func targetRedirect(p *ruleParser, r *Rule, l *extensionUse) error {
 	r.Target.Kind = TargetRedirect
 	if g := l.get("to-ports"); g != nil {
 		r.Target.Nat, _ = p.parseNAT(g.arg, true)
@@ -233,7 +233,7 @@ func (p *ruleParser) targetRedirect(r *Rule, l *extensionUse) error {
 	return nil
 }
 
-func (p *ruleParser) targetNetmap(r *Rule, l *extensionUse) error {
+func targetNetmap(p *ruleParser, r *Rule, l *extensionUse) error {
 	h, err := parseHost(l.get("to").arg, p.family)
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (p *ruleParser) targetNetmap(r *Rule, l *extensionUse) error {
 }
 
 // targetSNAT is also MASQUERADE.
-func (p *ruleParser) targetSNAT(r *Rule, _ *extensionUse) error {
+func targetSNAT(p *ruleParser, r *Rule, _ *extensionUse) error {
 	r.Target.Kind = TargetSNAT
 	return nil
 }
