@@ -24,7 +24,7 @@ type Rulesets struct {
 // answers.
 func Read(f Family, b Backend, in Inputs) *Rulesets {
 	r := &Rulesets{family: f, backend: b, released: readFiles(f, b, in, false), others: readOthers(f, in)}
-	if r.released.odd != nil {
+	if r.released.versionDoubt != nil {
 		r.documented = readFiles(f, b, in, true)
 	}
 	return r
@@ -38,7 +38,7 @@ func (s *Rulesets) Answer(q Question) Result {
 		return r
 	}
 	if other := s.answer(q, s.documented); r.Verdict != other.Verdict || r.Scope != other.Scope {
-		r.doubt(*s.released.odd)
+		r.doubt(*s.released.versionDoubt)
 	}
 	return r
 }

@@ -24,9 +24,9 @@ type reading struct {
 	doubts    []Assumption
 	warnings  []string
 	// asDocumented is read by a tool that does what its manual says, in place of that of
-	// 1.8.9; odd names what makes the two differ, if anything.
+	// 1.8.9; versionDoubt names what makes the two differ, if anything.
 	asDocumented bool
-	odd          *Assumption
+	versionDoubt *Assumption
 }
 
 // stack are the tables in the order in which they meet a packet.
@@ -83,7 +83,7 @@ func (l *reading) committedBefore(f File, set *rules.Ruleset, err error) (upTo i
 			Why: "what this command leaves of the rules is not understood"})
 	}
 	if set.VersionLine > 0 {
-		l.odd = &Assumption{Name: "parser", File: f.Name, Line: set.VersionLine,
+		l.versionDoubt = &Assumption{Name: "parser", File: f.Name, Line: set.VersionLine,
 			Why: "what this command leaves of the rules depends on the version of the restore tool"}
 	}
 	switch {
