@@ -58,7 +58,7 @@ func newSite(t *testing.T, o lab.Options) *site {
 
 // sample lists the transfers at the server.
 func (s *site) sample() (out []watchdog.Transfer) {
-	all, _ := s.probe.Sample(time.Since(s.begin))
+	all, _, _ := s.probe.Sample(time.Since(s.begin), false)
 	for _, x := range all {
 		if x.Socket.Netns == s.netns {
 			out = append(out, x)

@@ -126,7 +126,7 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func ticks(p *Probe, every, span time.Duration) {
+func ticks(p *guided, every, span time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for end := time.Now().Add(span); time.Now().Before(end); <-ticker.C {

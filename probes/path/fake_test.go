@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lifeline/watchdog"
 )
 
 // fakeNet answers as its functions say, in the simulated time of a bubble.
@@ -162,9 +164,34 @@ var (
 	way   = Way{Link: "eth0", Gateway: gw, MAC: "02:00:00:00:00:fe"}
 )
 
+// guided is a probe whose samples go by what was said last. It hears of it at once.
+type guided struct {
+	*Probe
+	guide Guide
+}
+
+func newGuided(c Config) *guided { return &guided{Probe: New(c)} }
+
+func (g *guided) say() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.follow(g.guide)
+}
+
+func (g *guided) SetMode(m Mode)       { g.guide.Mode = m; g.say() }
+func (g *guided) SetIdle(links ...int) { g.guide.Idle = links; g.say() }
+func (g *guided) SetTargets(configured []netip.Addr, sessions []Session) {
+	g.guide.Configured, g.guide.Sessions = configured, sessions
+	g.say()
+}
+
+func (g *guided) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeError) {
+	return g.Probe.Sample(now, g.guide)
+}
+
 // scene is a probe that runs in a bubble of simulated time.
 type scene struct {
-	*Probe
+	*guided
 	net    *fakeNet
 	echo   *fakeEcho
 	routes *fakeRoutes
@@ -190,7 +217,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *scene)) {
 // boot starts a new probe, as after a restart.
 func (s *scene) boot(t *testing.T) {
 	start := time.Now()
-	s.Probe = New(Config{
+	s.guided = newGuided(Config{
 		Pinger: s.net, Echo: s.echo, Router: s.routes, Store: s.store, Wall: time.Now,
 		Clock: func() time.Duration { return time.Since(start) },
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -62,8 +62,17 @@ type Probe struct {
 	memory     Memory
 	last       requestID
 	gateways   []netip.Addr
-	carriers   func(link int) int
+	nic        func(link int) int // beneath a link; nil: each link is its own
 	routeErr   error
+}
+
+// Guide is what a sample goes by.
+type Guide struct {
+	Mode       Mode               // whether transfers are active, and whether their limits move
+	Idle       []int              // links that carry next to nothing, by ifindex: only their base RTTs may rise
+	NIC        func(link int) int // beneath a link, by ifindex: what lies over one is compared; nil: each is its own
+	Configured []netip.Addr       // targets
+	Sessions   []Session          // who is logged in
 }
 
 // New makes a Probe; it asks nothing before Run.
@@ -74,19 +83,6 @@ func New(c Config) *Probe {
 // String names the task.
 func (p *Probe) String() string { return "path" }
 
-// SetTargets says which targets are configured and who is logged in.
-func (p *Probe) SetTargets(configured []netip.Addr, sessions []Session) {
-	p.mu.Lock()
-	same := slices.Equal(p.configured, configured) && slices.Equal(p.sessions, sessions)
-	if !same {
-		p.configured, p.sessions = slices.Clone(configured), slices.Clone(sessions)
-	}
-	p.mu.Unlock()
-	if !same {
-		p.signal()
-	}
-}
-
 func (p *Probe) signal() {
 	select {
 	case p.changed <- struct{}{}:
@@ -94,30 +90,24 @@ func (p *Probe) signal() {
 	}
 }
 
-// SetMode says whether transfers are active, and whether their limits move. The
-// begin of Fast and all of Close follow the delay closely.
-func (p *Probe) SetMode(m Mode) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if m == Close || m == Fast && p.mode == Idle {
+// follow takes over what a sample is to go by. The begin of Fast and all of Close
+// follow the delay closely.
+func (p *Probe) follow(g Guide) {
+	if g.Mode == Close || g.Mode == Fast && p.mode == Idle {
 		now := p.Clock()
 		for _, t := range p.targets {
 			t.sprint(now, true)
 		}
 	}
-	p.mode = m
-}
-
-// SetIdle names the links that carry next to nothing now, by ifindex. Only
-// their bases may rise. Before the first call none is idle.
-func (p *Probe) SetIdle(links ...int) {
-	idle := make(map[int]bool, len(links))
-	for _, l := range links {
-		idle[l] = true
+	p.mode, p.nic = g.Mode, g.NIC
+	p.idle = make(map[int]bool, len(g.Idle))
+	for _, l := range g.Idle {
+		p.idle[l] = true
 	}
-	p.mu.Lock()
-	p.idle = idle
-	p.mu.Unlock()
+	if !slices.Equal(p.configured, g.Configured) || !slices.Equal(p.sessions, g.Sessions) {
+		p.configured, p.sessions = slices.Clone(g.Configured), slices.Clone(g.Sessions)
+		p.signal()
+	}
 }
 
 // Doubt says that the queue which target showed is not ours: its delay does
@@ -128,9 +118,10 @@ func (p *Probe) Doubt(addr netip.Addr) {
 
 // Sample reads what came back, gives the paths as they are known at now, in order
 // of worth, and sends what is due.
-func (p *Probe) Sample(now time.Duration) ([]watchdog.Path, []watchdog.ProbeError) {
+func (p *Probe) Sample(now time.Duration, g Guide) ([]watchdog.Path, []watchdog.ProbeError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.follow(g)
 	p.receive()
 	for _, t := range p.targets {
 		t.update(now, p.mode != Idle)

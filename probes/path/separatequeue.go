@@ -92,18 +92,10 @@ func (p *Probe) compareWithOthers(t *target, rtt time.Duration, now time.Duratio
 
 // carrier is the NIC that carries a link, by ifindex.
 func (p *Probe) carrier(link int) int {
-	if p.carriers == nil {
+	if p.nic == nil {
 		return link
 	}
-	return p.carriers(link)
-}
-
-// SetCarriers tells which NIC carries a link, by ifindex: what lies over one is
-// compared. Before the first call each link is its own.
-func (p *Probe) SetCarriers(carrier func(link int) int) {
-	p.mu.Lock()
-	p.carriers = carrier
-	p.mu.Unlock()
+	return p.nic(link)
 }
 
 // Refuse says that the queue which target showed stayed when the transfers gave way:

@@ -186,7 +186,7 @@ func (c *tally) ping(ctx context.Context, p Pinger, target netip.Addr) error {
 }
 
 // living is a probe that runs in the wire's first namespace.
-func living(t testing.TB, w *wire) *Probe {
+func living(t testing.TB, w *wire) *guided {
 	t.Helper()
 	start := time.Now()
 	return started(t, Config{
@@ -197,9 +197,9 @@ func living(t testing.TB, w *wire) *Probe {
 }
 
 // started runs a probe until the test ends.
-func started(t testing.TB, c Config) *Probe {
+func started(t testing.TB, c Config) *guided {
 	t.Helper()
-	p := New(c)
+	p := newGuided(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -213,7 +213,7 @@ func started(t testing.TB, c Config) *Probe {
 }
 
 // until samples every tick until ok accepts the path to target.
-func until(t testing.TB, p *Probe, target netip.Addr, what string, ok func(watchdog.Path) bool) {
+func until(t testing.TB, p *guided, target netip.Addr, what string, ok func(watchdog.Path) bool) {
 	t.Helper()
 	var last watchdog.Path
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {

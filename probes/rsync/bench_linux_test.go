@@ -118,7 +118,7 @@ func BenchmarkSample(b *testing.B) {
 	s.await("16 ends", func() bool { return len(p.ours()) == 16 })
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Sample(time.Since(p.began))
+		p.Sample(time.Since(p.began), false)
 	}
 }
 
@@ -166,7 +166,7 @@ func BenchmarkCPU(b *testing.B) {
 				used, forked := cpuTime(b), lastPID(b)
 				began := time.Now()
 				for b.Loop() {
-					p.Sample(time.Since(p.began))
+					p.Sample(time.Since(p.began), false)
 					time.Sleep(100 * time.Millisecond)
 				}
 				spent := time.Since(began).Seconds()

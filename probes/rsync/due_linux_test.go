@@ -59,11 +59,11 @@ func TestAllAreMeasuredWhileLimitsMove(t *testing.T) {
 		}
 		return n
 	}
-	p.Follow(true)
+	p.measureAll = true
 	if n := measured(20); n != 20 {
 		t.Errorf("moving: measured %d times in 20 samples", n)
 	}
-	p.Follow(false)
+	p.measureAll = false
 	p.allDueAt = 0
 	if n := measured(20); n < 9 || n > 14 {
 		t.Errorf("at rest: measured %d times in 20 samples, want about every other", n)
@@ -80,7 +80,7 @@ func TestListIsMadeWhenSomethingChanged(t *testing.T) {
 	p.retain(map[watchdog.TransferID]bool{x.ID: true})
 	p.files <- nil // nobody looks files up
 	list := func(now time.Duration) *watchdog.Transfer {
-		all, _ := p.Sample(now)
+		all, _, _ := p.Sample(now, false)
 		if len(all) != 1 {
 			t.Fatalf("listed %d", len(all))
 		}
@@ -99,7 +99,7 @@ func TestListIsMadeWhenSomethingChanged(t *testing.T) {
 		t.Error("not measured again in time")
 	}
 	p.retain(nil)
-	if all, _ := p.Sample(time.Second + measureEvery); len(all) != 0 {
+	if all, _, _ := p.Sample(time.Second+measureEvery, false); len(all) != 0 {
 		t.Errorf("after its end: %v", all)
 	}
 }

@@ -265,7 +265,7 @@ func TestForeignNamespace(t *testing.T) {
 	script := fmt.Sprintf("ip link set lo up; rsync --daemon --no-detach --config=%s --port=8874 & sleep 1; rsync -a --bwlimit=2000 rsync://127.0.0.1:8874/src/ %s", s.Path("rsyncd.conf"), s.Path("dst/f/"))
 	s.start("unshare", "--net", "sh", "-c", script)
 	s.await("foreign transfer", func() bool {
-		transfers, _ := p.Sample(time.Since(p.began))
+		transfers, _, _ := p.Sample(time.Since(p.began), false)
 		for _, f := range transfers {
 			if f.Foreign && f.Via == watchdog.ViaDaemon && strings.HasPrefix(f.Path, s.dir) {
 				return f.Socket.Netns != p.netns && f.Link == 0 && f.Direction == watchdog.Tx

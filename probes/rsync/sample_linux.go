@@ -27,28 +27,24 @@ const (
 	distantRest     = 10 * time.Second       // their states and files
 )
 
-// Follow says whether limits are on their way: then each Sample measures all
-// transfers, otherwise only every other one the old ones.
-func (p *Probe) Follow(close bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.measureAll = close
-}
-
 // Sample measures the transfers that are due and lists all, the oldest first. now
-// is the monotonic time of the daemon. What could not be looked at is in the
-// errors. The list may be that of the last sample, and is not to be changed.
-func (p *Probe) Sample(now time.Duration) ([]watchdog.Transfer, []watchdog.ProbeError) {
+// is the monotonic time of the daemon. While limits move it measures all of them,
+// otherwise the old ones only every other time. A list that did not change is that of
+// the last sample, and none is to be written to. What could not be looked at is in the
+// errors.
+func (p *Probe) Sample(now time.Duration, limitsMove bool) (list []watchdog.Transfer, changed bool, errs []watchdog.ProbeError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.measureAll = limitsMove
 	p.discovery.LookForNew()
 	p.readStates(now)
 	p.beginSample(now)
-	if p.allDue || p.changed {
+	changed = p.allDue || p.changed
+	if changed {
 		p.list(now, proc.Uptime())
 	}
 	p.askForFiles(time.Now())
-	return p.listed, p.discovery.Errors(time.Now())
+	return p.listed, changed, p.discovery.Errors(time.Now())
 }
 
 // list makes the list anew.

@@ -258,7 +258,7 @@ type running struct {
 // ours samples the transfers of this namespace.
 func (r *running) ours() []watchdog.Transfer {
 	r.t.Helper()
-	transfers, failures := r.Sample(time.Since(r.began))
+	transfers, _, failures := r.Sample(time.Since(r.began), false)
 	if len(failures) > 0 {
 		r.t.Errorf("probe errors: %v", failures)
 	}

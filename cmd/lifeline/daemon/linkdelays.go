@@ -6,12 +6,6 @@ import (
 	"lifeline/watchdog"
 )
 
-// sameList says that a list of transfers is the very one of before: nothing was
-// measured since.
-func sameList(a, b []watchdog.Transfer) bool {
-	return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
-}
-
 // linksInUse are the links that transfers or probes go over, and the NICs beneath, by
 // ifindex.
 func linksInUse(v view) map[int]bool {

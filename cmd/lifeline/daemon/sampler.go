@@ -17,26 +17,17 @@ type sampleProbe[T any] interface {
 	Sample(now time.Duration) (T, []watchdog.ProbeError)
 }
 
-// transferProbe lists rsync transfers; Follow says whether limits are on their way.
+// transferProbe lists rsync transfers, and tells whether the list is another than
+// that of the last sample. While limits move it measures all of them.
 type transferProbe interface {
-	sampleProbe[[]watchdog.Transfer]
-	Follow(close bool)
+	Sample(now time.Duration, limitsMove bool) (list []watchdog.Transfer, changed bool, errs []watchdog.ProbeError)
 	Sessions() []discovery.Session
 }
 
 // pathProbe measures round-trip times to targets.
 type pathProbe interface {
-	sampleProbe[[]watchdog.Path]
-	pathGuide
+	Sample(now time.Duration, g path.Guide) ([]watchdog.Path, []watchdog.ProbeError)
 	targetJudge
-}
-
-// pathGuide is told before a sample whom to ask, how often, and which links are idle.
-type pathGuide interface {
-	SetMode(path.Mode)
-	SetIdle(links ...int)
-	SetCarriers(carrier func(link int) int)
-	SetTargets(configured []netip.Addr, sessions []path.Session)
 }
 
 // descriptorProbe tells where file descriptors run out.
@@ -60,6 +51,7 @@ type sampler struct {
 	discovery   capable                       // of new transfers
 	icmp        capable                       // of sending echo requests
 
+	sessions   []path.Session
 	sessionsAt time.Duration // when the ssh sessions were last looked through; 0 for never
 	host       hostSample    // the latest
 	before     []watchdog.Transfer
@@ -97,11 +89,9 @@ func (s *sampler) Sample(mono time.Duration, wall time.Time, last watchdog.Decis
 // sampleTransfers lists the transfers. The sample is Repeated where nothing was
 // measured of them since the one before, and the decision allows it.
 func (s *sampler) sampleTransfers(snap *watchdog.Snapshot, last watchdog.Decision) {
-	s.transfers.Follow(limitsMove(last))
-	var errs []watchdog.ProbeError
-	snap.Transfers, errs = s.transfers.Sample(snap.Mono)
-	snap.Errors = append(snap.Errors, errs...)
-	snap.Repeated = last.Rest && sameList(snap.Transfers, s.before)
+	list, changed, errs := s.transfers.Sample(snap.Mono, limitsMove(last))
+	snap.Transfers, snap.Errors = list, append(snap.Errors, errs...)
+	snap.Repeated = last.Rest && !changed && len(list) > 0
 }
 
 // sampleHost looks at links and softnet, or takes what was seen before where the
@@ -121,18 +111,16 @@ func (s *sampler) sampleHost(snap *watchdog.Snapshot) {
 // sessionsEvery is how often the ssh sessions are looked through for targets.
 const sessionsEvery = time.Second
 
-// samplePaths tells the path probe what the transfers and the decision say, asks it,
-// and passes on what its answers say of the targets.
+// samplePaths asks the path probe, which goes by what the transfers and the decision
+// say, and passes on what its answers say of the targets.
 func (s *sampler) samplePaths(v view) {
-	s.paths.SetMode(pathMode(v))
-	s.paths.SetIdle(idleLinks(v)...)
-	s.paths.SetCarriers(v.carrier)
 	if s.sessionsAt == 0 || v.Mono-s.sessionsAt >= sessionsEvery {
 		s.sessionsAt = max(v.Mono, 1)
-		s.paths.SetTargets(s.targets, sshPeers(s.transfers.Sessions()))
+		s.sessions = sshPeers(s.transfers.Sessions())
 	}
+	guide := path.Guide{Mode: pathMode(v), Idle: idleLinks(v), NIC: v.carrier, Configured: s.targets, Sessions: s.sessions}
 	var errs []watchdog.ProbeError
-	v.Paths, errs = s.paths.Sample(v.Mono)
+	v.Paths, errs = s.paths.Sample(v.Mono, guide)
 	v.Errors = append(v.Errors, errs...)
 	v.Management = engine.ManagementReach(v.Paths)
 	var found []targetFinding
