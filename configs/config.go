@@ -103,8 +103,8 @@ func Default() Config {
 		RunDir:   "/run/lifeline",
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 		Control: Control{
-			TargetDelay: Duration{5 * time.Millisecond},
-			EngageDelay: Duration{10 * time.Millisecond},
+			TargetDelay: Duration{control.DefaultTarget},
+			EngageDelay: Duration{control.DefaultEngage},
 			Share:       control.ShareEqual,
 			Pause:       true,
 		},

@@ -11,14 +11,20 @@ const (
 	ShareSmallFirst Share = "small-first" // less remaining gets more
 )
 
+// The queueing delays to hold and to engage at, where none is set.
+const (
+	DefaultTarget = 5 * time.Millisecond
+	DefaultEngage = 10 * time.Millisecond
+)
+
 // Settings are the operator's choices for one direction of one link.
 type Settings struct {
 	Direction  Direction
 	Off        bool          // never act in this direction
 	NoShaper   bool          // socket options only
 	ShaperOnly bool          // no socket limits once the shaper stands, also on paths where windows do better
-	Target     time.Duration // queueing delay to hold, default 5 ms
-	Engage     time.Duration // queueing delay to engage at, default 10 ms
+	Target     time.Duration // queueing delay to hold; 0 for DefaultTarget
+	Engage     time.Duration // queueing delay to engage at; 0 for DefaultEngage
 	MaxRunning int           // most transfers running at once; 0 for no cap
 	Share      Share
 	Pause      bool // pausing is allowed
@@ -33,10 +39,10 @@ type params struct {
 
 func newParams(set Settings) params {
 	if set.Target <= 0 {
-		set.Target = 5 * time.Millisecond
+		set.Target = DefaultTarget
 	}
 	if set.Engage <= 0 {
-		set.Engage = 10 * time.Millisecond
+		set.Engage = DefaultEngage
 	}
 	set.Engage = max(set.Engage, set.Target)
 	return params{Settings: set, target: seconds(set.Target), engage: seconds(set.Engage)}
