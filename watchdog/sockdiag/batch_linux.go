@@ -14,8 +14,8 @@ import (
 )
 
 // Client asks about many connections at once: two system calls for all, where a duplicate
-// of each socket costs four for each. Its memory is its own, so that asking allocates
-// nothing. It may be used by several goroutines. The zero value is not usable; see
+// of each socket costs four for each. It keeps the memory for requests and answers. It may
+// be used by several goroutines. The zero value is not usable; see
 // NewClient.
 type Client struct {
 	mu       sync.Mutex

@@ -34,15 +34,18 @@ func (f FS) IO(pid int) (IO, error) {
 // parseIO reads /proc/PID/io (proc(5)).
 func parseIO(b []byte) (IO, error) {
 	var p IO
-	for name, into := range map[string]*uint64{"rchar: ": &p.In, "wchar: ": &p.Out} {
-		_, rest, ok := bytes.Cut(b, []byte(name))
+	for _, f := range []struct {
+		name string
+		into *uint64
+	}{{"rchar", &p.In}, {"wchar", &p.Out}} {
+		_, rest, ok := bytes.Cut(b, []byte(f.name+": "))
 		if !ok {
-			return p, fmt.Errorf("io: no %s%w", name, ErrFormat)
+			return IO{}, fmt.Errorf("io: no %s: %w", f.name, ErrFormat)
 		}
 		digits, _, _ := bytes.Cut(rest, []byte("\n"))
 		var err error
-		if *into, err = strconv.ParseUint(string(digits), 10, 64); err != nil {
-			return p, fmt.Errorf("io: %w", ErrFormat)
+		if *f.into, err = strconv.ParseUint(string(digits), 10, 64); err != nil {
+			return IO{}, fmt.Errorf("io: %s %q: %w", f.name, digits, ErrFormat)
 		}
 	}
 	return p, nil
