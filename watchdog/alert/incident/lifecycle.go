@@ -267,7 +267,7 @@ func (l *Lifecycle) find(k conditionKey) (*Open, int) {
 // incidentFor finds the incident that a new condition belongs to, or opens
 // one.
 func (l *Lifecycle) incidentFor(k conditionKey, at Moment) *Open {
-	s := ScopeOf(k.name, k.subject)
+	s := scopeOf(k.name, k.subject)
 	var best *Open
 	fit := 0
 	for _, inc := range l.Incidents {
@@ -275,7 +275,7 @@ func (l *Lifecycle) incidentFor(k conditionKey, at Moment) *Open {
 			if !inc.active(n, at.Mono, l.FlapQuiet) {
 				continue
 			}
-			if f := s.meets(ScopeOf(c.Condition, c.Subject)); f > fit {
+			if f := s.meets(scopeOf(c.Condition, c.Subject)); f > fit {
 				best, fit = inc, f
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeline/watchdog"
 	"lifeline/watchdog/alert/incident"
 )
 
@@ -21,9 +22,11 @@ func labelsOf(r Receiver, ev incident.Event, c incident.ConditionState) map[stri
 	l["severity"] = string(c.Severity)
 	l["subject"] = c.Subject
 	l["incident"] = ev.IncidentID()
-	if s := incident.ScopeOf(c.Condition, c.Subject); s.Link {
-		link, direction := incident.LinkOf(c.Subject)
-		l["link"], l["direction"] = link, direction
+	if s := watchdog.ParseSubject(c.Condition, c.Subject); s.Kind == watchdog.SubjectLink {
+		l["link"] = watchdog.LinkSubject(s.Name).String()
+		if s.Directed {
+			l["direction"] = s.Direction.String()
+		}
 	}
 	if ev.Test {
 		l["test"] = "true"
