@@ -11,8 +11,11 @@ import (
 	"lifeline/remediate/guard"
 	"lifeline/remediate/shaper"
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/control"
 	"lifeline/watchdog/engine"
+	"lifeline/watchdog/unit"
 )
 
 // Example is the documented configuration file; it holds every key with its
@@ -26,21 +29,21 @@ const DefaultFile = "/etc/lifeline/lifeline.toml"
 
 // Config is a whole configuration file.
 type Config struct {
-	StateDir     string          `toml:"state_dir"`
-	RunDir       string          `toml:"run_dir"`
-	Socket       string          `toml:"socket"`
-	SocketGroup  string          `toml:"socket_group"`
-	ForeignNetns bool            `toml:"foreign_netns"`
-	Log          Log             `toml:"log"`
-	Control      Control         `toml:"control"`
-	Path         Path            `toml:"path"`
-	Guard        Guard           `toml:"guard"`
-	Budget       Budget          `toml:"budget"`
-	Link         map[string]Link `toml:"link"`
-	Preboot      Preboot         `toml:"preboot"`
-	Web          Web             `toml:"web"`
-	Alerts       Alerts          `toml:"alerts"`
-	Receivers    []Receiver      `toml:"receiver"`
+	StateDir     string            `toml:"state_dir"`
+	RunDir       string            `toml:"run_dir"`
+	Socket       string            `toml:"socket"`
+	SocketGroup  string            `toml:"socket_group"`
+	ForeignNetns bool              `toml:"foreign_netns"`
+	Log          Log               `toml:"log"`
+	Control      Control           `toml:"control"`
+	Path         Path              `toml:"path"`
+	Guard        Guard             `toml:"guard"`
+	Budget       Budget            `toml:"budget"`
+	Link         map[string]Link   `toml:"link"`
+	Preboot      Preboot           `toml:"preboot"`
+	Web          Web               `toml:"web"`
+	Alerts       alert.Config      `toml:"alerts"`
+	Receivers    []notify.Receiver `toml:"receiver"`
 }
 
 // Log is the table [log].
@@ -51,8 +54,8 @@ type Log struct {
 
 // Control is the table [control].
 type Control struct {
-	TargetDelay Duration      `toml:"target_delay"`
-	EngageDelay Duration      `toml:"engage_delay"`
+	TargetDelay unit.Duration `toml:"target_delay"`
+	EngageDelay unit.Duration `toml:"engage_delay"`
 	MaxRunning  int           `toml:"max_running"`
 	Share       control.Share `toml:"share"`
 	Pause       bool          `toml:"pause"`
@@ -66,20 +69,20 @@ type Path struct {
 
 // Guard is the table [guard].
 type Guard struct {
-	Lease Duration `toml:"lease"`
+	Lease unit.Duration `toml:"lease"`
 }
 
 // Budget is the table [budget]: the bounds of each remedy.
 type Budget struct {
-	Pauses    int      `toml:"pauses"`
-	PauseHold Duration `toml:"pause_hold"`
-	Shapers   int      `toml:"shapers"`
-	LimitHold Duration `toml:"limit_hold"`
+	Pauses    int           `toml:"pauses"`
+	PauseHold unit.Duration `toml:"pause_hold"`
+	Shapers   int           `toml:"shapers"`
+	LimitHold unit.Duration `toml:"limit_hold"`
 }
 
 // Preboot is the table [preboot].
 type Preboot struct {
-	Every Duration `toml:"every"`
+	Every unit.Duration `toml:"every"`
 }
 
 // Web is the table [web].
@@ -103,22 +106,22 @@ func Default() Config {
 		RunDir:   "/run/lifeline",
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 		Control: Control{
-			TargetDelay: Duration{control.DefaultTarget},
-			EngageDelay: Duration{control.DefaultEngage},
+			TargetDelay: unit.Of(control.DefaultTarget),
+			EngageDelay: unit.Of(control.DefaultEngage),
 			Share:       control.ShareEqual,
 			Pause:       true,
 		},
 		Path:  Path{Targets: []netip.Addr{}, Remember: true},
-		Guard: Guard{Lease: Duration{guard.DefaultLease}},
+		Guard: Guard{Lease: unit.Of(guard.DefaultLease)},
 		Budget: Budget{
-			Pauses: remediate.DefaultBudget.PausesPerHour, PauseHold: Duration{remediate.DefaultBudget.MaxHold},
-			Shapers: shaper.DefaultPerHour, LimitHold: Duration{10 * time.Minute},
+			Pauses: remediate.DefaultBudget.PausesPerHour, PauseHold: unit.Of(remediate.DefaultBudget.MaxHold),
+			Shapers: shaper.DefaultPerHour, LimitHold: unit.Of(10 * time.Minute),
 		},
 		Link: map[string]Link{"default": defaultLink},
 
-		Preboot: Preboot{Every: Duration{5 * time.Minute}},
+		Preboot: Preboot{Every: unit.Of(5 * time.Minute)},
 		Web:     Web{Listen: "127.0.0.1:9731", Hosts: []string{}},
-		Alerts:  defaultAlerts(),
+		Alerts:  alert.DefaultConfig(),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeline/watchdog"
+	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/engine"
 )
 
@@ -43,7 +44,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 // The receiver in the example's comment has every key of one, and would be read.
 func TestExampleReceiverHasEveryKey(t *testing.T) {
 	places := keyPlaces(exampleReceiver())
-	for _, key := range tomlKeys(Receiver{}) {
+	for _, key := range tomlKeys(notify.Receiver{}) {
 		if _, ok := places["receiver[0]."+key]; !ok {
 			t.Errorf("example.toml does not document the receiver's %q", key)
 		}
@@ -61,7 +62,7 @@ func TestReceiverDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.AlertConfig().Receivers[0]
-	if r.GroupWait != 0 || r.GroupInterval != 5*time.Minute || r.Resolved || r.Timeout != 10*time.Second {
+	if r.GroupWait.Duration != 0 || r.GroupInterval.Duration != 5*time.Minute || r.Resolved || r.Timeout.Duration != 10*time.Second {
 		t.Errorf("%+v", r)
 	}
 }

@@ -12,6 +12,7 @@ func tomlKeys(v any) []string {
 			f := t.Field(i)
 			name := prefix + f.Tag.Get("toml")
 			switch {
+			case f.Tag.Get("toml") == "-": // not in the file
 			case f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct:
 				walk(name+".default.", f.Type.Elem())
 			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && f.Type.Elem().Field(0).Tag != "":

@@ -36,6 +36,9 @@ func read(file string, b []byte) *reading {
 	r.cutUnparsable()
 	r.decode()
 	r.config.fillLinks(r.text)
+	if r.config.fillReceivers(r.text) != nil { // for a mistake that is noted, and has no place
+		r.config.Receivers = nil
+	}
 	for _, e := range r.config.check() {
 		r.judge(e)
 	}

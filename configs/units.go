@@ -5,22 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// Duration is a time written with its unit, as "5ms" or "2s". It is a struct so
-// that a bare number is refused and never taken for nanoseconds.
-type Duration struct{ time.Duration }
-
-// UnmarshalText reads a duration; a number without a unit is refused.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil {
-		return fmt.Errorf(`%q is not a duration: write a number and a unit, as "5ms", "2s" or "1m"`, b)
-	}
-	d.Duration = v
-	return nil
-}
 
 // Rate is a link's capacity in bytes/s, written in bits as links are sold:
 // "100Mbit", "2.5Gbit". Empty is unknown, 0.

@@ -21,6 +21,7 @@ import (
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/unit"
 )
 
 // realAlertmanager is Debian's Alertmanager, on loopback for the length of a
@@ -184,7 +185,7 @@ func TestAlertmanager(t *testing.T) {
 	t.Parallel()
 	am := newAlertmanager(t, "  group_wait: 2s\n  group_interval: 4s\n")
 	r := am.receiver()
-	r.GroupWait, r.GroupInterval, r.Resend = 2*time.Second, 4*time.Second, 2*time.Second
+	r.GroupWait, r.GroupInterval, r.Resend = unit.Of(2*time.Second), unit.Of(4*time.Second), unit.Of(2*time.Second)
 	a := start(t, t.TempDir(), r)
 
 	a.raise(alerttest.Down) // stands throughout

@@ -74,7 +74,7 @@ func open(dir string, cfg Config, log *slog.Logger, sys system) (*Alerts, error)
 		}
 	}
 	a.life = incident.New(incident.Settings{
-		Host: a.host, Repeat: cfg.Repeat, FlapCount: cfg.FlapCount, FlapWindow: cfg.FlapWindow, FlapQuiet: cfg.FlapQuiet,
+		Host: a.host, Repeat: cfg.Repeat.Duration, FlapCount: cfg.FlapCount, FlapWindow: cfg.FlapWindow.Duration, FlapQuiet: cfg.FlapQuiet.Duration,
 		Grace: incident.GraceAfterRestart, Routes: routes,
 	})
 	a.spool = spool.New(spool.Config{

@@ -18,6 +18,7 @@ import (
 	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/alert/spool"
+	"lifeline/watchdog/unit"
 )
 
 func TestDelivery(t *testing.T) {
@@ -238,13 +239,13 @@ func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	b := alerttest.NewInbox(t)
 	r := quick("r", notify.TypeJSON, b.URL)
-	r.Heartbeat = 20 * time.Millisecond
+	r.Heartbeat = unit.Of(20 * time.Millisecond)
 	cfg := DefaultConfig()
 	cfg.Receivers = []notify.Receiver{r}
 	if err := cfg.Validate(); err == nil {
 		t.Error("a heartbeat of 20 ms was taken")
 	}
-	r.Heartbeat = time.Second
+	r.Heartbeat = unit.Of(time.Second)
 	a := start(t, t.TempDir(), r)
 	time.Sleep(100 * time.Millisecond)
 	if n := b.Requests(); n != 0 {
@@ -340,7 +341,7 @@ func TestDropsAreTold(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SpoolMax, cfg.FlapCount = 4<<20, 0
 	r := quick("r", notify.TypeJSON, b.URL)
-	r.RetryMin, r.RetryMax = 500*time.Millisecond, time.Second
+	r.RetryMin, r.RetryMax = unit.Of(500*time.Millisecond), unit.Of(time.Second)
 	cfg.Receivers = []notify.Receiver{r}
 	a := startWith(t, t.TempDir(), cfg)
 	c := alerttest.Condition(watchdog.LinkDown, "eth1", watchdog.Critical)

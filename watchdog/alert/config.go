@@ -7,29 +7,30 @@ import (
 
 	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/unit"
 )
 
 // Config is everything that an operator may choose about alerts. Start from
 // DefaultConfig.
 type Config struct {
-	Host        string        // how receivers see this host; empty: its name
-	Repeat      time.Duration // between reminders of a standing incident; 0 for none
-	FlapCount   int           // raised so often within FlapWindow, a condition is flapping; 0 for never
-	FlapWindow  time.Duration
-	FlapQuiet   time.Duration // how long a flapping condition must be gone before its incident ends
-	SpoolMax    int64         // bytes that the spool may take on disk
-	HistoryMax  int           // incidents that are remembered
-	Credentials string        // where credentials without a path are; empty: $CREDENTIALS_DIRECTORY
-	Receivers   []notify.Receiver
+	Host        string            `toml:"host"`       // how receivers see this host; empty: its name
+	Repeat      unit.Duration     `toml:"repeat"`     // between reminders of a standing incident; 0 for none
+	FlapCount   int               `toml:"flap_count"` // raised so often within FlapWindow, a condition is flapping; 0 for never
+	FlapWindow  unit.Duration     `toml:"flap_window"`
+	FlapQuiet   unit.Duration     `toml:"flap_quiet"`  // how long a flapping condition must be gone before its incident ends
+	SpoolMax    int64             `toml:"spool_max"`   // bytes that the spool may take on disk
+	HistoryMax  int               `toml:"history_max"` // incidents that are remembered
+	Credentials string            `toml:"-"`           // where credentials without a path are; empty: $CREDENTIALS_DIRECTORY
+	Receivers   []notify.Receiver `toml:"-"`
 }
 
 // DefaultConfig is the configuration without a file: no receiver.
 func DefaultConfig() Config {
 	return Config{
-		Repeat:     4 * time.Hour,
+		Repeat:     unit.Of(4 * time.Hour),
 		FlapCount:  4,
-		FlapWindow: 10 * time.Minute,
-		FlapQuiet:  5 * time.Minute,
+		FlapWindow: unit.Of(10 * time.Minute),
+		FlapQuiet:  unit.Of(5 * time.Minute),
 		SpoolMax:   100_000_000,
 		HistoryMax: 1000,
 	}
@@ -46,13 +47,13 @@ func (c Config) Validate() error {
 }
 
 func (c Config) check(bad notify.Report) {
-	notify.Within(bad, "repeat", c.Repeat, time.Minute, 30*24*time.Hour, true)
+	notify.Within(bad, "repeat", c.Repeat.Duration, time.Minute, 30*24*time.Hour, true)
 	if c.FlapCount < 0 || c.FlapCount == 1 || c.FlapCount > 100 {
 		bad("flap_count", "%d is out of range: 0 for never, or 2 to 100", c.FlapCount)
 	}
 	if c.FlapCount > 0 {
-		notify.Within(bad, "flap_window", c.FlapWindow, time.Second, 24*time.Hour, false)
-		notify.Within(bad, "flap_quiet", c.FlapQuiet, time.Second, 24*time.Hour, false)
+		notify.Within(bad, "flap_window", c.FlapWindow.Duration, time.Second, 24*time.Hour, false)
+		notify.Within(bad, "flap_quiet", c.FlapQuiet.Duration, time.Second, 24*time.Hour, false)
 	}
 	if c.SpoolMax < 4<<20 || c.SpoolMax > 10<<30 {
 		bad("spool_max", "%d bytes is out of range: between 4 MiB and 10 GiB", c.SpoolMax)

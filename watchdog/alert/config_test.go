@@ -9,6 +9,7 @@ import (
 
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/unit"
 )
 
 // valid is a receiver without a mistake.
@@ -44,10 +45,10 @@ func TestMistakes(t *testing.T) {
 		typ    string
 		change func(*Config, *notify.Receiver)
 	}{
-		{"repeat", typ, func(c *Config, _ *notify.Receiver) { c.Repeat = time.Second }},
+		{"repeat", typ, func(c *Config, _ *notify.Receiver) { c.Repeat = unit.Of(time.Second) }},
 		{"flap_count", typ, func(c *Config, _ *notify.Receiver) { c.FlapCount = 1 }},
-		{"flap_window", typ, func(c *Config, _ *notify.Receiver) { c.FlapWindow = 0 }},
-		{"flap_quiet", typ, func(c *Config, _ *notify.Receiver) { c.FlapQuiet = 48 * time.Hour }},
+		{"flap_window", typ, func(c *Config, _ *notify.Receiver) { c.FlapWindow = unit.Of(0) }},
+		{"flap_quiet", typ, func(c *Config, _ *notify.Receiver) { c.FlapQuiet = unit.Of(48 * time.Hour) }},
 		{"spool_max", typ, func(c *Config, _ *notify.Receiver) { c.SpoolMax = 1000 }},
 		{"history_max", typ, func(c *Config, _ *notify.Receiver) { c.HistoryMax = 0 }},
 		{"host", typ, func(c *Config, _ *notify.Receiver) { c.Host = "a\nb" }},
@@ -61,11 +62,11 @@ func TestMistakes(t *testing.T) {
 		{"url_file", typ, func(_ *Config, r *notify.Receiver) { r.URLFile = "/etc/url" }},
 		{"url_file", typ, func(_ *Config, r *notify.Receiver) { r.URL, r.URLFile = "", "some/where" }},
 		{"min_severity", typ, func(_ *Config, r *notify.Receiver) { r.MinSeverity = "error" }},
-		{"heartbeat", notify.TypeSlack, func(_ *Config, r *notify.Receiver) { r.Heartbeat = time.Minute }},
-		{"heartbeat", notify.TypePing, func(_ *Config, r *notify.Receiver) { r.Heartbeat = 0 }},
-		{"timeout", typ, func(_ *Config, r *notify.Receiver) { r.Timeout = 0 }},
-		{"retry_min", typ, func(_ *Config, r *notify.Receiver) { r.RetryMin = 0 }},
-		{"retry_max", typ, func(_ *Config, r *notify.Receiver) { r.RetryMax = time.Millisecond }},
+		{"heartbeat", notify.TypeSlack, func(_ *Config, r *notify.Receiver) { r.Heartbeat = unit.Of(time.Minute) }},
+		{"heartbeat", notify.TypePing, func(_ *Config, r *notify.Receiver) { r.Heartbeat = unit.Of(0) }},
+		{"timeout", typ, func(_ *Config, r *notify.Receiver) { r.Timeout = unit.Of(0) }},
+		{"retry_min", typ, func(_ *Config, r *notify.Receiver) { r.RetryMin = unit.Of(0) }},
+		{"retry_max", typ, func(_ *Config, r *notify.Receiver) { r.RetryMax = unit.Of(time.Millisecond) }},
 		{"headers", typ, func(_ *Config, r *notify.Receiver) { r.Headers = map[string]string{"X": "a\r\nY: S3CR3T"} }},
 		{"headers", typ, func(_ *Config, r *notify.Receiver) { r.Headers = map[string]string{"X Y": "a"} }},
 		{"header_files", typ, func(_ *Config, r *notify.Receiver) { r.HeaderFiles = map[string]string{"X": "../x"} }},
@@ -79,8 +80,8 @@ func TestMistakes(t *testing.T) {
 		{"link", typ, func(_ *Config, r *notify.Receiver) { r.Link = "a/b" }},
 		{"method", typ, func(_ *Config, r *notify.Receiver) { r.Method = "GET" }},
 		{"labels", notify.TypeAlertmanager, func(_ *Config, r *notify.Receiver) { r.Labels = map[string]string{"0x": "y"} }},
-		{"group_interval", notify.TypeAlertmanager, func(_ *Config, r *notify.Receiver) { r.GroupInterval = 0 }},
-		{"resend", notify.TypeAlertmanager, func(_ *Config, r *notify.Receiver) { r.Resend = 0 }},
+		{"group_interval", notify.TypeAlertmanager, func(_ *Config, r *notify.Receiver) { r.GroupInterval = unit.Of(0) }},
+		{"resend", notify.TypeAlertmanager, func(_ *Config, r *notify.Receiver) { r.Resend = unit.Of(0) }},
 		{"routing_key_file", notify.TypePagerDuty, func(_ *Config, r *notify.Receiver) { r.RoutingKeyFile = "" }},
 		{"template_file", notify.TypeTemplate, func(_ *Config, r *notify.Receiver) { r.TemplateFile = "" }},
 		{"content_type", notify.TypeTemplate, func(_ *Config, r *notify.Receiver) { r.ContentType = "" }},

@@ -11,6 +11,7 @@ import (
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/unit"
 )
 
 // switchboard is a dead-man's switch that keeps what it was asked.
@@ -56,9 +57,9 @@ func TestPing(t *testing.T) {
 	t.Parallel()
 	plain, strict := newSwitchboard(t), newSwitchboard(t)
 	p := quick("plain", notify.TypePing, plain.URL+"/ping/uuid")
-	p.Heartbeat = time.Second
+	p.Heartbeat = unit.Of(time.Second)
 	s := quick("strict", notify.TypePing, strict.URL+"/ping/uuid")
-	s.Heartbeat, s.MinSeverity = time.Hour, "critical" // what changes is told before its time
+	s.Heartbeat, s.MinSeverity = unit.Of(time.Hour), "critical" // what changes is told before its time
 	a := start(t, t.TempDir(), p, s)
 	const alive = "POST /ping/uuid h: Lifeline is alive\n"
 	time.Sleep(100 * time.Millisecond)
@@ -101,7 +102,7 @@ func TestHeartbeatRests(t *testing.T) {
 	b := newSwitchboard(t)
 	b.code, b.rest = 429, "3600"
 	p := quick("p", notify.TypePing, b.URL)
-	p.Heartbeat = time.Second
+	p.Heartbeat = unit.Of(time.Second)
 	a := start(t, t.TempDir(), p)
 	a.Take(time.Now(), nil, nil)
 	alerttest.Eventually(t, "a failure", func() bool { return a.receiver("p").Failed == 1 })

@@ -15,6 +15,7 @@ import (
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/notify"
+	"lifeline/watchdog/unit"
 )
 
 // slowly writes byte by byte.
@@ -87,7 +88,7 @@ func TestHostileReceivers(t *testing.T) {
 	rs := []notify.Receiver{quick("fine", notify.TypeJSON, fine.URL)}
 	for n, c := range cases {
 		r := quick(fmt.Sprintf("r%d", n), notify.TypeJSON, alerttest.NewRaw(t, c.serve))
-		r.Timeout, r.RetryMin, r.RetryMax = time.Second, time.Minute, time.Minute
+		r.Timeout, r.RetryMin, r.RetryMax = unit.Of(time.Second), unit.Of(time.Minute), unit.Of(time.Minute)
 		rs = append(rs, r)
 	}
 	var before, after runtime.MemStats
@@ -145,7 +146,7 @@ func TestNudge(t *testing.T) {
 	b := alerttest.NewInbox(t)
 	b.Set(alerttest.Always(500))
 	r := quick("r", notify.TypeJSON, b.URL)
-	r.RetryMin, r.RetryMax = time.Hour, time.Hour
+	r.RetryMin, r.RetryMax = unit.Of(time.Hour), unit.Of(time.Hour)
 	a := start(t, t.TempDir(), r)
 	a.raise(alerttest.Down)
 	alerttest.Eventually(t, "one failure", func() bool { return a.receiver("r").Failed == 1 })

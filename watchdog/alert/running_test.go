@@ -15,13 +15,14 @@ import (
 	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/alert/spool"
 	"lifeline/watchdog/store"
+	"lifeline/watchdog/unit"
 )
 
 // quick is a receiver that tests need not wait for.
 func quick(name, typ, url string) notify.Receiver {
 	r := notify.DefaultReceiver(typ)
 	r.Name, r.URL = name, url
-	r.Timeout, r.RetryMin, r.RetryMax = 5*time.Second, 10*time.Millisecond, 50*time.Millisecond
+	r.Timeout, r.RetryMin, r.RetryMax = unit.Of(5*time.Second), unit.Of(10*time.Millisecond), unit.Of(50*time.Millisecond)
 	return r
 }
 

@@ -20,6 +20,7 @@ import (
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/alert/spool"
+	"lifeline/watchdog/unit"
 )
 
 // locked is a log that goroutines write.
@@ -91,7 +92,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		for way, base := range map[string]string{"echo": echo.URL, "again": echo.URL, "dead": "http://127.0.0.1:1"} {
 			r := quick("", notify.TypeJSON, base+"/hook")
 			set(&r, base)
-			r.Name, r.RetryMin, r.RetryMax = name+"-"+way, 50*time.Millisecond, time.Second
+			r.Name, r.RetryMin, r.RetryMax = name+"-"+way, unit.Of(50*time.Millisecond), unit.Of(time.Second)
 			if way == "again" {
 				if r.Headers == nil {
 					r.Headers = map[string]string{}

@@ -11,6 +11,7 @@ import (
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/alert/spool"
+	"lifeline/watchdog/unit"
 )
 
 // closedPort is where nobody listens.
@@ -84,7 +85,7 @@ func TestATestAlertEndsAPause(t *testing.T) {
 	b := alerttest.NewInbox(t)
 	b.Set(alerttest.Always(503))
 	r := quick("r", notify.TypeJSON, b.URL)
-	r.RetryMin, r.RetryMax = time.Hour, time.Hour
+	r.RetryMin, r.RetryMax = unit.Of(time.Hour), unit.Of(time.Hour)
 	a := start(t, t.TempDir(), r)
 	a.raise(alerttest.Down)
 	alerttest.Eventually(t, "it pauses", func() bool { return a.receiver("r").Failed == 1 })

@@ -69,7 +69,7 @@ func (a *alertmanagerNotifier) notify(ctx context.Context, ev incident.Event) er
 // beat posts an alert that always fires; it ends when the heart stops.
 func (a *alertmanagerNotifier) beat(ctx context.Context, ev incident.Event, now time.Time) error {
 	c := notice(ev)
-	live := max(liveFor*a.alerts.resend, 3*a.client.cfg.Heartbeat)
+	live := max(liveFor*a.alerts.resend, 3*a.client.cfg.Heartbeat.Duration)
 	return a.post(ctx, ev.ID, []postable{{labelsOf(a.client.cfg, ev, c), annotationsOf(ev, c), c.Since, now.Add(live).UTC()}})
 }
 

@@ -47,7 +47,7 @@ type alertTable struct {
 }
 
 func newTable(r Receiver, save func(map[string][]byte)) *alertTable {
-	return &alertTable{receiver: r.Name, hold: holdTime(r), resend: r.Resend, alerts: map[string]postedAlert{}, save: save}
+	return &alertTable{receiver: r.Name, hold: holdTime(r), resend: r.Resend.Duration, alerts: map[string]postedAlert{}, save: save}
 }
 
 // holdTime is longer than the time to an alert's first notification: group_wait
@@ -55,7 +55,7 @@ func newTable(r Receiver, save func(map[string][]byte)) *alertTable {
 // both together, when a new group is told of for the second time: an end that
 // comes just after that waits for the third.
 func holdTime(r Receiver) time.Duration {
-	longer, shorter := max(r.GroupWait, r.GroupInterval), min(r.GroupWait, r.GroupInterval)
+	longer, shorter := max(r.GroupWait.Duration, r.GroupInterval.Duration), min(r.GroupWait.Duration, r.GroupInterval.Duration)
 	return longer + max(shorter/2, time.Second)
 }
 

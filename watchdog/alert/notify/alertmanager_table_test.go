@@ -9,6 +9,7 @@ import (
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert/alerttest"
 	"lifeline/watchdog/alert/incident"
+	"lifeline/watchdog/unit"
 )
 
 // boardSim is a table with its disk and a clock, for tests.
@@ -110,7 +111,7 @@ func TestTableHoldsLongEnough(t *testing.T) {
 		{time.Hour, time.Minute, time.Hour + 30*time.Second},
 	} {
 		r := DefaultReceiver(TypeAlertmanager)
-		r.GroupWait, r.GroupInterval = c.wait, c.interval
+		r.GroupWait, r.GroupInterval = unit.Of(c.wait), unit.Of(c.interval)
 		if h := newTable(r, nil).hold; h != c.hold {
 			t.Errorf("wait %s, interval %s: held %s, want %s", c.wait, c.interval, h, c.hold)
 		}

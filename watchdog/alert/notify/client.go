@@ -44,7 +44,7 @@ type request struct {
 
 // post makes one attempt. Errors are *failure.
 func (c *client) post(ctx context.Context, r request) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout.Duration)
 	defer cancel()
 	req, err := c.build(ctx, r)
 	if err == nil && c.http == nil {
@@ -68,7 +68,7 @@ func (c *client) post(ctx context.Context, r request) error {
 // fail makes a failure of an error.
 func (c *client) fail(f verdict, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", c.cfg.Timeout)
+		err = fmt.Errorf("no answer within %s", c.cfg.Timeout.Duration)
 	}
 	return &deliveryError{verdict: f, msg: incident.Clip(c.hidden.redact(err.Error()), incident.MaxText)}
 }

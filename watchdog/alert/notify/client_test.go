@@ -24,13 +24,14 @@ import (
 	"time"
 
 	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/unit"
 )
 
 // testReceiver is one that tests need not wait for.
 func testReceiver(typ, url string) Receiver {
 	r := DefaultReceiver(typ)
 	r.Name, r.URL = "r", url
-	r.Timeout, r.RetryMin, r.RetryMax = 5*time.Second, 10*time.Millisecond, 50*time.Millisecond
+	r.Timeout, r.RetryMin, r.RetryMax = unit.Of(5*time.Second), unit.Of(10*time.Millisecond), unit.Of(50*time.Millisecond)
 	return r
 }
 
@@ -124,7 +125,7 @@ func TestSecretsAreHidden(t *testing.T) {
 			{URL: full, Proxy: "http://user:" + pass + "@127.0.0.1:1"},
 		} {
 			d := testReceiver(TypeJSON, "")
-			r.Name, r.Type, r.Method, r.Timeout = d.Name, d.Type, d.Method, time.Second
+			r.Name, r.Type, r.Method, r.Timeout = d.Name, d.Type, d.Method, unit.Of(time.Second)
 			err := attempt(t, r)
 			if err == nil {
 				t.Fatalf("%+v went well", r)
@@ -306,7 +307,7 @@ func TestConnectionIsReused(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	r := testReceiver(TypeJSON, alerttest.NewHanging(t))
-	r.Timeout = 100 * time.Millisecond
+	r.Timeout = unit.Of(100 * time.Millisecond)
 	began := time.Now()
 	err := attempt(t, r)
 	if err == nil || !strings.Contains(err.Error(), "no answer within 100ms") || time.Since(began) > 5*time.Second {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"lifeline/watchdog/files"
 )
@@ -92,4 +93,27 @@ func tryFiles(receivers []Receiver, credentials string) (out []fileError) {
 		return nil
 	})
 	return slices.Concat(found...)
+}
+
+// tryFiles reads a receiver's files, by field.
+func (r Receiver) tryFiles(v secretStore) map[string]error {
+	c := &client{cfg: r, secrets: v, now: time.Now}
+	out := map[string]error{}
+	_, out["url_file"] = c.base()
+	_, out["ca_file"] = c.tls()
+	_, out["signing_files"] = c.keys()
+	for field, file := range map[string]string{"bearer_file": r.BearerFile, "basic_pass_file": r.BasicPassFile, "routing_key_file": r.RoutingKeyFile} {
+		if file != "" {
+			_, out[field] = v.word(file)
+		}
+	}
+	for _, file := range r.HeaderFiles {
+		if _, err := v.word(file); err != nil {
+			out["header_files"] = err
+		}
+	}
+	if r.Type == TypeTemplate {
+		_, out["template_file"] = templateEncoder(r, v)
+	}
+	return out
 }

@@ -54,10 +54,10 @@ func (w *Worker) beatIn(now time.Time) time.Duration {
 func (w *Worker) beat(ctx context.Context, now time.Time) {
 	p := w.pulse()
 	if p.Starting {
-		w.nextBeat = now.Add(min(firstHeartbeatRetry, w.cfg.Heartbeat))
+		w.nextBeat = now.Add(min(firstHeartbeatRetry, w.cfg.Heartbeat.Duration))
 		return
 	}
-	w.nextBeat = now.Add(w.cfg.Heartbeat)
+	w.nextBeat = now.Add(w.cfg.Heartbeat.Duration)
 	ev, ok := w.heartbeat(p, now)
 	if !ok {
 		w.updateFigures(func(f *figures) {
@@ -75,7 +75,7 @@ func (w *Worker) beat(ctx context.Context, now time.Time) {
 		// A missed beat is not made up for later, but soon enough not to be an
 		// alarm: a switch waits for more than one.
 		f := asDeliveryError(err)
-		w.nextBeat = now.Add(max(min(w.pause.NextBackOff(), w.cfg.Heartbeat), f.retryAfter))
+		w.nextBeat = now.Add(max(min(w.pause.NextBackOff(), w.cfg.Heartbeat.Duration), f.retryAfter))
 		w.updateFigures(func(fig *figures) {
 			fig.failed++
 			fig.lastErr, fig.lastErrAt, fig.next = f.msg, incident.Timestamp(now), incident.Timestamp(w.nextBeat)

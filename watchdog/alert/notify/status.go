@@ -32,6 +32,6 @@ func (w *Worker) Status() ReceiverStatus {
 	return ReceiverStatus{
 		Name: w.cfg.Name, Type: w.cfg.Type, Target: TargetOf(w.cfg), Pending: q.Pending, Dead: q.Dead, Dropped: q.Dropped,
 		Held: f.held, Oldest: f.oldest, Sent: f.sent, Failed: f.failed, LastSent: f.lastSent,
-		LastErr: f.lastErr, LastErrAt: f.lastErrAt, NextTry: f.next, Heartbeats: w.cfg.Heartbeat > 0,
+		LastErr: f.lastErr, LastErrAt: f.lastErrAt, NextTry: f.next, Heartbeats: w.cfg.Heartbeat.Duration > 0,
 	}
 }

@@ -28,7 +28,7 @@ func (c *client) transport() (*http.Transport, error) {
 		DialContext:            c.dialer().DialContext,
 		TLSClientConfig:        tc,
 		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  c.cfg.Timeout,
+		ResponseHeaderTimeout:  c.cfg.Timeout.Duration,
 		MaxResponseHeaderBytes: maxHeaders,
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        idleTimeout,

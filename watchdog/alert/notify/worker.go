@@ -113,7 +113,7 @@ func NewWorker(r Receiver, env Env) *Worker {
 
 // newPause is the pauses between attempts: exponential, with jitter.
 func newPause(r Receiver) *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{InitialInterval: r.RetryMin, MaxInterval: r.RetryMax, Multiplier: 2, RandomizationFactor: 0.3}
+	return &backoff.ExponentialBackOff{InitialInterval: r.RetryMin.Duration, MaxInterval: r.RetryMax.Duration, Multiplier: 2, RandomizationFactor: 0.3}
 }
 
 // Run works until ctx ends. A request that is under way then may come to its
@@ -156,7 +156,7 @@ func (w *Worker) nudged() {
 // step does at most one thing and tells how long there is nothing to do.
 func (w *Worker) step(ctx context.Context) time.Duration {
 	now := w.now()
-	if w.cfg.Heartbeat > 0 && w.beatIn(now) <= 0 {
+	if w.cfg.Heartbeat.Duration > 0 && w.beatIn(now) <= 0 {
 		w.beat(ctx, now)
 		return 0
 	}
@@ -188,7 +188,7 @@ func (w *Worker) sleepFor(now time.Time, wait time.Duration) time.Duration {
 	if w.spool.HasUnwritten() {
 		wait = min(wait, memorySleep)
 	}
-	if w.cfg.Heartbeat > 0 {
+	if w.cfg.Heartbeat.Duration > 0 {
 		wait = min(wait, w.beatIn(now))
 	}
 	if _, ok := w.notifier.(reposter); ok {
