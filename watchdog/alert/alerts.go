@@ -21,8 +21,7 @@ import (
 )
 
 const (
-	// checkInterval is how often the lifecycle looks at what stands when nobody wakes
-	// it.
+	// checkInterval is how often the lifecycle is advanced when nobody wakes it.
 	checkInterval = 5 * time.Second
 )
 
@@ -40,7 +39,7 @@ type Alerts struct {
 
 	mu        sync.Mutex
 	life      *incident.Lifecycle
-	announced watchdog.Severity // the worst that stands, as dead-man's switches were told
+	announced watchdog.Severity // the worst that is active, as last signalled to dead-man's switches
 }
 
 // Open takes up the spool in the state directory dir, or begins one. It fails
@@ -235,10 +234,10 @@ func (a *Alerts) nudgeWorkers() {
 }
 
 // loopTimeout is how long the control loop may be silent before heartbeats are
-// withheld; when idle it turns every second.
+// withheld; when idle it has a cycle every second.
 const loopTimeout = 30 * time.Second
 
-// pulse feels it.
+// pulse is what heartbeats tell now.
 func (a *Alerts) pulse() notify.Pulse {
 	latest, _ := a.box.state()
 	up := time.Since(a.origin)

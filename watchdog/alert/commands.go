@@ -167,7 +167,7 @@ func (a *Alerts) Test(receiver string) (string, error) {
 	return id, nil
 }
 
-// History gives the last n incidents, youngest first; those that stand come
+// History gives the last n incidents, youngest first; the active ones come
 // before those that are over. Their timelines are left out: Explain gives them.
 func (a *Alerts) History(n int) (out []incident.Incident, err error) {
 	a.mu.Lock()

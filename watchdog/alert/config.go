@@ -14,7 +14,7 @@ import (
 // DefaultConfig.
 type Config struct {
 	Host        string            `toml:"host"`       // how receivers see this host; empty: its name
-	Repeat      unit.Duration     `toml:"repeat"`     // between reminders of a standing incident; 0 for none
+	Repeat      unit.Duration     `toml:"repeat"`     // between reminders of an active incident; 0 for none
 	FlapCount   int               `toml:"flap_count"` // raised so often within FlapWindow, a condition is flapping; 0 for never
 	FlapWindow  unit.Duration     `toml:"flap_window"`
 	FlapQuiet   unit.Duration     `toml:"flap_quiet"`  // how long a flapping condition must be gone before its incident ends

@@ -10,10 +10,10 @@ import (
 // Status is how alerting does.
 type Status struct {
 	Receivers []notify.ReceiverStatus `json:"receivers"`
-	Open      int                     `json:"open"`     // incidents that stand
+	Open      int                     `json:"open"`     // active incidents
 	Silences  int                     `json:"silences"` // in force
 	Spool     spool.Status            `json:"spool"`
-	Overrun   uint64                  `json:"overrun"` // turns whose changes found no room; their states were looked at later
+	Overrun   uint64                  `json:"overrun"` // cycles whose changes found no room; their conditions were compared later
 }
 
 // Status tells how alerting does. It waits for no disk.

@@ -11,12 +11,12 @@ import (
 // update makes the events that are due now.
 func (l *Lifecycle) update(at Moment) {
 	l.Incidents = slices.DeleteFunc(l.Incidents, func(inc *Open) bool {
-		standing := inc.activeConditions(at.Mono, l.FlapQuiet)
-		if len(standing) == 0 {
+		active := inc.activeConditions(at.Mono, l.FlapQuiet)
+		if len(active) == 0 {
 			l.resolve(inc, at)
 			return true
 		}
-		l.announce(inc, at, standing)
+		l.announce(inc, at, active)
 		inc.dropOldConditions()
 		return false
 	})
@@ -37,29 +37,29 @@ func (l *Lifecycle) resolve(inc *Open, at Moment) {
 	l.pending.Closed = append(l.pending.Closed, inc)
 }
 
-// announce tells of a standing incident what is new.
-func (l *Lifecycle) announce(inc *Open, at Moment, standing []ConditionState) {
+// announce tells what is new of an active incident.
+func (l *Lifecycle) announce(inc *Open, at Moment, active []ConditionState) {
 	l.endFlapping(inc, at)
-	l.updateSeverityAndCause(inc, at, standing)
-	muted := l.silenced(standing, at.Wall)
+	l.updateSeverityAndCause(inc, at, active)
+	muted := l.silenced(active, at.Wall)
 	l.setMuted(inc, muted, at)
 	switch {
 	case !inc.Announced:
 		inc.reasons = nil
 		inc.Announced = true
-		l.emit(inc, inc.event(Firing, at, standing), muted)
+		l.emit(inc, inc.event(Firing, at, active), muted)
 	case len(inc.reasons) > 0:
 		minor := !slices.ContainsFunc(inc.reasons, major)
-		ev := inc.event(Updated, at, standing)
+		ev := inc.event(Updated, at, active)
 		ev.Minor = minor
 		l.emit(inc, ev, muted)
 	case !muted && !inc.unconfirmed() && l.unannounced(inc):
-		l.announceLate(inc, at, standing)
+		l.announceLate(inc, at, active)
 	case l.wantsReminder(inc, at.Mono) && at.Mono-inc.lastEvent >= l.Repeat:
-		l.emit(inc, inc.event(Reminder, at, standing), muted)
+		l.emit(inc, inc.event(Reminder, at, active), muted)
 	case inc.sampling.due(at.Mono):
-		for _, c := range standing {
-			inc.note(at.Wall, "%s %s stands: %s", c.Condition, c.Subject, c.Evidence)
+		for _, c := range active {
+			inc.note(at.Wall, "%s %s is still active: %s", c.Condition, c.Subject, c.Evidence)
 		}
 	}
 }
@@ -74,17 +74,17 @@ func (l *Lifecycle) unannounced(inc *Open) bool {
 
 // announceLate tells such receivers alone. The others had their last event when they
 // had it, and are reminded by that.
-func (l *Lifecycle) announceLate(inc *Open, at Moment, standing []ConditionState) {
+func (l *Lifecycle) announceLate(inc *Open, at Moment, active []ConditionState) {
 	last := inc.lastEvent
-	ev := inc.event(Firing, at, standing)
+	ev := inc.event(Firing, at, active)
 	inc.lastEvent = last
 	l.emitTo(inc, ev, false, func(r Route) bool { return !inc.KnownTo[r.Name] })
 }
 
 // updateSeverityAndCause brings an incident's severity and cause up to date.
-func (l *Lifecycle) updateSeverityAndCause(inc *Open, at Moment, standing []ConditionState) {
+func (l *Lifecycle) updateSeverityAndCause(inc *Open, at Moment, active []ConditionState) {
 	severity := watchdog.Severity("")
-	for _, c := range standing {
+	for _, c := range active {
 		severity = worse(severity, c.Severity)
 	}
 	if severity != inc.Current {
@@ -95,7 +95,7 @@ func (l *Lifecycle) updateSeverityAndCause(inc *Open, at Moment, standing []Cond
 		inc.Current = severity
 		inc.Severity = worse(inc.Severity, severity)
 	}
-	if inc.updateCause(standing) {
+	if inc.updateCause(active) {
 		if inc.Announced {
 			inc.note(at.Wall, "the cause is now %s %s", inc.Cause.Condition, inc.Cause.Subject)
 		}
@@ -118,7 +118,7 @@ func (l *Lifecycle) setMuted(inc *Open, muted bool, at Moment) {
 }
 
 // endFlapping ends the flapping of conditions that have been gone long enough, or
-// that have stood as long.
+// that have been active as long.
 func (l *Lifecycle) endFlapping(inc *Open, at Moment) {
 	for n := range inc.Conditions {
 		c := &inc.Conditions[n]
@@ -162,9 +162,9 @@ func (l *Lifecycle) emitTo(inc *Open, ev Event, muted bool, among func(Route) bo
 	}
 }
 
-// silenced tells whether all that stands is silenced.
-func (l *Lifecycle) silenced(standing []ConditionState, now time.Time) bool {
-	return !slices.ContainsFunc(standing, func(c ConditionState) bool {
+// silenced tells whether all active conditions are.
+func (l *Lifecycle) silenced(active []ConditionState, now time.Time) bool {
+	return !slices.ContainsFunc(active, func(c ConditionState) bool {
 		return !slices.ContainsFunc(l.Silences, func(s Silence) bool { return s.covers(c, now) })
 	})
 }

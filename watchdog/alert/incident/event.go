@@ -24,7 +24,7 @@ type Kind string
 const (
 	Firing    Kind = "firing"    // an incident that the receiver did not know
 	Updated   Kind = "updated"   // its severity, its cause or its conditions changed
-	Reminder  Kind = "reminder"  // it still stands
+	Reminder  Kind = "reminder"  // it is still active
 	Resolved  Kind = "resolved"  // its last condition is gone
 	Heartbeat Kind = "heartbeat" // Lifeline is alive
 	Dropped   Kind = "dropped"   // the spool was full: alerts were dropped
@@ -35,9 +35,9 @@ type Reason string
 
 // The reasons of an update.
 const (
-	SeverityChanged  Reason = "severity"   // of the incident: the worst that stands
+	SeverityChanged  Reason = "severity"   // of the incident: the worst that is active
 	CauseChanged     Reason = "cause"      // a stronger one was found
-	ConditionJoined  Reason = "joined"     // a further condition stands
+	ConditionJoined  Reason = "joined"     // a further condition is active
 	ConditionCleared Reason = "cleared"    // one of several is gone
 	ConditionChanged Reason = "condition"  // one of several changed its severity
 	FlappingBegan    Reason = "flapping"   // raised too often: the incident stays open until it is quiet
@@ -52,7 +52,7 @@ type Event struct {
 	Kind       Kind              `json:"kind"`
 	At         time.Time         `json:"at"` // when it happened, not when it is sent
 	Host       string            `json:"host"`
-	Severity   watchdog.Severity `json:"severity"` // the worst that stands; once resolved, the worst there was
+	Severity   watchdog.Severity `json:"severity"` // the worst that is active; once resolved, the worst there was
 	Summary    string            `json:"summary"`
 	Incident   *Ref              `json:"incident,omitempty"`
 	Reasons    []Reason          `json:"reasons,omitempty"`
@@ -80,7 +80,7 @@ type Cause struct {
 	Evidence  string                 `json:"evidence,omitempty"`
 }
 
-// Status tells whether a condition stands.
+// Status tells whether a condition is active.
 type Status string
 
 // The states of a condition.

@@ -50,5 +50,5 @@ const (
 	maxTimeline = 200 // of a timeline; a longer one loses its middle
 	maxLine     = 300 // bytes
 	keepFirst   = 50  // lines that are never lost
-	maxKept     = 256 // conditions of an incident, unless more stand
+	maxKept     = 256 // conditions of an incident, unless more are active
 )

@@ -7,7 +7,7 @@ import (
 	"lifeline/watchdog"
 )
 
-// Worst gives the worst incident that stands and is not silenced.
+// Worst gives the severity and summary of the worst active incident that is not silenced.
 func (l *Lifecycle) Worst() (s watchdog.Severity, summary string) {
 	for _, inc := range l.Incidents {
 		if inc.Announced && !inc.Muted && (s == "" || Weight(inc.Current) > Weight(s)) {
@@ -39,8 +39,8 @@ func keyOf(c watchdog.Condition) conditionKey {
 // probes' time to come up.
 const GraceAfterRestart = 30 * time.Second
 
-// confirmDelay is how soon the lifecycle looks again whether there was a turn after
-// the grace: one turn of the control loop.
+// confirmDelay is how soon the lifecycle looks again whether there was a cycle after
+// the grace: one cycle of the control loop.
 const confirmDelay = 100 * time.Millisecond
 
 // maxOpen bounds the incidents that are open at once; further conditions
@@ -54,7 +54,7 @@ type Settings struct {
 	FlapCount  int
 	FlapWindow time.Duration
 	FlapQuiet  time.Duration
-	Grace      time.Duration // for what stood before a restart
+	Grace      time.Duration // for what was active before a restart
 	Routes     []Route
 }
 
@@ -65,9 +65,9 @@ type Lifecycle struct {
 	Incidents  []*Open                          // oldest first
 	raises     map[conditionKey][]time.Duration // within the flap window
 	Silences   []Silence
-	graceEnd   time.Duration // restored conditions stand until then
-	first      Moment        // of the first turn
-	reconciled time.Duration // when what stands was last compared
+	graceEnd   time.Duration // restored conditions count as active until then
+	first      Moment        // of the first cycle
+	reconciled time.Duration // when the active conditions were last compared
 	Started    bool          // there was one
 	pending    Output
 }
@@ -77,7 +77,7 @@ func New(r Settings) *Lifecycle {
 }
 
 // Restore takes up the incidents that were open before a restart. What they
-// hold stands until it is seen again or the grace is over.
+// hold counts as active until it is seen again or the grace is over.
 func (l *Lifecycle) Restore(open []*Open, silences []Silence) {
 	for _, inc := range open {
 		inc.marks = make([]conditionMark, len(inc.Conditions))
@@ -94,7 +94,7 @@ func (l *Lifecycle) Restore(open []*Open, silences []Silence) {
 	l.Silences = append(l.Silences, silences...)
 }
 
-// Apply takes the changes of one turn of the control loop.
+// Apply takes the changes of one cycle of the control loop.
 func (l *Lifecycle) Apply(at Moment, changes []watchdog.Change) {
 	l.begin(at)
 	for _, c := range changes {
@@ -107,7 +107,7 @@ func (l *Lifecycle) Apply(at Moment, changes []watchdog.Change) {
 	l.update(at)
 }
 
-// begin starts the grace at the first turn.
+// begin starts the grace at the first cycle.
 func (l *Lifecycle) begin(at Moment) {
 	if l.Started {
 		return
@@ -118,20 +118,20 @@ func (l *Lifecycle) begin(at Moment) {
 	}
 }
 
-// NoteStop notes the end of this run in what stands.
+// NoteStop notes the end of this run in the active incidents.
 func (l *Lifecycle) NoteStop(at Moment) {
 	for _, inc := range l.Incidents {
 		inc.note(at.Wall, "Lifeline was stopped; what follows until it runs again was not seen")
 	}
 }
 
-// Reconcile makes the incidents hold exactly what stands, whatever changes
+// Reconcile makes the incidents hold exactly the active conditions, whatever changes
 // were missed.
-func (l *Lifecycle) Reconcile(at Moment, standing []watchdog.Condition) {
+func (l *Lifecycle) Reconcile(at Moment, active []watchdog.Condition) {
 	l.begin(at)
 	l.reconciled = at.Mono
-	now := make(map[conditionKey]bool, len(standing))
-	for _, c := range standing {
+	now := make(map[conditionKey]bool, len(active))
+	for _, c := range active {
 		now[keyOf(c)] = true
 		l.raise(c, at)
 	}
@@ -187,7 +187,7 @@ func (l *Lifecycle) Output() Output {
 	return out
 }
 
-// raise takes a standing condition; one that is known is brought up to date.
+// raise takes an active condition; one that is known is brought up to date.
 func (l *Lifecycle) raise(c watchdog.Condition, at Moment) {
 	k := keyOf(c)
 	inc, n := l.find(k)
@@ -245,7 +245,7 @@ func (l *Lifecycle) startCondition(inc *Open, n int, c watchdog.Condition, at Mo
 	}
 }
 
-// clear ends a condition wherever it stands.
+// clear ends a condition in whichever incident it is.
 func (l *Lifecycle) clear(k conditionKey, at Moment) {
 	for _, inc := range l.Incidents {
 		if n := inc.find(k); n >= 0 && inc.Conditions[n].Ended.IsZero() {
@@ -254,7 +254,7 @@ func (l *Lifecycle) clear(k conditionKey, at Moment) {
 	}
 }
 
-// find finds the open incident that holds a condition, standing or not.
+// find finds the open incident that holds a condition, active or not.
 func (l *Lifecycle) find(k conditionKey) (*Open, int) {
 	for _, inc := range l.Incidents {
 		if n := inc.find(k); n >= 0 {
@@ -291,7 +291,7 @@ func (l *Lifecycle) incidentFor(k conditionKey, at Moment) *Open {
 }
 
 // NextDue is when elapse has something to do, on the monotonic clock; false when
-// only a turn can bring something.
+// only a cycle can bring something.
 func (l *Lifecycle) NextDue(at Moment) (time.Duration, bool) {
 	var next time.Duration
 	found := false
@@ -302,7 +302,7 @@ func (l *Lifecycle) NextDue(at Moment) (time.Duration, bool) {
 	}
 	for _, inc := range l.Incidents {
 		if l.reconciled < l.graceEnd && inc.unconfirmed() {
-			consider(max(l.graceEnd, at.Mono+confirmDelay)) // with what stands by then
+			consider(max(l.graceEnd, at.Mono+confirmDelay)) // with the conditions that are active by then
 		}
 		if l.wantsReminder(inc, at.Mono) {
 			consider(inc.lastEvent + l.Repeat)

@@ -25,7 +25,7 @@ type Open struct {
 	Announced bool              `json:"announced"` // it has had its first event
 	Current   watchdog.Severity `json:"current"`   // as last announced
 	CauseRank int               `json:"cause_rank"`
-	Muted     bool              `json:"muted"` // all that stands is silenced
+	Muted     bool              `json:"muted"` // all active conditions are silenced
 	KnownTo   map[string]bool   `json:"known_to"`
 
 	marks     []conditionMark // beside Conditions
@@ -108,19 +108,19 @@ func (i *Open) clear(n int, at Moment, noted time.Time) {
 	}
 }
 
-// active tells whether a condition counts as standing: a flapping one does
-// until it has been gone for quiet.
+// active tells whether a condition counts as active: a flapping one does until it
+// has been gone for quiet.
 func (i *Open) active(n int, now, quiet time.Duration) bool {
 	c := i.Conditions[n]
 	return c.Ended.IsZero() || c.Flapping && now < i.marks[n].ended+quiet
 }
 
-// unconfirmed tells whether a condition stands only because it did before a restart.
+// unconfirmed tells whether a condition is active only because it was before a restart.
 func (i *Open) unconfirmed() bool {
 	return slices.ContainsFunc(i.marks, func(m conditionMark) bool { return m.restored })
 }
 
-// activeConditions gives the conditions that count as standing.
+// activeConditions gives the conditions that count as active.
 func (i *Open) activeConditions(now, quiet time.Duration) []ConditionState {
 	var out []ConditionState
 	for n, c := range i.Conditions {
@@ -146,8 +146,8 @@ func (i *Open) dropOldConditions() {
 
 // updateCause looks for a stronger cause. A cause is kept when its condition is
 // gone: what began an incident explains its end too.
-func (i *Open) updateCause(standing []ConditionState) (changed bool) {
-	for _, c := range standing {
+func (i *Open) updateCause(active []ConditionState) (changed bool) {
+	for _, c := range active {
 		r := rankOf(c.Condition)
 		same := i.Cause.Condition == c.Condition && i.Cause.Subject == c.Subject
 		if r > i.CauseRank || i.Cause.Condition == "" {
@@ -161,11 +161,11 @@ func (i *Open) updateCause(standing []ConditionState) (changed bool) {
 }
 
 // event makes the next event of the incident.
-func (i *Open) event(kind Kind, at Moment, standing []ConditionState) Event {
+func (i *Open) event(kind Kind, at Moment, active []ConditionState) Event {
 	i.Sequence++
 	i.lastEvent = at.Mono
 	i.dirty = true
-	shown, severity, lasted := standing, i.Current, at.Wall.Sub(i.Started)
+	shown, severity, lasted := active, i.Current, at.Wall.Sub(i.Started)
 	if kind == Resolved {
 		shown, severity, lasted = i.Conditions, i.Severity, i.Ended.Sub(i.Started)
 	}
@@ -173,7 +173,7 @@ func (i *Open) event(kind Kind, at Moment, standing []ConditionState) Event {
 	ev := Event{
 		Version: PayloadVersion, ID: fmt.Sprintf("%s-%d", i.ID, i.Sequence), Kind: kind,
 		At: Timestamp(at.Wall), Host: i.Host, Severity: severity, Summary: i.Summary, Test: i.Test,
-		Incident: &Ref{ID: i.ID, Sequence: i.Sequence, Started: i.Started, Ended: i.Ended, Cause: i.Cause, Flapping: flapping(standing)},
+		Incident: &Ref{ID: i.ID, Sequence: i.Sequence, Started: i.Started, Ended: i.Ended, Cause: i.Cause, Flapping: flapping(active)},
 		Reasons:  i.reasons, Conditions: slices.Clone(i.Conditions),
 	}
 	if kind == Resolved {
@@ -181,7 +181,7 @@ func (i *Open) event(kind Kind, at Moment, standing []ConditionState) Event {
 	}
 	for n := range ev.Conditions {
 		c := &ev.Conditions[n]
-		if c.Status = StatusResolved; slices.ContainsFunc(standing, func(s ConditionState) bool { return sameCondition(s, *c) }) {
+		if c.Status = StatusResolved; slices.ContainsFunc(active, func(s ConditionState) bool { return sameCondition(s, *c) }) {
 			c.Status = StatusFiring
 			c.Ended = time.Time{}
 		}

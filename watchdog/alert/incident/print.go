@@ -37,7 +37,7 @@ func (i Incident) Text() string {
 
 // Row is the incident as one line of a list.
 func (i Incident) Row() string {
-	lasted := "stands"
+	lasted := "ongoing"
 	if !i.Ended.IsZero() {
 		lasted = FormatDuration(i.Ended.Sub(i.Started))
 	}
@@ -46,7 +46,7 @@ func (i Incident) Row() string {
 
 func ended(i Incident) string {
 	if i.Ended.IsZero() {
-		return "it stands"
+		return "ongoing"
 	}
 	return FormatTime(i.Ended) + ", after " + FormatDuration(i.Ended.Sub(i.Started))
 }

@@ -14,7 +14,7 @@ import (
 // maxPerPost bounds one request to Alertmanager.
 const maxPerPost = 64
 
-// alertmanagerNotifier is a sender for Alertmanager's API v2. Alertmanager tells nobody
+// alertmanagerNotifier is the notifier for Alertmanager's API v2. Alertmanager tells nobody
 // of an alert that was over before its first notification, so the end is held
 // until the longest time to that has passed since the alert was accepted; the
 // true end is in an annotation.

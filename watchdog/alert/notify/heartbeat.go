@@ -12,15 +12,15 @@ import (
 )
 
 // firstHeartbeatRetry is when a heartbeat is tried again that came before the loop's
-// first turn.
+// first cycle.
 const firstHeartbeatRetry = time.Second
 
 // Pulse is what heartbeats tell.
 type Pulse struct {
 	Starting bool // the control loop has not turned yet, and may still
-	Alive    bool // it turns
+	Alive    bool // it has cycles
 	Worst    watchdog.Severity
-	Summary  string // of the worst incident that stands and is not silenced; empty for none
+	Summary  string // of the worst active incident that is not silenced; empty for none
 }
 
 // heartbeat is what this receiver hears of a pulse; false for nothing.

@@ -20,7 +20,7 @@ type notifier interface {
 	notify(ctx context.Context, ev incident.Event) error
 }
 
-// reposter is a sender that has things to do between events too.
+// reposter is a notifier that has something to send between events too.
 type reposter interface {
 	// repost does what is due and tells how long it has time until the next.
 	repost(ctx context.Context, now time.Time) (wait time.Duration, err error)
@@ -31,7 +31,7 @@ type reposter interface {
 // encoder makes a request's body of an event. A nil body is nothing to send.
 type encoder func(incident.Event) (body []byte, contentType string, err error)
 
-// webhookNotifier is a sender for receivers that take every event by one request.
+// webhookNotifier is the notifier of receivers that take every event by one request.
 type webhookNotifier struct {
 	client *client
 	encode encoder
@@ -59,7 +59,7 @@ func (p *webhookNotifier) notify(ctx context.Context, ev incident.Event) error {
 	return p.client.post(ctx, request{id: ev.ID, body: body, contentType: contentType})
 }
 
-// newNotifier makes the sender of a receiver; table keeps what Alertmanager was
+// newNotifier makes the notifier of a receiver; table keeps what Alertmanager was
 // told.
 func newNotifier(r Receiver, v secretStore, table *alertTable, now func() time.Time) notifier {
 	c := &client{cfg: r, secrets: v, now: now}

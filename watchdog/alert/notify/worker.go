@@ -270,7 +270,7 @@ func (w *Worker) send(ctx context.Context, it spool.Item) {
 	}
 }
 
-// asDeliveryError makes a failure of whatever a sender returned.
+// asDeliveryError gives whatever error a notifier returned as a deliveryError.
 func asDeliveryError(err error) *deliveryError {
 	var f *deliveryError
 	if errors.As(err, &f) {
@@ -352,7 +352,7 @@ func (w *Worker) block(it spool.Item) {
 	b.seq, b.until = it.Seq, w.notBefore.Add(b.pause.NextBackOff())
 }
 
-// repost lets the sender do what it has to do between events.
+// repost lets the notifier send what is due between events.
 func (w *Worker) repost(ctx context.Context, a reposter, now time.Time) time.Duration {
 	wait, err := a.repost(ctx, now)
 	w.updateFigures(func(f *figures) { f.held = a.held() })

@@ -103,7 +103,7 @@ type Spool struct {
 	mu          sync.Mutex
 	lastSeq     uint64 // sequence number
 	unwritten   []*unwrittenEvent
-	writing     int // of fresh, those that are being written
+	writing     int // of unwritten, those that are in a transaction
 	completions []Completion
 	puts        map[key][]byte
 	kept        map[key][]byte             // what the plain buckets hold and the running daemon owns
