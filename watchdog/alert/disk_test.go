@@ -99,7 +99,7 @@ func TestFullDisk(t *testing.T) {
 		c.Subject = watchdog.LinkSubject(fmt.Sprintf("eth%d", sent))
 		a.pair(c)
 		if sent%50 == 0 {
-			time.Sleep(20 * time.Millisecond)
+			alerttest.Eventually(t, "the mailbox is empty", a.box.quiet)
 		}
 	}
 	b.Set(nil)

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -26,11 +27,10 @@ type switchboard struct {
 func newSwitchboard(t *testing.T) *switchboard {
 	s := &switchboard{code: 200}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := make([]byte, 200)
-		n, _ := r.Body.Read(body)
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 200))
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.asks = append(s.asks, r.Method+" "+r.URL.Path+" "+string(body[:n]))
+		s.asks = append(s.asks, r.Method+" "+r.URL.Path+" "+string(body))
 		if s.rest != "" {
 			w.Header().Set("Retry-After", s.rest)
 		}
@@ -62,15 +62,14 @@ func TestPing(t *testing.T) {
 	s.Heartbeat, s.MinSeverity = unit.Of(time.Hour), "critical" // what changes is told before its time
 	a := start(t, t.TempDir(), p, s)
 	const alive = "POST /ping/uuid h: Lifeline is alive\n"
-	time.Sleep(100 * time.Millisecond)
-	if n := len(plain.asked()); n != 0 {
-		t.Errorf("%d pings before the loop has turned", n)
-	}
 	a.Take(time.Now(), nil, nil)
 	alerttest.Eventually(t, "alive", func() bool { return plain.last(alive)() && strict.last(alive)() })
+	if plain.asked()[0] != alive || strict.asked()[0] != alive {
+		t.Errorf("pings before the loop has turned: %q, %q", plain.asked(), strict.asked())
+	}
 	a.raise(alerttest.Saturated)
 	a.raise(alerttest.Down)
-	alerttest.Eventually(t, "a failure", strict.last("POST /ping/uuid/fail h: link eth1 Down\n"))
+	alerttest.Eventually(t, "a failure", strict.last("POST /ping/uuid/fail h: link eth1 down\n"))
 	if _, err := a.Silence(incident.Silence{Subject: "eth1"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"lifeline/watchdog"
 	"lifeline/watchdog/alert/alerttest"
+	"lifeline/watchdog/alert/incident"
 	"lifeline/watchdog/alert/notify"
 	"lifeline/watchdog/unit"
 )
@@ -150,12 +152,20 @@ func TestNudge(t *testing.T) {
 	a := start(t, t.TempDir(), r)
 	a.raise(alerttest.Down)
 	alerttest.Eventually(t, "one failure", func() bool { return a.receiver("r").Failed == 1 })
-	b.Set(nil)
+	var back atomic.Bool
+	var early atomic.Int32
+	b.Set(func(int, incident.Event) int {
+		if !back.Load() {
+			early.Add(1)
+		}
+		return 204
+	})
 	a.raise(alerttest.Saturated)
-	time.Sleep(50 * time.Millisecond)
-	if n := b.Requests(); n != 1 {
-		t.Errorf("%d requests within the pause", n)
-	}
+	alerttest.Eventually(t, "two wait", func() bool { return a.receiver("r").Pending == 2 && a.Status().Spool.Unwrit == 0 })
+	back.Store(true)
 	a.clear(alerttest.Down)
 	alerttest.Eventually(t, "sent at once", func() bool { return len(b.Got()) > 0 })
+	if n := early.Load(); n > 0 {
+		t.Errorf("%d requests within the pause", n)
+	}
 }
