@@ -27,9 +27,13 @@ var processors struct {
 	own, starting int
 }
 
-// StartChild starts cmd with a processor more meanwhile: the thread that starts a
-// child keeps its own while the kernel loads the child's program (vfork(2)), which
-// may take long from a busy disk. Were it the only one, all would stand still.
+// StartChild starts cmd with a processor of the runtime's more meanwhile. The daemon runs on
+// one (GOMAXPROCS), which costs an idle host least. But the thread that starts a child keeps its
+// processor until the kernel has loaded the child's program (the runtime makes vfork(2)
+// without giving it back), and that may take long from a busy disk: with no other
+// processor the control loop and its heartbeat would stand still so long, and the guard
+// would end a healthy daemon. TestStartOfAChildHoldsNobodyUp holds the loading of a
+// program, and stands still for good without this.
 func StartChild(cmd *exec.Cmd) error {
 	addProcessor(1)
 	defer addProcessor(-1)

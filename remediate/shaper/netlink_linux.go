@@ -10,6 +10,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"lifeline/watchdog/rtattr"
 )
 
 // errLinkGone says that a link does not exist (any more).
@@ -108,15 +110,12 @@ func parseObject(b []byte) (tcObject, error) {
 
 // parseAttrs reads a row of struct rtattr; of twins the last counts.
 func parseAttrs(b []byte) (map[uint16][]byte, error) {
-	ne := binary.NativeEndian
 	out := map[uint16][]byte{}
-	for len(b) >= unix.SizeofRtAttr {
-		n, typ := int(ne.Uint16(b)), ne.Uint16(b[2:])&^uint16(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)
-		if n < unix.SizeofRtAttr || n > len(b) {
-			return nil, fmt.Errorf("netlink attribute %d of %d bytes in %d", typ, n, len(b))
+	for a, err := range rtattr.All(b) {
+		if err != nil {
+			return nil, err
 		}
-		out[typ] = b[unix.SizeofRtAttr:n]
-		b = b[min(len(b), (n+3)&^3):]
+		out[a.Type] = a.Value
 	}
 	return out, nil
 }

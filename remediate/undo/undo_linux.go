@@ -1,7 +1,6 @@
 package undo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"lifeline/remediate/process"
 	"lifeline/remediate/shaper"
-	"lifeline/remediate/sockopt"
 	"lifeline/remediate/sysctl"
 	"lifeline/watchdog"
 	"lifeline/watchdog/ledger"
@@ -50,43 +48,75 @@ func (u Undoer) Undo(ctx context.Context, entries []ledger.Entry) []Result {
 		defer u.handles.Close()
 	}
 	out := make([]Result, len(entries))
-	sockets := map[uint64][]int{}
-	var parents []watchdog.ProcID
 	for i, e := range entries {
 		out[i].Entry = e
-		if e.Foreign != nil {
-			out[i].Err = errNewerVersion
-			continue
-		}
-		switch e.Kind {
-		case ledger.Pause:
-			out[i].Err = u.cont(e.Proc)
-			parents = append(parents, e.Parents...)
-		case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer, ledger.Autotune:
-			sockets[e.Socket.Inode] = append(sockets[e.Socket.Inode], i)
-		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB, ledger.Bursts: // below
-		default:
-			out[i].Err = errNewerVersion
-		}
 	}
+	parents := u.continueProcesses(out)
 	u.wake(parents)
-	for i, e := range slices.Backward(entries) {
-		if e.Foreign != nil {
-			continue
-		}
-		switch e.Kind {
-		case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB:
-			out[i].Err = u.removeTC(e)
-		case ledger.Bursts:
-			out[i].Err = sysctl.Restore(e)
-		}
-	}
-	u.freeSockets(ctx, out, sockets)
+	u.undoHost(out)
+	u.undoSockets(ctx, bySocket(out))
 	if len(parents) > 0 {
 		time.Sleep(undoSettle)
 		u.wake(parents)
 	}
 	return out
+}
+
+// continueProcesses lets the stopped processes among results run, and gives those above
+// them. It marks what this version does not know.
+func (u Undoer) continueProcesses(results []Result) (parents []watchdog.ProcID) {
+	for i := range results {
+		r := &results[i]
+		switch targetOf(r.Entry) {
+		case unknownTarget:
+			r.Err = errNewerVersion
+		case processTarget:
+			r.Err = u.cont(r.Entry.Proc)
+			parents = append(parents, r.Entry.Parents...)
+		}
+	}
+	return parents
+}
+
+// undoHost takes away qdiscs and gives settings back, last added first.
+func (u Undoer) undoHost(results []Result) {
+	for i := range slices.Backward(results) {
+		r := &results[i]
+		switch targetOf(r.Entry) {
+		case linkTarget:
+			r.Err = u.removeTC(r.Entry)
+		case settingTarget:
+			r.Err = sysctl.Restore(r.Entry)
+		}
+	}
+}
+
+// target is what a change was made to.
+type target uint8
+
+const (
+	unknownTarget target = iota // of a newer version
+	processTarget
+	socketTarget
+	linkTarget
+	settingTarget
+)
+
+func targetOf(e ledger.Entry) target {
+	if e.Foreign != nil {
+		return unknownTarget
+	}
+	switch e.Kind {
+	case ledger.Pause:
+		return processTarget
+	case ledger.Window, ledger.Pacing, ledger.Priority, ledger.Buffer, ledger.Autotune:
+		return socketTarget
+	case ledger.Qdisc, ledger.Class, ledger.Filter, ledger.IFB:
+		return linkTarget
+	case ledger.Bursts:
+		return settingTarget
+	}
+	return unknownTarget
 }
 
 func (u Undoer) cont(p watchdog.ProcID) error {
@@ -112,73 +142,4 @@ func (u Undoer) removeTC(e ledger.Entry) error {
 		return shaper.Remove(e)
 	}
 	return u.RemoveTC(e)
-}
-
-// freeSockets lifts the limits of all sockets, by inode and by the indices of
-// their entries in out. Where none of the former holders has one any more, another
-// process may: one that was forked, or was sent it. Only what the kernel itself does
-// not know any more counts as undone.
-func (u Undoer) freeSockets(ctx context.Context, out []Result, sockets map[uint64][]int) {
-	for len(sockets) > 0 {
-		var lost []watchdog.Socket
-		for inode, is := range sockets {
-			err := u.freeSocket(out, is)
-			switch {
-			case errors.Is(err, sockopt.ErrFull) && ctx.Err() == nil:
-				continue
-			case errors.Is(err, process.ErrGone):
-				lost = append(lost, out[is[0]].Entry.Socket)
-				continue
-			}
-			setResult(out, is, err)
-			delete(sockets, inode)
-		}
-		findLost(ctx, out, sockets, lost)
-		if len(sockets) > 0 {
-			time.Sleep(undoRetry)
-		}
-	}
-}
-
-// findLost looks for those who hold lost sockets by now, and takes out of sockets the
-// ones that have ended, and when ctx has, all that were not found.
-func findLost(ctx context.Context, out []Result, sockets map[uint64][]int, lost []watchdog.Socket) {
-	for inode, f := range sockopt.FindHolders(lost, func() bool { return ctx.Err() != nil }) {
-		is := sockets[inode]
-		switch {
-		case f.Err == nil:
-			for _, i := range is {
-				out[i].Entry.Socket.Refs = f.Refs
-			}
-			continue
-		case errors.Is(f.Err, process.ErrGone):
-			setResult(out, is, nil)
-			delete(sockets, inode)
-			continue
-		case errors.Is(f.Err, sockopt.ErrSearchCutShort): // what an earlier look told is better than a part of one
-			f.Err = cmp.Or(out[is[0]].Err, f.Err)
-		}
-		setResult(out, is, f.Err)
-		if ctx.Err() != nil { // until then it may be on its way from one process to another
-			delete(sockets, inode)
-		}
-	}
-}
-
-// setResult notes what became of the entries of one socket.
-func setResult(out []Result, is []int, err error) {
-	for _, i := range is {
-		out[i].Err = err
-	}
-}
-
-// freeSocket lifts all limits of one socket.
-func (u Undoer) freeSocket(out []Result, is []int) error {
-	return sockopt.Visit(u.handles, out[is[0]].Entry.Socket, func(fd int) error {
-		var errs []error
-		for _, i := range is {
-			errs = append(errs, sockopt.Undo(fd, out[i].Entry))
-		}
-		return errors.Join(errs...)
-	})
 }
