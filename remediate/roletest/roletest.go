@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // Eventually polls for a condition.
@@ -13,6 +15,7 @@ func Eventually(t *testing.T, what string, cond func() bool) {
 	EventuallyIn(t, 20*time.Second, what, cond)
 }
 
+// EventuallyIn polls for a condition for that long.
 func EventuallyIn(t *testing.T, d time.Duration, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(d); !cond(); time.Sleep(10 * time.Millisecond) {
@@ -25,12 +28,12 @@ func EventuallyIn(t *testing.T, d time.Duration, what string, cond func() bool) 
 // RoleVar makes the test binary play another program of ours.
 const RoleVar = "LIFELINE_TEST_ROLE"
 
-// Main runs the role that the environment names, or else the tests. A process that
-// plays a role ends with status 1 where that fails.
+// Main runs the role that the environment names, or else the tests, which must leave no
+// goroutine behind. A process that plays a role ends with status 1 where that fails.
 func Main(m *testing.M, roles map[string]func() error) {
 	role, ok := roles[os.Getenv(RoleVar)]
 	if !ok {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 	if err := role(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -23,12 +23,12 @@ const (
 	classRsync = rootHandle | 0x02
 
 	// Classes of single transfers are numbered from here on.
-	classTransfer0 = rootHandle | 0x100
+	firstTransferClass = rootHandle | 0x100
 
-	leafMgmt      = (rootMajor + 1) << 16
-	leafOther     = (rootMajor + 2) << 16
-	leafRsync     = (rootMajor + 3) << 16
-	leafTransfer0 = (rootMajor + 4) << 16 // and on
+	leafMgmt          = (rootMajor + 1) << 16
+	leafOther         = (rootMajor + 2) << 16
+	leafRsync         = (rootMajor + 3) << 16
+	firstTransferLeaf = (rootMajor + 4) << 16 // and on
 )
 
 // Filters of ours come last: what an operator adds beside them, with or without
@@ -39,7 +39,7 @@ const (
 
 	// On the ifb, which is ours alone, each class of a single transfer has a
 	// filter of a priority of its own, from here on.
-	transferPrio0 = 0x100
+	firstTransferPrio = 0x100
 
 	// Nodes of our filters in the table that the kernel makes by itself for a
 	// priority; it numbers those of others from 0x800 on.

@@ -33,8 +33,8 @@ type installed interface {
 	check(now time.Time) error
 	setRate(s tokenBucket) error
 	// setMembers makes members the transfers that pass through it, and gives each in
-	// own a class of its own; what could not be done for these is told in them.
-	setMembers(members []watchdog.Transfer, own []wantedClass, now time.Time) []watchdog.Failure
+	// classes a class of its own; what could not be done for these is told in them.
+	setMembers(members []watchdog.Transfer, classes []wantedClass, now time.Time) []watchdog.Failure
 	// releaseMembers lets all transfers go, before the shaper is removed.
 	releaseMembers() []watchdog.Failure
 }
@@ -100,13 +100,13 @@ func newHTB(l undoLedger, hooks [2]hook, now func() time.Time, hz float64) *HTB 
 
 // Apply makes the shapers those of rates (bytes/s), with members as their
 // transfers, and removes all others of ours. One stands also where a transfer is
-// to be held at a rate of its own; that each of these has is told in own. What could
+// to be held at a rate of its own; that each of these has is told in perTransfer. What could
 // not be done is tried again after a growing while; until then it is reported with
 // every call.
-func (s *HTB) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, own map[watchdog.ShaperKey][]TransferRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
+func (s *HTB) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.ShaperKey][]watchdog.Transfer, perTransfer map[watchdog.ShaperKey][]TransferRate) (map[watchdog.ShaperKey]float64, []watchdog.Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wanted := withTransferRates(rates, own)
+	wanted := withTransferRates(rates, perTransfer)
 	var fails []watchdog.Failure
 	if s.retry != nil {
 		fails = s.retry()
@@ -121,7 +121,7 @@ func (s *HTB) Apply(rates map[watchdog.ShaperKey]float64, members map[watchdog.S
 	}
 	for _, k := range sortedKeys(wanted) {
 		_, shared := rates[k]
-		fails = append(fails, s.reconcile(k, wanted[k], shared, members[k], own[k])...)
+		fails = append(fails, s.reconcile(k, wanted[k], shared, members[k], perTransfer[k])...)
 	}
 	return s.ratesInPlace(), append(fails, s.budgetFailures()...)
 }
@@ -154,25 +154,25 @@ func sortedKeys[V any](m map[watchdog.ShaperKey]V) []watchdog.ShaperKey {
 
 // reconcile brings one shaper to its rate and members. One that is not shared stands for
 // single transfers alone: what hinders it is told of each of these, and is no failure.
-func (s *HTB) reconcile(k watchdog.ShaperKey, rate float64, shared bool, members []watchdog.Transfer, own []TransferRate) []watchdog.Failure {
+func (s *HTB) reconcile(k watchdog.ShaperKey, rate float64, shared bool, members []watchdog.Transfer, perTransfer []TransferRate) []watchdog.Failure {
 	fails, stands := s.ensure(k, rate, shared)
 	if !stands {
 		b := s.backoffs[k]
-		refuseRates(own, cmp.Or(b.err, s.budgetError(k), errLinkGone))
+		refuseRates(perTransfer, cmp.Or(b.err, s.budgetError(k), errLinkGone))
 		if !shared && b.entry == nil {
 			return nil
 		}
 		return fails
 	}
 	st := s.standing[k]
-	classes, left := divideRate(rate, own, len(members) > 0)
+	classes, left := divideRate(rate, perTransfer, len(members) > 0)
 	if rateChanged(st.classRate, left) {
 		shape, err := s.bucketOf(left, shared)
 		if err == nil {
 			err = st.setRate(shape)
 		}
 		if err != nil {
-			refuseRates(own, err)
+			refuseRates(perTransfer, err)
 			return append(fails, st.failure(k, fmt.Errorf("change the rate: %w", err)))
 		}
 		st.classRate = left
@@ -182,7 +182,7 @@ func (s *HTB) reconcile(k watchdog.ShaperKey, rate float64, shared bool, members
 	}
 	s.setBuckets(classes)
 	fails = append(fails, st.setMembers(members, classes, s.now())...)
-	reportRates(own, classes)
+	reportRates(perTransfer, classes)
 	return fails
 }
 

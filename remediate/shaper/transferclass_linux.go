@@ -21,7 +21,7 @@ type transferClass struct {
 }
 
 func transferClassOf(n uint32, s tokenBucket) htbClass {
-	return htbClass{id: classTransfer0 + n, parent: rootHandle, prio: 7, shape: s}
+	return htbClass{id: firstTransferClass + n, parent: rootHandle, prio: 7, shape: s}
 }
 
 // setTransferClass gives a transfer its class, and leads its packets there: first the class,
@@ -78,20 +78,20 @@ func (g *ingressShaper) addTransferClass(f flow, n uint32, s tokenBucket) error 
 	if err := g.t.addClass(g.ifb, transferClassOf(n, s)); err != nil {
 		return err
 	}
-	err := g.t.addLeaf(g.ifb, "bfifo", leafTransfer0+n<<16, classTransfer0+n, s.queueBytes())
+	err := g.t.addLeaf(g.ifb, "bfifo", firstTransferLeaf+n<<16, firstTransferClass+n, s.queueBytes())
 	if err == nil {
 		err = g.addTransferFilter(f, n)
 	}
 	if err == nil {
 		return nil
 	}
-	return errors.Join(fmt.Errorf("class %x:%x: %w", rootMajor, (classTransfer0+n)&0xffff, err), g.t.deleteClass(g.ifb, classTransfer0+n))
+	return errors.Join(fmt.Errorf("class %x:%x: %w", rootMajor, (firstTransferClass+n)&0xffff, err), g.t.deleteClass(g.ifb, firstTransferClass+n))
 }
 
 // addTransferFilter leads a flow that passes the ifb into its class.
 func (g *ingressShaper) addTransferFilter(f flow, n uint32) error {
 	u := u32(g.ifb, rootHandle, tableOf(f), f.matches())
-	u.Priority, u.ClassId = transferPrio0+uint16(n), classTransfer0+n
+	u.Priority, u.ClassId = firstTransferPrio+uint16(n), firstTransferClass+n
 	if err := g.t.h.FilterAdd(u); err != nil {
 		return fmt.Errorf("filter for %s: %w", f.remote, err)
 	}
@@ -99,12 +99,12 @@ func (g *ingressShaper) addTransferFilter(f flow, n uint32) error {
 }
 
 func (g *ingressShaper) deleteTransferFilter(f flow, n uint32) error {
-	info := (transferPrio0+n)<<16 | uint32(nl.Swap16(tableOf(f).proto()))
+	info := (firstTransferPrio+n)<<16 | uint32(nl.Swap16(tableOf(f).proto()))
 	return g.t.deleteFilter(g.ifb, tcObject{parent: rootHandle, info: info})
 }
 
 // removeUnwantedClasses takes the classes away that nobody wants any more: first their filter and
-// their limit, and in the next turn, when they are empty, themselves.
+// their limit, and in the next cycle, when they are empty, themselves.
 func (g *ingressShaper) removeUnwantedClasses() []watchdog.Failure {
 	var fails []watchdog.Failure
 	for f, c := range g.classes {
@@ -120,7 +120,7 @@ func (g *ingressShaper) removeUnwantedClasses() []watchdog.Failure {
 
 func (g *ingressShaper) removeClass(f flow, c *transferClass) error {
 	if c.unlimited {
-		err := g.t.deleteClass(g.ifb, classTransfer0+c.n)
+		err := g.t.deleteClass(g.ifb, firstTransferClass+c.n)
 		if err == nil {
 			delete(g.classes, f)
 		}
@@ -154,11 +154,11 @@ func (g *ingressShaper) checkTransferClasses() error {
 	}
 	for _, o := range filters {
 		if o.handle&maxNode != 0 { // else it is the table that holds it
-			there[classTransfer0+uint32(o.prio())-transferPrio0]++
+			there[firstTransferClass+uint32(o.prio())-firstTransferPrio]++
 		}
 	}
 	for _, c := range g.classes {
-		if n := there[classTransfer0+c.n]; n < 1 || n < 2 && !c.unlimited {
+		if n := there[firstTransferClass+c.n]; n < 1 || n < 2 && !c.unlimited {
 			return errReplaced
 		}
 	}
@@ -169,7 +169,7 @@ func (g *ingressShaper) checkTransferClasses() error {
 func (g ingress) unlimitTransferClasses(ifb int) error {
 	classes, err := g.t.dump(unix.RTM_GETTCLASS, ifb, 0)
 	for _, o := range classes {
-		if n := o.handle - classTransfer0; o.kind == "htb" && n < maxTransferClasses {
+		if n := o.handle - firstTransferClass; o.kind == "htb" && n < maxTransferClasses {
 			err = errors.Join(err, g.t.setClass(ifb, transferClassOf(n, unlimited())))
 		}
 	}

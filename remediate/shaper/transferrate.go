@@ -49,15 +49,15 @@ func (s tokenBucket) queueBytes() uint32 {
 
 // withTransferRates are the shapers that are needed: those of rates, and where transfers have
 // rates of their own.
-func withTransferRates(rates map[watchdog.ShaperKey]float64, own map[watchdog.ShaperKey][]TransferRate) map[watchdog.ShaperKey]float64 {
-	if len(own) == 0 {
+func withTransferRates(rates map[watchdog.ShaperKey]float64, perTransfer map[watchdog.ShaperKey][]TransferRate) map[watchdog.ShaperKey]float64 {
+	if len(perTransfer) == 0 {
 		return rates
 	}
 	out := maps.Clone(rates)
 	if out == nil {
 		out = map[watchdog.ShaperKey]float64{}
 	}
-	for k, list := range own {
+	for k, list := range perTransfer {
 		if _, ok := out[k]; !ok && len(list) > 0 {
 			out[k] = 0
 		}
@@ -65,16 +65,16 @@ func withTransferRates(rates map[watchdog.ShaperKey]float64, own map[watchdog.Sh
 	return out
 }
 
-// divideRate gives each transfer in own what it may have of a link's rate (bytes/s on
+// divideRate gives each transfer in perTransfer what it may have of a link's rate (bytes/s on
 // the wire; 0 for no bound), and tells what is left for the class that the others
 // share. One that uses less than it may leaves the rest to them.
-func divideRate(rate float64, own []TransferRate, others bool) (classes []wantedClass, left float64) {
-	if len(own) == 0 {
+func divideRate(rate float64, perTransfer []TransferRate, others bool) (classes []wantedClass, left float64) {
+	if len(perTransfer) == 0 {
 		return nil, rate
 	}
 	part, sum := 1.0, 0.0
-	for i := range own {
-		sum += own[i].Rate * wirePerPayload
+	for i := range perTransfer {
+		sum += perTransfer[i].Rate * wirePerPayload
 	}
 	bound := rate
 	if others {
@@ -84,8 +84,8 @@ func divideRate(rate float64, own []TransferRate, others bool) (classes []wanted
 		part = bound / sum
 	}
 	left = rate
-	for i := range own {
-		o := &own[i]
+	for i := range perTransfer {
+		o := &perTransfer[i]
 		may := o.Rate * part
 		classes = append(classes, wantedClass{transfer: o.Transfer, rate: may})
 		left -= wirePerPayload * min(may, max(1.2*o.Transfer.Rate, may/8))
@@ -102,22 +102,22 @@ func (s *HTB) setBuckets(classes []wantedClass) {
 }
 
 // refuseRates tells transfers why none of them is held.
-func refuseRates(own []TransferRate, err error) {
-	for i := range own {
-		own[i].InForce, own[i].Err = 0, err
+func refuseRates(perTransfer []TransferRate, err error) {
+	for i := range perTransfer {
+		perTransfer[i].InForce, perTransfer[i].Err = 0, err
 	}
 }
 
 // reportRates tells transfers what they are held at.
-func reportRates(own []TransferRate, classes []wantedClass) {
-	for i := range own {
-		if own[i].Err = classes[i].err; own[i].Err == nil {
-			own[i].InForce = classes[i].rate
+func reportRates(perTransfer []TransferRate, classes []wantedClass) {
+	for i := range perTransfer {
+		if perTransfer[i].Err = classes[i].err; perTransfer[i].Err == nil {
+			perTransfer[i].InForce = classes[i].rate
 		}
 	}
 }
 
 // errTooMany says that a link bears no more classes of single transfers.
 func errTooMany() error {
-	return fmt.Errorf("%d transfers of this link have rates of their own, and no more can", maxTransferClasses)
+	return fmt.Errorf("%d transfers of this link have rates of their perTransfer, and no more can", maxTransferClasses)
 }

@@ -133,7 +133,7 @@ func TestOwnIsMissed(t *testing.T) {
 	k := srv.key(watchdog.Rx)
 	o := owns{k: at(testRate, fakeTransfer(0))}
 	own(t, s, nil, nil, o)
-	srv.run("tc", "filter", "del", "dev", ifbName(srv.link), "parent", "4c46:", "prio", fmt.Sprint(transferPrio0))
+	srv.run("tc", "filter", "del", "dev", ifbName(srv.link), "parent", "4c46:", "prio", fmt.Sprint(firstTransferPrio))
 	if _, fails := s.Apply(nil, nil, o); len(fails) != 0 || o[k][0].InForce != 0 || o[k][0].Err == nil || !strings.Contains(o[k][0].Err.Error(), "changed by others") {
 		t.Errorf("held at %g: %v; failures %v", o[k][0].InForce, o[k][0].Err, fails)
 	}

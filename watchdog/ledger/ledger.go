@@ -1,12 +1,3 @@
-// Package ledger is the list of what Lifeline changed in the kernel and how to
-// undo it. A change is written here before it is made, so that a guard, a
-// restart or `lifeline release` can undo everything after any death of the
-// daemon.
-//
-// The file is append-only, one checksummed JSON record a line, on tmpfs: what
-// it undoes does not survive a reboot either, and a disk would make the
-// control loop wait. There is one writer, without a lock; anybody may read at
-// any time.
 package ledger
 
 import (
