@@ -11,7 +11,7 @@ import (
 	"lifeline/watchdog/ledger"
 )
 
-// Options are what a LinkShaper needs to know of the host.
+// Options are what an HTB needs to know of the host.
 type Options struct {
 	// SSHPorts gives the ports by which people get in over ssh, when a shaper is
 	// put up; none, or nil, is 22.
@@ -22,7 +22,7 @@ type Options struct {
 
 // New makes a shaper for the links of the calling thread's network
 // namespace. It tries in a scratch namespace what the kernel can do, and says
-// so; where it can do nothing the LinkShaper refuses everything.
+// so; where it can do nothing the HTB refuses everything.
 func New(l *ledger.Ledger, o Options) (*HTB, []watchdog.Capability, error) {
 	t, err := openTC()
 	if err != nil {
