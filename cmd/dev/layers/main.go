@@ -80,7 +80,7 @@ var rules = []rule{
 	{"probes/rsync/discovery", append([]string{"probes/rsync/grouping", "probes/rsync/proctable", "probes/rsync/sockets", "probes/rsync/proc", "probes/rsync/procevents"}, core...)},
 	{"probes/rsync/proctest", append([]string{"probes/rsync/sockets", "probes/rsync/proc", "probes/sshd"}, core...)},
 	{"probes/rsync", append([]string{"probes/rsync/", "watchdog/files", "watchdog/sockdiag"}, core...)},
-	{"probes/preboot/savedrules", []string{"probes/iptables", "watchdog/files"}},
+	{"probes/preboot/savedrules", []string{"probes/iptables", "probes/iptables/lex", "watchdog/files"}},
 	{"probes/preboot/hostinfo", []string{"probes/iptables", "probes/iptables/rules", "probes/sshd", "watchdog/files"}},
 	{"probes/preboot/sandbox", []string{"probes/iptables", "probes/preboot/hostinfo"}},
 	{"probes/preboot", []string{"probes/boot", "probes/boot/firewall", "probes/boot/remark", "probes/iptables", "probes/iptables/kernelmem", "probes/iptables/rules", "probes/preboot/", "watchdog/printable"}},

@@ -12,10 +12,11 @@ const (
 	maxArgs  = 254   // arguments in one rule, with those that the tool adds
 )
 
-// Word is one argument of a rule and where it begins.
+// Word is one argument of a rule and where it stands.
 type Word struct {
 	Text string
 	Col  int // 1-based byte of the line
+	End  int // that of the byte after it, its quotes included; 0 where it is no part of a line
 }
 
 // LineReader cuts a file into lines as fgets with the tool's buffer does.
@@ -68,7 +69,7 @@ func SplitWords(dst []Word, line string, col int) ([]Word, error) {
 		if len(dst) >= maxArgs-3 {
 			return dst, errors.New("too many arguments")
 		}
-		dst = append(dst, Word{text, col + i})
+		dst = append(dst, Word{text, col + i, col + end})
 		i = end
 	}
 	return dst, nil

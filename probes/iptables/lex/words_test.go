@@ -23,6 +23,9 @@ func TestSplitWords(t *testing.T) {
 		var got []string
 		for _, w := range words {
 			got = append(got, w.Text)
+			if own := c.line[w.Col-1 : w.End-1]; strings.Trim(own, " \t\n") != own || !strings.HasPrefix(w.Text, strings.Trim(own, `"`)[:min(1, len(w.Text))]) {
+				t.Errorf("%q: %q stands at %q", c.line, w.Text, own)
+			}
 		}
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, %v", c.line, got, err)
