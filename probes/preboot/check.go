@@ -274,7 +274,11 @@ func (i *inquiry) answer(q question) {
 	i.adoptLoads(q, &result)
 	if i.options.runs(Analysis) {
 		c := analysisCheck(q, result, from)
-		c.Mend = i.fixes(q, result)
+		fixes := i.fixesFor(q, result)
+		c.Mend = fixes.list
+		if w := fixes.warning(); w != "" {
+			c.Warnings = append(slices.Clone(c.Warnings), w)
+		}
 		i.report.Checks = append(i.report.Checks, c)
 	}
 	if i.options.runs(Rehearsal) {

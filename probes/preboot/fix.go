@@ -6,75 +6,92 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"lifeline/probes/iptables"
 )
 
-const (
-	// maxFixes bounds the lines that are proposed: who needs more should look
-	// at the file himself.
-	maxFixes = 4
-	// fixTime bounds the search for them; each line costs an analysis.
-	fixTime = time.Second
-)
+// maxFixes bounds the lines that are proposed, a pair of neighbour discovery's counted as
+// one step: who needs more should look at the file himself. Each step costs an analysis, and
+// what is proposed must not depend on how fast these are.
+const maxFixes = 4
 
-// fixes proposes what would let management in. A port that is not sshd's by its
+// fixes are what would let management in, as far as they were looked for.
+type fixes struct {
+	list []Fix
+	// left is a packet that is dropped with all of them in place, where the search ended
+	// at its bound.
+	left *iptables.Packet
+}
+
+// warning says what was not looked for any more; empty where the search came to its end.
+func (f fixes) warning() string {
+	if f.left == nil {
+		return ""
+	}
+	return fmt.Sprintf("with the proposed lines in place this is still dropped, and no more of them were tried than %d: %s", len(f.list), f.left)
+}
+
+// analyser is iptables.Analyse.
+type analyser func(iptables.Question, iptables.Inputs) iptables.Result
+
+// fixesFor proposes what would let management in. A port that is not sshd's by its
 // configuration is not proposed: what was seen there need not come back after the boot,
 // and is nothing to open a firewall for.
-func (i *inquiry) fixes(q question, r iptables.Result) []Fix {
+func (i *inquiry) fixesFor(q question, r iptables.Result) fixes {
 	if r.Load != iptables.LoadOK {
-		return i.loadFix(q)
+		return fixes{list: i.loadFix(q)}
 	}
 	in := i.inputs(q.Family, iptables.LoadOK)
 	others := missingFrom(i.configured, q.Ports)
 	if len(others) == 0 || len(i.configured) == 0 {
-		return proposeRules(q, in, r)
+		return proposeRules(iptables.Analyse, q.Question, in, r)
 	}
 	read := iptables.Read(q.Family, q.Backend, in)
-	var out []Fix
+	var out fixes
 	if q.Ports = missingFrom(others, q.Ports); len(q.Ports) > 0 {
 		if r := read.Answer(q.Question); r.Load == iptables.LoadOK {
-			out = proposeRules(q, in, r)
+			out = proposeRules(iptables.Analyse, q.Question, in, r)
 		}
 	}
 	q.Ports = others
 	if read.Answer(q.Question).Verdict != iptables.Blocked {
 		return out
 	}
-	for n := range out {
-		out[n].Tested = false
+	for n := range out.list {
+		out.list[n].Tested = false
 	}
 	for _, p := range others {
-		out = append(out, Fix{Text: fmt.Sprintf("nothing is proposed for port %d: ssh sessions use it, and sshd's configuration does not name it; where sshd is to listen there, put `Port %d` into sshd_config and ask again", p, p)})
+		out.list = append(out.list, Fix{Text: fmt.Sprintf("nothing is proposed for port %d: ssh sessions use it, and sshd's configuration does not name it; where sshd is to listen there, put `Port %d` into sshd_config and ask again", p, p)})
 	}
 	return out
 }
 
 // proposeRules are lines, one for each counter-example in turn, until the analysis lets
-// management in or there is nothing more to propose.
-func proposeRules(q question, in iptables.Inputs, r iptables.Result) []Fix {
-	if m, ok := fixElsewhere(q.Question, in, r); ok {
-		return []Fix{m}
+// management in, there is nothing more to propose, or there are maxFixes of them.
+func proposeRules(analyse analyser, q iptables.Question, in iptables.Inputs, r iptables.Result) (out fixes) {
+	if f, ok := fixElsewhere(q, in, r); ok {
+		return fixes{list: []Fix{f}}
 	}
-	var out []Fix
 	added := map[string][]int{} // by file: lines of the original that got one in front
-	start := time.Now()
-	for len(out) < maxFixes && time.Since(start) < fixTime && r.Verdict == iptables.Blocked && r.Counterexample != nil {
-		m, ok := proposeRule(q.Question, in, r)
-		if !ok || slices.ContainsFunc(out, func(have Fix) bool { return have.Rule == m.Rule }) {
+	for r.Verdict == iptables.Blocked && r.Counterexample != nil {
+		if len(out.list) >= maxFixes {
+			out.left = r.Counterexample
+			break
+		}
+		f, ok := proposeRule(q, in, r)
+		if !ok || slices.ContainsFunc(out.list, func(have Fix) bool { return have.Rule == f.Rule }) {
 			break // it did not help the first time
 		}
-		for _, m := range append([]Fix{m}, twin(m)...) {
-			in.Rules, in.Other = withLine(in.Rules, m), withLine(in.Other, m)
-			m = newFix(m.File, m.Line-countBefore(added[m.File], m.Line), m.Rule)
-			added[m.File] = append(added[m.File], m.Line)
-			out = append(out, m)
+		for _, f := range append([]Fix{f}, twin(f)...) {
+			in.Rules, in.Other = withLine(in.Rules, f), withLine(in.Other, f)
+			f = newFix(f.File, f.Line-countBefore(added[f.File], f.Line), f.Rule)
+			added[f.File] = append(added[f.File], f.Line)
+			out.list = append(out.list, f)
 		}
-		r = iptables.Analyse(q.Question, in)
+		r = analyse(q, in)
 	}
-	for n := range out {
-		out[n].Tested = r.Verdict == iptables.Allowed
+	for n := range out.list {
+		out.list[n].Tested = r.Verdict == iptables.Allowed
 	}
 	return out
 }
@@ -237,7 +254,7 @@ func commitLine(text []byte, table string) int {
 	return found
 }
 
-// withLine puts a mend's rule into its file. The files are judged by the
+// withLine puts a fix's rule into its file. The files are judged by the
 // parser then: no tool has seen them.
 func withLine(files []iptables.File, m Fix) []iptables.File {
 	out := slices.Clone(files)

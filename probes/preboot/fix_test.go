@@ -2,8 +2,11 @@ package preboot
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lifeline/probes/iptables"
 	"lifeline/probes/preboot/sandbox"
@@ -41,7 +44,7 @@ func TestMends(t *testing.T) {
 			}
 			i := inquiry{gathered: &gathered{files: []*bootFile{{File: &savedrules.File{Role: role, Path: "f", Text: []byte(c.rules)}, asked: true, said: sandbox.LoadStatus{Load: iptables.LoadOK}}}}}
 			var got []string
-			for _, m := range i.fixes(q, i.analyse(q)) {
+			for _, m := range i.fixesFor(q, i.analyse(q)).list {
 				got = append(got, fmt.Sprintf("%d %v %s", m.Line, m.Tested, m.Rule))
 			}
 			// The order of neighbour discovery's packets is the analysis's own.
@@ -64,7 +67,7 @@ func TestLoadMends(t *testing.T) {
 		}
 		i := inquiry{gathered: &gathered{files: []*bootFile{{File: &savedrules.File{Role: savedrules.RoleRules4, Path: "f", Text: []byte(rules)}, asked: true, said: said}}}}
 		q := testQuestion(4, "10.0.0.0/8")
-		got := i.fixes(q, i.analyse(q))
+		got := i.fixesFor(q, i.analyse(q)).list
 		if len(got) != 1 || !strings.HasPrefix(got[0].Text, want) {
 			t.Errorf("%+v, want %q", got, want)
 		}
@@ -101,5 +104,33 @@ func TestMendsOfConfiguredPorts(t *testing.T) {
 	root = tree(t, map[string]string{"etc/iptables/rules.v4": openRules4()})
 	if rules, texts = check("sshd's own open"); len(rules) != 1 || rules[0] != "" || !strings.Contains(texts[0], "`Port 2022`") {
 		t.Errorf("sshd's own open: %q, %q", rules, texts)
+	}
+}
+
+// TestFixesDoNotDependOnTheClock: however slow an analysis is, the same lines are
+// proposed, and where there are more to propose than a person would want, that is said.
+func TestFixesDoNotDependOnTheClock(t *testing.T) {
+	tables := "*raw\n:PREROUTING DROP\nCOMMIT\n*filter\n:INPUT DROP\n:OUTPUT DROP\nCOMMIT\n"
+	in := iptables.Inputs{Rules: []iptables.File{{Name: "f", Text: []byte(tables)}}}
+	propose := func(mgmt ...string) fixes {
+		q := testQuestion(4, mgmt...).Question
+		fast := proposeRules(iptables.Analyse, q, in, iptables.Analyse(q, in))
+		synctest.Test(t, func(t *testing.T) {
+			slow := func(q iptables.Question, in iptables.Inputs) iptables.Result {
+				time.Sleep(time.Minute)
+				return iptables.Analyse(q, in)
+			}
+			if got := proposeRules(slow, q, in, iptables.Analyse(q, in)); !reflect.DeepEqual(got, fast) {
+				t.Errorf("%d lines by a slow machine, %d by a fast one", len(got.list), len(fast.list))
+			}
+		})
+		return fast
+	}
+	if f := propose("10.4.0.0/14"); len(f.list) != 3 || !f.list[0].Tested || f.warning() != "" {
+		t.Errorf("%+v", f)
+	}
+	f := propose("10.4.0.0/14", "172.16.0.0/12")
+	if len(f.list) != maxFixes || f.list[0].Tested || f.left == nil || !strings.Contains(f.warning(), "this is still dropped") {
+		t.Errorf("%+v", f)
 	}
 }
