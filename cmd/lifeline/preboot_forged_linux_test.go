@@ -103,8 +103,8 @@ func TestPrebootOfAForgedSession(t *testing.T) {
 			t.Errorf("rules %d: %s: %s: %+v\nwith a forged session %s: %s: %+v", n, a.Verdict, a.Reason, a.Questions, b.Verdict, b.Reason, b.Questions)
 		}
 		for i := range a.Checks {
-			if i >= len(b.Checks) || !reflect.DeepEqual(a.Checks[i].Mend, b.Checks[i].Mend) {
-				t.Errorf("rules %d: the mend of check %d was %+v, and is\n%+v", n, i, a.Checks[i].Mend, b.Checks)
+			if i >= len(b.Checks) || !reflect.DeepEqual(a.Checks[i].Fixes, b.Checks[i].Fixes) {
+				t.Errorf("rules %d: the fix of check %d was %+v, and is\n%+v", n, i, a.Checks[i].Fixes, b.Checks)
 				break
 			}
 		}

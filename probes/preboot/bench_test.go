@@ -14,7 +14,7 @@ import (
 var inIPv6 = regexp.MustCompile(`172\.(\d+)\.(\d+)\.0/24`)
 
 // BenchmarkCheck is the whole answer about files of a thousand rules: reading,
-// the load in a scratch namespace, the analysis, the rehearsal, and the mend of
+// the load in a scratch namespace, the analysis, the rehearsal, and the fix of
 // what is locked out. The names tell what becomes of management.
 func BenchmarkCheck(b *testing.B) {
 	const allow4, allow6 = "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT", "-A INPUT -s 2001:db8::/32 -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p ipv6-icmp -j ACCEPT"

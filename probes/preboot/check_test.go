@@ -85,7 +85,7 @@ func (s *fakeTestbed) Close() { s.closed++ }
 // fakeChecker checks a fake machine whose files lie in a directory.
 func fakeChecker(m fakeHost, s *fakeTestbed, root string) checker {
 	return checker{machine: m, now: func() time.Time { return testNow }, root: root, testbeds: func(bool) []testbedOpener {
-		return []testbedOpener{{ids: true, open: func(context.Context) (testbed, error) { return s, nil }}}
+		return []testbedOpener{{allIDs: true, open: func(context.Context) (testbed, error) { return s, nil }}}
 	}}
 }
 
@@ -108,7 +108,7 @@ func TestCheckOfThisMachine(t *testing.T) {
 		t.Fatalf("%s: %s, %v", r.Verdict, r.Reason, err)
 	}
 	if s.closed != 1 {
-		t.Errorf("the stage was closed %d times", s.closed)
+		t.Errorf("the testbed was closed %d times", s.closed)
 	}
 	q := r.Questions[0]
 	if len(r.Questions) != 1 || q.Iface != "eth0" || join(q.Mgmt) != "10.3.0.1/32" || join(q.Dst) != "192.0.2.10" || !slices.Equal(q.Ports, []uint16{22}) {
@@ -232,7 +232,7 @@ func TestBothEnginesSeeTheSameFile(t *testing.T) {
 	s := replacingTestbed{goodTestbed(), filepath.Join(root, "etc/iptables/rules.v4"), "*filter\n:INPUT DROP\nCOMMIT\n"}
 	c := fakeChecker(newFakeHost(), nil, root)
 	c.testbeds = func(bool) []testbedOpener {
-		return []testbedOpener{{ids: true, open: func(context.Context) (testbed, error) { return s, nil }}}
+		return []testbedOpener{{allIDs: true, open: func(context.Context) (testbed, error) { return s, nil }}}
 	}
 	r, err := c.check(t.Context(), Options{})
 	if err != nil || r.Verdict != Safe || string(s.loads[0].Input) != openRules4() {
@@ -366,10 +366,10 @@ func TestCheckRefusesPrograms(t *testing.T) {
 		t.Errorf("%s: %s, %+v, %v", r.Verdict, r.Reason, r.Files, err)
 	}
 	if s.built > 0 {
-		t.Error("a stage was opened")
+		t.Error("a testbed was opened")
 	}
-	if m := r.Checks[0].Mend; len(m) != 1 || !strings.Contains(m[0].Text, "rules.v4:4: the rule names a program") {
-		t.Errorf("mend: %+v", m)
+	if m := r.Checks[0].Fixes; len(m) != 1 || !strings.Contains(m[0].Text, "rules.v4:4: the rule names a program") {
+		t.Errorf("fix: %+v", m)
 	}
 }
 

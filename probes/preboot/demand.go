@@ -50,7 +50,7 @@ func (d *demand) add(f *bootFile) error {
 	return tooCostly{fmt.Errorf("%s of kernel memory: more than %s is not loaded, not even in the scratch namespace", d.sum.Most(), kernelmem.Size(d.most))}
 }
 
-// fixForRefused is the mend for a file that no tool may see.
+// fixForRefused is the fix for a file that no tool may see.
 func fixForRefused(refused error) string {
 	if errors.As(refused, &tooCostly{}) {
 		return "make the file ask for less"

@@ -113,7 +113,7 @@ func (d *differ) one(seed uint64) {
 		return // what is loaded now is not known
 	}
 	for i, try := range tries {
-		d.judge(q, in, whole, try, sports[i], outcomes[i], func() sandbox.Outcome {
+		d.compare(q, in, whole, try, sports[i], outcomes[i], func() sandbox.Outcome {
 			return d.connect(sandbox.Traffic{Listen: tr.Listen, Timeout: 3 * time.Second, Tries: []sandbox.Connection{try}})[0]
 		}, fail)
 	}
@@ -148,9 +148,9 @@ func (d *differ) tries(rnd *rand.Rand, q iptables.Question, r iptables.Result) (
 	return list, expect
 }
 
-// judge holds one outcome to the analysis of the whole question and of that
+// compare holds one outcome to the analysis of the whole question and of that
 // source alone. A silence is believed only after a second, longer look.
-func (d *differ) judge(q iptables.Question, in iptables.Inputs, whole iptables.Result, c sandbox.Connection, expect iptables.Verdict, o sandbox.Outcome, again func() sandbox.Outcome, fail func(string, ...any)) {
+func (d *differ) compare(q iptables.Question, in iptables.Inputs, whole iptables.Result, c sandbox.Connection, expect iptables.Verdict, o sandbox.Outcome, again func() sandbox.Outcome, fail func(string, ...any)) {
 	if o == sandbox.NotTried {
 		return
 	}

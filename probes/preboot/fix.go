@@ -28,7 +28,7 @@ func (f fixes) warning() string {
 	if f.left == nil {
 		return ""
 	}
-	return fmt.Sprintf("with the proposed lines in place this is still dropped, and no more of them were tried than %d: %s", len(f.list), f.left)
+	return fmt.Sprintf("not all fixes are listed: with these %d lines in place this is still dropped: %s", len(f.list), f.left)
 }
 
 // analyser is iptables.Analyse.

@@ -75,7 +75,7 @@ func TestLoadMends(t *testing.T) {
 }
 
 // A port that sshd's configuration does not name is not proposed, and a file that is
-// shut for sshd's own port as well is mended for that.
+// shut for sshd's own port as well is fixed for that.
 func TestMendsOfConfiguredPorts(t *testing.T) {
 	root := tree(t, map[string]string{"etc/iptables/rules.v4": "*filter\n:INPUT DROP\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n"})
 	m := newFakeHost()
@@ -89,7 +89,7 @@ func TestMendsOfConfiguredPorts(t *testing.T) {
 		if err != nil || r.Verdict != Unsafe {
 			t.Fatalf("%s: %s: %s, %v", file, r.Verdict, r.Reason, err)
 		}
-		for _, m := range r.Checks[0].Mend {
+		for _, m := range r.Checks[0].Fixes {
 			if m.Tested {
 				t.Errorf("%s: %q is said to be all that is needed", file, m.Text)
 			}

@@ -16,10 +16,10 @@ import (
 	"lifeline/probes/preboot/sandbox"
 )
 
-// carryOut does what the mends say, in the files that they name. Within a file
+// carryOut does what the fixes say, in the files that they name. Within a file
 // it goes from the end, so that the numbers of the lines before stay right.
-func carryOut(mends []Fix) error {
-	for _, m := range slices.Backward(mends) {
+func carryOut(fixes []Fix) error {
+	for _, m := range slices.Backward(fixes) {
 		text, err := os.ReadFile(m.File)
 		if err != nil {
 			return err
@@ -37,8 +37,8 @@ func carryOut(mends []Fix) error {
 	return nil
 }
 
-// fixAndAskAgain asks a locked-out case, does what the mend says, and asks again. It
-// returns what is wrong with the mend, and whether there was one to try.
+// fixAndAskAgain asks a locked-out case, does what the fix says, and asks again. It
+// returns what is wrong with the fix, and whether there was one to try.
 func fixAndAskAgain(ctx context.Context, o Options) (wrong string, tried bool) {
 	o.Timeout, o.Engines = time.Second, []Engine{Analysis}
 	r, err := Check(ctx, o)
@@ -49,12 +49,12 @@ func fixAndAskAgain(ctx context.Context, o Options) (wrong string, tried bool) {
 	switch {
 	case c.Verdict != iptables.Blocked:
 		return "", false
-	case len(c.Mend) == 0:
-		return "no mend for: " + c.Summary, false
-	case c.Mend[0].Rule == "":
+	case len(c.Fixes) == 0:
+		return "no fix for: " + c.Summary, false
+	case c.Fixes[0].Rule == "":
 		return "", false // words
 	}
-	if err := carryOut(c.Mend); err != nil {
+	if err := carryOut(c.Fixes); err != nil {
 		return err.Error(), true
 	}
 	o.Engines = nil
@@ -63,10 +63,10 @@ func fixAndAskAgain(ctx context.Context, o Options) (wrong string, tried bool) {
 	}
 	rehearsed := slices.ContainsFunc(r.Checks, func(c CheckResult) bool { return c.Name == Rehearsal && c.Verdict == iptables.Allowed })
 	// What the analysis does not model it cannot show to be safe.
-	if rehearsed && (r.Verdict == Safe || r.Verdict == Unknown && !c.Mend[0].Tested) {
+	if rehearsed && (r.Verdict == Safe || r.Verdict == Unknown && !c.Fixes[0].Tested) {
 		return "", true
 	}
-	return fmt.Sprintf("with %+v: %s: %s", c.Mend, r.Verdict, r.Reason), true
+	return fmt.Sprintf("with %+v: %s: %s", c.Fixes, r.Verdict, r.Reason), true
 }
 
 // TestMendsWork: with the proposed lines in place both engines find that
@@ -111,6 +111,6 @@ func TestMendsWork(t *testing.T) {
 		}
 	}
 	if tried < 30 {
-		t.Errorf("only %d mends were tried", tried)
+		t.Errorf("only %d fixes were tried", tried)
 	}
 }

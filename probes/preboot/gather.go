@@ -180,7 +180,7 @@ func (g *gathered) findSources(c checker) error {
 }
 
 // fillPorts takes the given ports, else those of sshd and of the sessions. Only what was
-// given, or is sshd's by its configuration, may be proposed in a mend.
+// given, or is sshd's by its configuration, may be proposed in a fix.
 func (g *gathered) fillPorts(c checker) {
 	switch {
 	case len(g.options.Ports) > 0:

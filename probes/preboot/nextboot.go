@@ -207,8 +207,8 @@ func (c checker) inquire(ctx context.Context, g *gathered, q question, loads []f
 	with := *g
 	with.files = bootFiles(q, loads)
 	r.Questions = append(r.Questions, Asked{q.Family, q.Backend, q.Iface, q.Dst, q.Ports, q.Mgmt, q.how})
-	run := inquiry{gathered: &with, qs: []question{q}, report: &r}
-	run.all(ctx, c.testbeds(false))
+	i := inquiry{gathered: &with, questions: []question{q}, report: &r}
+	i.run(ctx, c.testbeds(false))
 	conclude(&r)
 	if r.Verdict == Unsafe {
 		r.Reason += culprit(r.Checks, with.files)

@@ -36,7 +36,7 @@ type given struct {
 	howSeen string
 	ports   []uint16
 	howPort string
-	// configured are the ports of them that a mend may propose.
+	// configured are the ports of them that a fix may propose.
 	configured []uint16
 	// listens is where sshd listens; empty where that is not the question.
 	listens []netip.AddrPort
@@ -124,11 +124,11 @@ func (g given) byLink(f iptables.Family, sources []netip.Prefix) (out []linkSour
 		if !hostinfo.InFamily(p.Addr(), f) {
 			continue
 		}
-		pieces := []hostinfo.Part{{Net: p, Link: g.options.Iface}}
+		parts := []hostinfo.Part{{Net: p, Link: g.options.Iface}}
 		if g.options.Iface == "" {
-			pieces = hostinfo.SplitByLink(g.host, p)
+			parts = hostinfo.SplitByLink(g.host, p)
 		}
-		for _, q := range pieces {
+		for _, q := range parts {
 			if q.Link == "" {
 				unrouted = append(unrouted, q.Net)
 				continue

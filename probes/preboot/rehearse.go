@@ -35,7 +35,7 @@ func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.Ad
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	outcomes, err := i.play(list, ports, timeout)
+	outcomes, err := i.connect(list, ports, timeout)
 	if err != nil {
 		i.noteKilled(err)
 		c.Status, c.Summary = Unclear, "the rehearsal broke off: "+err.Error()
@@ -82,9 +82,9 @@ func (i *inquiry) renew(q question) {
 	i.caveats[key] = left
 }
 
-// play tries connections, and once more, with more patience, those that
+// connect tries connections, and once more, with more patience, those that
 // contradict the analysis.
-func (i *inquiry) play(list []attempt, ports []uint16, timeout time.Duration) ([]sandbox.Outcome, error) {
+func (i *inquiry) connect(list []attempt, ports []uint16, timeout time.Duration) ([]sandbox.Outcome, error) {
 	tr := sandbox.Traffic{Listen: ports, Timeout: timeout}
 	for _, a := range list {
 		tr.Tries = append(tr.Tries, a.Connection)

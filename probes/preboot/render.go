@@ -115,7 +115,7 @@ func statusColour(s Status) string {
 	return map[Status]string{OK: green, Fail: red, Unclear: yellow}[s]
 }
 
-// details shows why a check is not ok: the rule, a packet, the mend.
+// details shows why a check is not ok: the rule, a packet, the fix.
 func (t *printer) details(c CheckResult) {
 	if c.Status == OK && len(c.Warnings) == 0 {
 		return
@@ -149,12 +149,12 @@ func (t *printer) details(c CheckResult) {
 			shown++
 		}
 	}
-	for _, m := range c.Mend {
+	for _, m := range c.Fixes {
 		tested := ""
 		if m.Tested {
 			tested = "  (the analysis lets management in with it)"
 		}
-		t.whole("  mend:    %s%s", m.Text, tested)
+		t.whole("  fix:     %s%s", m.Text, tested)
 	}
 	for _, w := range c.Warnings {
 		t.line("  warning: %s", w)

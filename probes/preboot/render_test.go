@@ -55,8 +55,8 @@ func checkText(t *testing.T, rules string, s *fakeTestbed) Report {
 		for n := range c.Assumptions {
 			c.Assumptions[n].File = strings.TrimPrefix(c.Assumptions[n].File, root)
 		}
-		for n := range c.Mend {
-			c.Mend[n].Text = strings.ReplaceAll(c.Mend[n].Text, root, "")
+		for n := range c.Fixes {
+			c.Fixes[n].Text = strings.ReplaceAll(c.Fixes[n].Text, root, "")
 		}
 	}
 	r.Reason = strings.ReplaceAll(r.Reason, root, "")
@@ -111,7 +111,7 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 		Checks: []CheckResult{{Name: Analysis, Iface: evil, Status: Fail, Summary: evil, Warnings: []string{evil},
 			Trace:          []iptables.TraceStep{{File: evil, Table: evil, Rule: evil}, {Did: evil}},
 			Counterexample: &iptables.Packet{In: evil, Step: evil}, Assumptions: []iptables.Assumption{{Name: evil, Rule: evil, File: evil, Line: 1, Why: evil}},
-			Mend: []Fix{{Text: evil}}}}}
+			Fixes: []Fix{{Text: evil}}}}}
 	for _, colour := range []bool{false, true} {
 		var b strings.Builder
 		if err := r.Text(&b, colour); err != nil {
@@ -129,7 +129,7 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 
 func TestMendsAreNeverCut(t *testing.T) {
 	rule := "-A INPUT -m comment --comment " + strings.Repeat("x", 300)
-	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Mend: []Fix{{Text: rule}}, Trace: []iptables.TraceStep{{Table: "filter", Rule: rule}}}}}
+	r := Report{Checks: []CheckResult{{Name: Analysis, Status: Fail, Fixes: []Fix{{Text: rule}}, Trace: []iptables.TraceStep{{Table: "filter", Rule: rule}}}}}
 	var b strings.Builder
 	if err := r.Text(&b, false); err != nil || strings.Count(b.String(), rule) != 2 {
 		t.Errorf("%v\n%s", err, b.String())

@@ -104,8 +104,8 @@ type CheckResult struct {
 	Trace          []iptables.TraceStep  `json:"trace,omitempty"`
 	Assumptions    []iptables.Assumption `json:"assumptions,omitempty"`
 	Warnings       []string              `json:"warnings,omitempty"`
-	// Mend are lines that would let management in.
-	Mend []Fix `json:"mend,omitempty"`
+	// Fixes are lines that would let management in.
+	Fixes []Fix `json:"mend,omitempty"`
 	// Probes are the connections of a rehearsal.
 	Probes []ProbeResult `json:"probes,omitempty"`
 }
@@ -134,9 +134,9 @@ type Fix struct {
 	Line int `json:"line,omitempty"`
 	// Rule is the line to add; empty where Text says it all.
 	Rule string `json:"rule,omitempty"`
-	// Text is the mend in words.
+	// Text is the fix in words.
 	Text string `json:"text"`
-	// Tested says that the analysis allows management with all mends of this
+	// Tested says that the analysis allows management with all fixes of this
 	// list in place.
 	Tested bool `json:"tested"`
 }

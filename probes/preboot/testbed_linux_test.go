@@ -2,6 +2,7 @@ package preboot
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,7 +21,7 @@ func TestKilledRehearsalIsNotSafe(t *testing.T) {
 	} {
 		c := fakeChecker(newFakeHost(), s.fakeTestbed, root)
 		opened := 0
-		way := testbedOpener{ids: true, open: func(ctx context.Context) (testbed, error) { opened++; return s, nil }}
+		way := testbedOpener{allIDs: true, open: func(ctx context.Context) (testbed, error) { opened++; return s, nil }}
 		c.testbeds = func(bool) []testbedOpener { return []testbedOpener{way, way} }
 		r, err := c.check(t.Context(), Options{})
 		if err != nil || r.Verdict != Unknown || !strings.Contains(r.Reason, "killed by a signal") || opened != 1 {
@@ -35,7 +36,7 @@ func TestUncagedIsSaid(t *testing.T) {
 	s := &dyingTestbed{fakeTestbed: goodTestbed(), alive: true}
 	c := fakeChecker(newFakeHost(), s.fakeTestbed, root)
 	c.testbeds = func(bool) []testbedOpener {
-		return []testbedOpener{{ids: true, open: func(context.Context) (testbed, error) { return s, nil }}}
+		return []testbedOpener{{allIDs: true, open: func(context.Context) (testbed, error) { return s, nil }}}
 	}
 	r, err := c.check(t.Context(), Options{})
 	if err != nil || r.Verdict != Safe || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "no memory cgroup is around the rehearsal") }) {
@@ -65,4 +66,4 @@ func (s *dyingTestbed) Connect(tr sandbox.Traffic) ([]sandbox.Outcome, error) {
 	return nil, errKilled
 }
 
-func (s *dyingTestbed) Unbounded() string { return "it is not to be had" }
+func (s *dyingTestbed) MemoryLimit() error { return errors.New("it is not to be had") }

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A cage is a memory cgroup around a rehearsal: what the tools and most of the
+// A memory cgroup is around each rehearsal: what the tools and most of the
 // kernel's tables for them take is charged to it (cgroup v2, or the memory
 // controller of v1). It bounds what the sum of a demand cannot foresee.
 
 const (
-	// maxMemory is the most that a cage holds, in bytes: a rehearsal with
+	// maxMemory is the most that a cgroup holds, in bytes: a rehearsal with
 	// 100,000 rules takes a third of it.
 	maxMemory = 1 << 30
 	// maxProcesses are processes and threads, where v2 bounds them.
@@ -34,18 +34,18 @@ const (
 // memoryCgroup is a cgroup of our own; the zero one holds nothing.
 type memoryCgroup struct{ dir string }
 
-// cgroupParent is a directory in which a cage may be made.
+// cgroupParent is a directory in which a cgroup may be made.
 type cgroupParent struct {
 	dir string
 	v2  bool
 }
 
-// cgroupName is the name of a cage: pid and start time of its maker, and a number.
+// cgroupName is the name of a cgroup: pid and start time of its maker, and a number.
 var cgroupName = regexp.MustCompile(`^lifeline-preboot-([0-9]+)-([0-9]+)-[0-9]+$`)
 
 var cgroupsMade atomic.Int64
 
-// newMemoryCgroup makes a cage for at most memory bytes. The error says why none can be
+// newMemoryCgroup makes a cgroup for at most memory bytes. The error says why none can be
 // had: no cgroups are seen, or this user may not make one.
 func newMemoryCgroup(memory uint64) (memoryCgroup, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -72,7 +72,7 @@ func newMemoryCgroup(memory uint64) (memoryCgroup, error) {
 	return memoryCgroup{}, err
 }
 
-// make makes one cage.
+// make makes one cgroup.
 func (p cgroupParent) make(name string, memory uint64) (memoryCgroup, error) {
 	c := memoryCgroup{path.Join(p.dir, name)}
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
@@ -104,10 +104,10 @@ func (c memoryCgroup) set(file, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// add puts a process with all its threads into the cage.
+// add puts a process with all its threads into the cgroup.
 func (c memoryCgroup) add(pid int) error { return c.set("cgroup.procs", strconv.Itoa(pid)) }
 
-// remove takes the cage away once its processes are dead.
+// remove takes the cgroup away once its processes are dead.
 func (c memoryCgroup) remove() {
 	if c.dir == "" {
 		return
@@ -120,7 +120,7 @@ func (c memoryCgroup) remove() {
 	}
 }
 
-// removeStaleCgroups removes what killed rehearsals left: cages whose maker is dead. One
+// removeStaleCgroups removes what killed rehearsals left: cgroups whose maker is dead. One
 // with processes in it does not go.
 func removeStaleCgroups(dir string) {
 	entries, err := os.ReadDir(dir)
@@ -156,7 +156,7 @@ func startTime(pid int) (string, error) {
 	return string(f[19]), nil
 }
 
-// cgroupParents lists where a cage may be made, best first: in v2 the nearest cgroup
+// cgroupParents lists where a cgroup may be made, best first: in v2 the nearest cgroup
 // at or above our own that hands memory to those below it (cgroups(7): one with
 // processes in it cannot), in v1 our own.
 func cgroupParents(mountinfo, own []byte, read func(string) ([]byte, error)) (out []cgroupParent) {

@@ -12,9 +12,9 @@ import (
 	"lifeline/probes/iptables"
 )
 
-// needCage skips a test where no memory cgroup can be had, and gives where it
+// needCgroup skips a test where no memory cgroup can be had, and gives where it
 // would be.
-func needCage(t *testing.T) (dir string) {
+func needCgroup(t *testing.T) (dir string) {
 	t.Helper()
 	c, err := newMemoryCgroup(maxMemory)
 	if err != nil {
@@ -27,8 +27,8 @@ func needCage(t *testing.T) (dir string) {
 	return filepath.Dir(c.dir)
 }
 
-// cagesOf lists the cages that a process made.
-func cagesOf(t *testing.T, dir string, pid int) []string {
+// cgroupsOf lists the cgroups that a process made.
+func cgroupsOf(t *testing.T, dir string, pid int) []string {
 	t.Helper()
 	got, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf("lifeline-preboot-%d-*", pid)))
 	if err != nil {
@@ -38,11 +38,11 @@ func cagesOf(t *testing.T, dir string, pid int) []string {
 }
 
 // TestCageBoundsTheKernelsMemory: a set that stays below what a file may ask for
-// takes more than the cage holds. The load is not known then, and the host has
+// takes more than the cgroup holds. The load is not known then, and the host has
 // its memory.
 func TestCageBoundsTheKernelsMemory(t *testing.T) {
 	needTool(t, "ipset")
-	dir := needCage(t)
+	dir := needCgroup(t)
 	for name, how := range confinements() {
 		t.Run(name, func(t *testing.T) {
 			p, err := startWithin(t.Context(), how, 100<<20)
@@ -50,8 +50,8 @@ func TestCageBoundsTheKernelsMemory(t *testing.T) {
 				t.Skipf("no namespaces of our own here: %v", err)
 			}
 			defer p.Close()
-			if p.Unbounded() != "" {
-				t.Fatal(p.Unbounded())
+			if err := p.MemoryLimit(); err != nil {
+				t.Fatal(err)
 			}
 			sets := Load{Commands: []Command{{Argv: []string{"ipset", "-exist", "restore"}}}, Input: []byte("create big hash:ip hashsize 16777216\n")}
 			said, err := p.load(t, plainNetwork(), sets)
@@ -64,18 +64,18 @@ func TestCageBoundsTheKernelsMemory(t *testing.T) {
 				t.Errorf("128 MB of buckets within 100 MB: %+v", said[0])
 			}
 			p.Close()
-			if left := cagesOf(t, dir, os.Getpid()); len(left) > 0 {
+			if left := cgroupsOf(t, dir, os.Getpid()); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
 		})
 	}
 }
 
-// TestCageOfTheDeadIsSwept: a check that was killed leaves its cage, and the next
+// TestCageOfTheDeadIsSwept: a check that was killed leaves its cgroup, and the next
 // one takes it away; what others made stays.
 func TestCageOfTheDeadIsSwept(t *testing.T) {
 	needTool(t, "sleep")
-	dir := needCage(t)
+	dir := needCgroup(t)
 	alive, err := newMemoryCgroup(maxMemory)
 	if err != nil {
 		t.Fatal(err)
@@ -88,8 +88,8 @@ func TestCageOfTheDeadIsSwept(t *testing.T) {
 	defer os.Remove(foreign)
 
 	cmd := startHanging(t)
-	if got := cagesOf(t, dir, cmd.Process.Pid); len(got) != 1 {
-		t.Fatalf("its cage: %q", got)
+	if got := cgroupsOf(t, dir, cmd.Process.Pid); len(got) != 1 {
+		t.Fatalf("its cgroup: %q", got)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestCageOfTheDeadIsSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.remove()
-		return len(cagesOf(t, dir, cmd.Process.Pid)) == 0
+		return len(cgroupsOf(t, dir, cmd.Process.Pid)) == 0
 	})
 	for _, d := range []string{alive.dir, foreign} {
 		if _, err := os.Stat(d); err != nil {
@@ -143,7 +143,7 @@ func TestCagePlaces(t *testing.T) {
 }
 
 // TestCageWithoutItsFiles: what is no cgroup, for it has none of the files that the
-// kernel puts there, is no cage and does not stay.
+// kernel puts there, is no cgroup and does not stay.
 func TestCageWithoutItsFiles(t *testing.T) {
 	dir := t.TempDir()
 	if c, err := (cgroupParent{dir, true}).make("lifeline-preboot-1-2-3", 1); err == nil || c.dir != "" {

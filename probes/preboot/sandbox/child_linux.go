@@ -59,7 +59,7 @@ func RunChild(in io.Reader, out io.Writer) error {
 	}
 }
 
-// buildNetwork builds a scene. Everything that needs the host's file tree or privileges
+// buildNetwork builds a network. Everything that needs the host's file tree or privileges
 // comes before the first tool runs.
 func buildNetwork(sc Network) (*topology, *toolRunner, error) {
 	proc, err := openHostProc()

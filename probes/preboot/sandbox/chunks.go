@@ -9,7 +9,7 @@ import (
 // In a user namespace iptables-nft-restore cannot raise its send buffer
 // (SO_SNDBUFFORCE asks for CAP_NET_ADMIN of the host), so that a table of more
 // than a few hundred rules does not fit one message. There a large file is
-// loaded in pieces: each table as its first rules, and then the others, with
+// loaded in chunks: each table as its first rules, and then the others, with
 // --noflush, on top.
 
 // chunk is a part of a rule file with whole tables and the line numbers of
@@ -17,16 +17,16 @@ import (
 type chunk struct {
 	table string
 	text  []byte
-	// noFlush: it adds to what an earlier piece loaded.
+	// noFlush: it adds to what an earlier chunk loaded.
 	noFlush bool
 }
 
-// maxFilled bounds the empty lines that keep the line numbers of all pieces.
+// maxFilled bounds the empty lines that keep the line numbers of all chunks.
 const maxFilled = 64 << 20
 
-var errIrregular = errors.New("the file cannot be loaded in pieces")
+var errIrregular = errors.New("the file cannot be loaded in chunks")
 
-// splitChunks divides a rule file into pieces of at most n commands. It refuses files
+// splitChunks divides a rule file into chunks of at most n commands. It refuses files
 // in which the division might change the meaning: chains that are declared
 // after the first command, or anything unfinished.
 func splitChunks(text []byte, n int) ([]chunk, error) {

@@ -36,30 +36,30 @@ func TestCut(t *testing.T) {
 	}
 	for _, bad := range []string{"*filter\n-A x\n", "-A x\n", "*filter\n-A x\nCOMMIT", "*filter\n-A x\n:B - [0:0]\nCOMMIT\n", "*filter\n:A - [0:0]\n-A x\n-A x\n-A x\n:B - [0:0]\nCOMMIT\n", "x"} {
 		if p, err := splitChunks([]byte(bad), 2); err == nil {
-			t.Errorf("%q is cut into %d pieces", bad, len(p))
+			t.Errorf("%q is cut into %d chunks", bad, len(p))
 		}
 	}
 }
 
-// TestCutTakesNoMultiple: each piece has all empty lines before it, and a file of which
+// TestCutTakesNoMultiple: each chunk has all empty lines before it, and a file of which
 // many would be made is left whole.
 func TestCutTakesNoMultiple(t *testing.T) {
 	const size = 4 << 20
 	lines := bytes.Repeat([]byte("-A INPUT -j ACCEPT\n"), size/19)
-	if pieces, err := splitChunks(append([]byte("*filter\n"), append(lines, "COMMIT\n"...)...), 25); err == nil {
-		t.Errorf("%d pieces, each with all empty lines before it", len(pieces))
+	if chunks, err := splitChunks(append([]byte("*filter\n"), append(lines, "COMMIT\n"...)...), 25); err == nil {
+		t.Errorf("%d chunks, each with all empty lines before it", len(chunks))
 	}
 }
 
 func FuzzCut(f *testing.F) {
 	f.Add([]byte("*filter\n:A - [0:0]\n-A A -j 1\n-A A -j 2\nCOMMIT\n"), 1)
 	f.Fuzz(func(t *testing.T, text []byte, n int) {
-		pieces, err := splitChunks(text, 1+n&7)
+		chunks, err := splitChunks(text, 1+n&7)
 		if err != nil {
 			return
 		}
 		count := 0
-		for _, p := range pieces {
+		for _, p := range chunks {
 			count += bytes.Count(p.text, []byte("\n-A"))
 		}
 		if want := bytes.Count(text, []byte("\n-A")); count != want {

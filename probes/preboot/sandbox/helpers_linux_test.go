@@ -58,7 +58,7 @@ func plainNetwork() Network {
 	return sc
 }
 
-// load builds a scene and loads files there.
+// load builds a network and loads files there.
 func (p *Sandbox) load(t testing.TB, sc Network, list ...Load) ([]LoadResult, error) {
 	t.Helper()
 	if err := p.Build(sc); err != nil {

@@ -20,7 +20,7 @@ func manyRules(n int, last string) string {
 	return b.String()
 }
 
-// TestLargeFile: where one message cannot hold the file, pieces do, and a
+// TestLargeFile: where one message cannot hold the file, chunks do, and a
 // fault in the last of them leaves nothing of the table behind.
 func TestLargeFile(t *testing.T) {
 	needTool(t, "iptables-nft-restore")

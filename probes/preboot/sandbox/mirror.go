@@ -62,7 +62,7 @@ func Mirror(h iptables.Host, qs []iptables.Question) (sc Network, notes []string
 	return sc, notes
 }
 
-// boundAddresses leaves out addresses beyond the most that a scene has, but none that a
+// boundAddresses leaves out addresses beyond the most that a network has, but none that a
 // question is about, and tells how many.
 func boundAddresses(links []Link, qs []iptables.Question) (left int) {
 	asked := map[netip.Addr]bool{}

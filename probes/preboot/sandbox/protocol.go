@@ -76,7 +76,7 @@ type LoadResult struct {
 	Err string `json:"err,omitempty"`
 }
 
-// networkReply answers a scene; Err says why there is none.
+// networkReply answers a network; Err says why there is none.
 type networkReply struct {
 	Err string `json:"err,omitempty"`
 }
@@ -133,7 +133,7 @@ type RenewalResult struct {
 
 // request is what the parent sends: one of its fields is set.
 type request struct {
-	Network *Network   `json:"scene,omitempty"`
+	Network *Network   `json:"network,omitempty"`
 	Loads   *loadOrder `json:"loads,omitempty"`
 	Traffic *Traffic   `json:"traffic,omitempty"`
 	Renewal *Renewal   `json:"renewal,omitempty"`

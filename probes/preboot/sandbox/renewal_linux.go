@@ -32,7 +32,7 @@ var (
 func (t *topology) renewIPv6(r Renewal) (RenewalResult, error) {
 	end := t.joined[r.Link]
 	if end == "" || !t.ipv6 {
-		return RenewalResult{}, fmt.Errorf("link %q is not part of the scene", r.Link)
+		return RenewalResult{}, fmt.Errorf("link %q is not part of the network", r.Link)
 	}
 	there, err := t.others.nl.LinkByName(end)
 	if err != nil {

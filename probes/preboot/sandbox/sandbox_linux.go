@@ -53,7 +53,7 @@ type Sandbox struct {
 	done   chan struct{}
 	kill   context.CancelFunc
 	cgroup memoryCgroup
-	// noCgroup says why there is no cage; killed is set, before done, where a
+	// noCgroup says why there is no cgroup; killed is set, before done, where a
 	// signal ended the child that was not ours.
 	noCgroup error
 	killed   error
@@ -229,13 +229,9 @@ func (p *Sandbox) RenewIPv6(r Renewal) (RenewalResult, error) {
 	return out, nil
 }
 
-// Unbounded says why no memory cgroup is around the child; empty where one is.
-func (p *Sandbox) Unbounded() string {
-	if p.noCgroup == nil {
-		return ""
-	}
-	return p.noCgroup.Error()
-}
+// MemoryLimit is an error where no memory cgroup is around the child: why none could be
+// had.
+func (p *Sandbox) MemoryLimit() error { return p.noCgroup }
 
 // Close ends the child and everything in its namespaces.
 func (p *Sandbox) Close() {

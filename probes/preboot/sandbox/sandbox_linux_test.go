@@ -18,7 +18,7 @@ import (
 	"lifeline/probes/preboot/hostinfo"
 )
 
-// loadAll builds the plain scene in a fresh child and returns what became
+// loadAll builds the plain network in a fresh child and returns what became
 // of the loads.
 func loadAll(t *testing.T, how Confinement, loads ...Load) []LoadResult {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 func (t *topology) place(c Connection) error {
 	end := t.joined[c.Link]
 	if end == "" {
-		return fmt.Errorf("link %q is not part of the scene", c.Link)
+		return fmt.Errorf("link %q is not part of the network", c.Link)
 	}
 	if t.toward[c.Dst] != end {
 		if err := t.others.toAddress(c.Dst, end); err != nil {

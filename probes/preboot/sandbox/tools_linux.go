@@ -105,7 +105,7 @@ func (r *toolRunner) run(l Load, deadline time.Duration) LoadResult {
 	return <-out
 }
 
-// chunkSizes are tried in turn, until every piece fits one message.
+// chunkSizes are tried in turn, until every chunk fits one message.
 var chunkSizes = []int{400, 100, 25}
 
 // loadChunks loads a file that is too large for one message. A table that
@@ -113,12 +113,12 @@ var chunkSizes = []int{400, 100, 25}
 func loadChunks(path string, argv []string, text []byte, deadline time.Duration, whole LoadResult) LoadResult {
 	end := time.Now().Add(deadline)
 	for _, n := range chunkSizes {
-		pieces, err := splitChunks(text, n)
+		chunks, err := splitChunks(text, n)
 		if err != nil {
 			return whole
 		}
 		said := LoadResult{Tool: argv[0]}
-		for _, p := range pieces {
+		for _, p := range chunks {
 			with := argv
 			if p.noFlush {
 				with = append(slices.Clone(argv), "--noflush")
@@ -130,7 +130,7 @@ func loadChunks(path string, argv []string, text []byte, deadline time.Duration,
 			}
 		}
 		if said.Code < 0 && time.Now().After(end) {
-			said.Err = fmt.Sprintf("stopped after %v", deadline) // all pieces together
+			said.Err = fmt.Sprintf("stopped after %v", deadline) // all chunks together
 		}
 		if !messageTooLong(said) {
 			return said

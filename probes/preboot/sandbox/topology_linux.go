@@ -13,7 +13,7 @@ import (
 	"lifeline/probes/preboot/hostinfo"
 )
 
-// The scene: the mirrored machine in one namespace, everybody else in a
+// The network: the mirrored machine in one namespace, everybody else in a
 // second one that every link of the machine leads to, and a third one behind
 // a hop of narrowMTU bytes.
 //
@@ -53,7 +53,7 @@ const (
 // hopGateways are the near end's addresses, seen from the narrow side only.
 var hopGateways = []netip.Addr{netip.MustParseAddr("169.254.254.1"), netip.MustParseAddr("fe80::fe")}
 
-// build makes the namespaces, links, addresses and routes of a scene.
+// build makes the namespaces, links, addresses and routes of a network.
 func build(proc hostProc, sc Network) (*topology, error) {
 	t := &topology{links: sc.Links, joined: map[string]string{}, placed: map[placement]bool{}, toward: map[netip.Addr]string{}}
 	for _, s := range []struct {

@@ -40,7 +40,7 @@ func TestRehearsalOfRenewal(t *testing.T) {
 	}
 }
 
-// connectOnce loads rules into the plain scene and tries a connection.
+// connectOnce loads rules into the plain network and tries a connection.
 func connectOnce(t *testing.T, timeout time.Duration, rules string, f iptables.Family, c Connection) (Outcome, error) {
 	p, err := Start(t.Context(), AsSelf)
 	if err != nil {

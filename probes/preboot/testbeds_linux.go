@@ -10,8 +10,8 @@ import (
 // testbeds lists the confinements to try. Only the machine's own files are
 // loaded with root's capabilities.
 func testbeds(trusted bool) []testbedOpener {
-	way := func(how sandbox.Confinement, ids bool) testbedOpener {
-		return testbedOpener{ids: ids, open: func(ctx context.Context) (testbed, error) { return sandbox.Start(ctx, how) }}
+	way := func(how sandbox.Confinement, allIDs bool) testbedOpener {
+		return testbedOpener{allIDs: allIDs, open: func(ctx context.Context) (testbed, error) { return sandbox.Start(ctx, how) }}
 	}
 	// The last resort also of a root who has not all ids himself, as in a
 	// container.
