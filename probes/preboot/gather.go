@@ -208,26 +208,13 @@ func (g *gathered) fillPorts(c checker) {
 	}
 }
 
+// bootOrder is the order in which the boot loads files, by their roles.
+var bootOrder = []string{savedrules.RoleIPSets, savedrules.RoleOther4, savedrules.RoleOther6, savedrules.RoleRules4, savedrules.RoleRules6, savedrules.RoleNFT, savedrules.RoleARP}
+
 // readFiles reads everything that the boot loads, in boot order.
 func (g *gathered) readFiles(c checker) error {
-	o, h := g.options, g.host
-	paths := map[string][]string{
-		savedrules.RoleIPSets: {h.IPSets}, savedrules.RoleOther4: {h.Rules4OtherBackend}, savedrules.RoleOther6: {h.Rules6OtherBackend},
-		savedrules.RoleRules4: o.Rules4, savedrules.RoleRules6: o.Rules6, savedrules.RoleNFT: h.NFT, savedrules.RoleARP: {h.ARPTables},
-	}
-	usual := map[string]bool{}
-	if g.here {
-		// What is given stands for what this machine would load in its place.
-		found, notes := savedrules.Usual(c.root)
-		g.saved = len(o.Rules4)+len(o.Rules6) == 0
-		g.notes = append(g.notes, notes...)
-		for role, p := range found {
-			if len(paths[role]) == 0 || paths[role][0] == "" {
-				paths[role], usual[role] = []string{p}, true
-			}
-		}
-	}
-	for _, role := range []string{savedrules.RoleIPSets, savedrules.RoleOther4, savedrules.RoleOther6, savedrules.RoleRules4, savedrules.RoleRules6, savedrules.RoleNFT, savedrules.RoleARP} {
+	paths, usual := g.filePaths(c.root)
+	for _, role := range bootOrder {
 		for _, p := range paths[role] {
 			if p == "" {
 				continue
@@ -249,6 +236,30 @@ func (g *gathered) readFiles(c checker) error {
 		}
 	}
 	return nil
+}
+
+// filePaths are the files that the boot loads, by role: those that are named, and of this
+// machine the usual ones where none is.
+func (g *gathered) filePaths(root string) (paths map[string][]string, usual map[string]bool) {
+	o, h := g.options, g.host
+	paths = map[string][]string{
+		savedrules.RoleIPSets: {h.IPSets}, savedrules.RoleOther4: {h.Rules4OtherBackend}, savedrules.RoleOther6: {h.Rules6OtherBackend},
+		savedrules.RoleRules4: o.Rules4, savedrules.RoleRules6: o.Rules6, savedrules.RoleNFT: h.NFT, savedrules.RoleARP: {h.ARPTables},
+	}
+	usual = map[string]bool{}
+	if !g.here {
+		return paths, usual
+	}
+	// What is given stands for what this machine would load in its place.
+	found, notes := savedrules.Usual(root)
+	g.saved = len(o.Rules4)+len(o.Rules6) == 0
+	g.notes = append(g.notes, notes...)
+	for role, p := range found {
+		if len(paths[role]) == 0 || paths[role][0] == "" {
+			paths[role], usual[role] = []string{p}, true
+		}
+	}
+	return paths, usual
 }
 
 // hasTable reports whether a rule file has the head of a table.

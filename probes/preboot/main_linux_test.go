@@ -6,10 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"lifeline/probes/preboot/sandbox"
 )
 
-// TestMain lets the test binary be the child of its own rehearsals.
+// TestMain lets the test binary be the child of its own rehearsals, and holds that no
+// goroutine outlives the tests.
 func TestMain(m *testing.M) {
 	if slices.Equal(os.Args[1:], sandbox.ChildArgs) {
 		if err := sandbox.RunChild(os.Stdin, os.Stdout); err != nil {
@@ -18,5 +21,5 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }

@@ -106,6 +106,11 @@ func (o Options) check() error {
 			return usagef("the name of a rules file is empty")
 		}
 	}
+	return o.checkLinks()
+}
+
+// checkLinks finds links that cannot be meant.
+func (o Options) checkLinks() error {
 	seen := map[string]bool{}
 	for _, l := range o.Links {
 		if err := checkLinkName(l.Name); err != nil {

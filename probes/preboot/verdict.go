@@ -19,12 +19,8 @@ var settledByRehearsal = []string{
 }
 
 // conclude puts the verdict and its reason into a report whose checks are
-// complete.
+// complete: the first reason of the worst kind counts, unsafe before unknown.
 func conclude(r *Report) {
-	type key struct {
-		family iptables.Family
-		iface  string
-	}
 	r.Verdict, r.Reason = Safe, "the rules let management in"
 	worse := func(v Verdict, why string) {
 		if r.Verdict == Safe || v == Unsafe && r.Verdict == Unknown {
@@ -35,19 +31,8 @@ func conclude(r *Report) {
 		worse(Unknown, "there was no question to answer")
 	}
 	for _, q := range r.Questions {
-		var analysis, rehearsal *CheckResult
-		for i, c := range r.Checks {
-			if (key{c.Family, c.Iface}) != (key{q.Family, q.Iface}) {
-				continue
-			}
-			if c.Name == Analysis {
-				analysis = &r.Checks[i]
-			} else {
-				rehearsal = &r.Checks[i]
-			}
-		}
-		v, why := questionVerdict(analysis, rehearsal)
-		if v != Safe {
+		analysis, rehearsal := r.checksOf(q)
+		if v, why := questionVerdict(analysis, rehearsal); v != Safe {
 			worse(v, why)
 		}
 		if r.Verdict == Safe && rehearsal != nil && rehearsal.Verdict == "" {
@@ -63,6 +48,20 @@ func conclude(r *Report) {
 		worse(Unknown, a.Why)
 	}
 	r.Reason = printable.String(r.Reason) // it goes into logs, alerts and terminals
+}
+
+// checksOf are the checks of one question; nil of an engine that was not asked.
+func (r *Report) checksOf(q Asked) (analysis, rehearsal *CheckResult) {
+	for i, c := range r.Checks {
+		switch {
+		case c.Family != q.Family || c.Iface != q.Iface:
+		case c.Name == Analysis:
+			analysis = &r.Checks[i]
+		default:
+			rehearsal = &r.Checks[i]
+		}
+	}
+	return analysis, rehearsal
 }
 
 // questionVerdict gives the verdict of one question.

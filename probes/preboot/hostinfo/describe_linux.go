@@ -25,6 +25,8 @@ type Local struct{}
 // tunnels are link kinds whose packets travel inside others.
 var tunnels = []string{"wireguard", "tun", "ppp", "gre", "gretap", "ip6gre", "ip6gretap", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm", "vxlan", "geneve", "l2tp", "gtp"}
 
+// Describe tells links, addresses and routes of this host, and what of them nothing here
+// models. An error is one of netlink.
 func (Local) Describe() (Description, error) {
 	d := Description{Transient: map[netip.Addr]bool{}, Caveats: map[string][]iptables.Assumption{}}
 	links, err := Dump(netlink.LinkList)

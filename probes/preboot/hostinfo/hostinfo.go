@@ -17,10 +17,12 @@ type Description struct {
 	Caveats map[string][]iptables.Assumption
 }
 
-// Names of the caveats that a rehearsal can settle.
+// Names of the caveats that a rehearsal can test.
 const (
+	// ByAdvertisement: an IPv6 address or route comes by router advertisement (RFC 4861).
 	ByAdvertisement = "router-advertisement"
-	ByDHCP          = "dhcpv6"
+	// ByDHCP: an IPv6 address comes by DHCPv6 (RFC 8415).
+	ByDHCP = "dhcpv6"
 )
 
 // SSHSessions is what is seen of ssh sessions now.

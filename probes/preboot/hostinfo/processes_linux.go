@@ -22,6 +22,8 @@ import (
 // errHidden says that something of a process may not be looked at.
 var errHidden = errors.New("not ours to look at: ask as root")
 
+// Sessions lists the ssh sessions that people have on this host. An error says that sockets
+// or processes may not be looked at.
 func (Local) Sessions() (SSHSessions, error) {
 	socks, err := tcpSockets()
 	if err != nil {

@@ -117,4 +117,5 @@ func familyOf(a netip.Addr) iptables.Family {
 	return iptables.IPv6
 }
 
+// InFamily reports whether an address is of a family.
 func InFamily(a netip.Addr, f iptables.Family) bool { return familyOf(a) == f }

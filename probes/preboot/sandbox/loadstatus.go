@@ -9,12 +9,13 @@ import (
 	"lifeline/probes/iptables"
 )
 
-// word of a tool about a file that it was given.
+// LoadStatus is whether a file loads, by what a tool said of it.
 type LoadStatus struct {
 	Load iptables.Load
 	// Message is the tool's own, in one line.
 	Message string
-	Line    int
+	// Line is the 1-based line of the file that it names, 0 if none.
+	Line int
 	// Doubtful says that the failure may come from where the tool ran, not
 	// from the file: it counts only where the parser agrees.
 	Doubtful bool
@@ -51,6 +52,7 @@ func (w LoadStatus) Told(parser iptables.Load) iptables.Told {
 // not know, and goes on.
 const missingModule = "missing kernel module"
 
+// LacksModule reports whether the kernel at hand lacks an extension that the file asks for.
 func LacksModule(l LoadResult) bool { return strings.Contains(l.Stderr, missingModule) }
 
 // Messages that speak of the kernel at hand or of missing rights, not of the

@@ -5,9 +5,12 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary be the child of its own rehearsals.
+// TestMain lets the test binary be the child of its own rehearsals, and holds that no
+// goroutine outlives the tests.
 func TestMain(m *testing.M) {
 	switch {
 	case slices.Equal(os.Args[1:], ChildArgs):
@@ -19,5 +22,5 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 2 && os.Args[1] == hangArg:
 		hang()
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }

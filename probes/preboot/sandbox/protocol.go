@@ -14,13 +14,15 @@ import (
 type Network struct {
 	Links []Link `json:"links"`
 	// Routes are the routes of the mirrored machine beyond its connected ones.
-	Routes   []Route `json:"routes"`
-	RPFilter int     `json:"rp_filter"`
+	Routes []Route `json:"routes"`
+	// RPFilter is net.ipv4.conf.*.rp_filter of the machine.
+	RPFilter int `json:"rp_filter"`
 	// Files appear in the tools' root under their names: what an nft file
 	// includes.
 	Files []File `json:"files"`
 }
 
+// Link is a link of the mirrored machine.
 type Link struct {
 	Name      string         `json:"name"`
 	Addresses []netip.Prefix `json:"addresses"`
@@ -29,6 +31,7 @@ type Link struct {
 	Gateways []netip.Addr `json:"gateways"`
 }
 
+// Route is a route of the mirrored machine.
 type Route struct {
 	Dst  netip.Prefix `json:"dst"`
 	Link string       `json:"link"`
@@ -36,6 +39,7 @@ type Route struct {
 	Via netip.Addr `json:"via"`
 }
 
+// File is a file that the tools see.
 type File struct {
 	Path string `json:"path"`
 	Text []byte `json:"text"`
@@ -58,6 +62,7 @@ type Load struct {
 	Whole []byte `json:"whole,omitempty"`
 }
 
+// Command is one way to run a tool.
 type Command struct {
 	Argv []string `json:"argv"`
 	// Version, where not empty, must stand in the output of `Argv[0]

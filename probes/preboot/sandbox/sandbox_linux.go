@@ -99,35 +99,38 @@ func startWithin(ctx context.Context, how Confinement, memory uint64) (*Sandbox,
 		kill()
 		return nil, err
 	}
+	p.stdin, p.enc, p.dec = stdin, json.NewEncoder(stdin), json.NewDecoder(stdout)
 	p.cgroup, p.noCgroup = newMemoryCgroup(memory)
 	started := make(chan error)
-	go func() {
-		// The kernel kills the child when the thread that started it ends, so
-		// that thread must stay.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.done)
-		defer p.cgroup.remove()
-		defer kill()
-		err := cmd.Start()
-		if err == nil && p.noCgroup == nil {
-			// It does nothing before it was told to.
-			p.noCgroup = p.cgroup.add(cmd.Process.Pid)
-		}
-		started <- err
-		if err != nil {
-			return
-		}
-		_ = cmd.Wait() // what the child had to say came by its pipes
-		if st, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && st.Signaled() && ctx.Err() == nil {
-			p.killed = KilledError{st.Signal()}
-		}
-	}()
+	go p.run(ctx, cmd, started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start in namespaces of its own: %w%s", err, whyNoNamespaces(err))
 	}
-	p.stdin, p.enc, p.dec = stdin, json.NewEncoder(stdin), json.NewDecoder(stdout)
 	return p, nil
+}
+
+// run starts the child, tells whether that went well, and waits for its end.
+func (p *Sandbox) run(ctx context.Context, cmd *exec.Cmd, started chan<- error) {
+	// The kernel kills the child when the thread that started it ends, so
+	// that thread must stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	defer p.cgroup.remove()
+	defer p.kill()
+	err := cmd.Start()
+	if err == nil && p.noCgroup == nil {
+		// It does nothing before it was told to.
+		p.noCgroup = p.cgroup.add(cmd.Process.Pid)
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	_ = cmd.Wait() // what the child had to say came by its pipes
+	if st, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && st.Signaled() && ctx.Err() == nil {
+		p.killed = KilledError{st.Signal()}
+	}
 }
 
 // whyNoNamespaces adds what the kernel means (clone(2), user_namespaces(7)).

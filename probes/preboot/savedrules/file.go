@@ -11,13 +11,13 @@ import (
 
 // Roles that a file may have, in the order in which the boot loads them.
 const (
-	RoleIPSets = "ipsets"
-	RoleOther4 = "other4"
-	RoleOther6 = "other6"
-	RoleRules4 = "rules4"
-	RoleRules6 = "rules6"
-	RoleNFT    = "nft"
-	RoleARP    = "arptables"
+	RoleIPSets = "ipsets"    // ipset restore
+	RoleOther4 = "other4"    // iptables-restore of the other back end
+	RoleOther6 = "other6"    // ip6tables-restore of the other back end
+	RoleRules4 = "rules4"    // iptables-restore
+	RoleRules6 = "rules6"    // ip6tables-restore
+	RoleNFT    = "nft"       // nft -f
+	RoleARP    = "arptables" // arptables-restore
 )
 
 // File is one file that the boot loads.
