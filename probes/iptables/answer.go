@@ -51,7 +51,7 @@ func (s *Rulesets) answer(q Question, l *reading) Result {
 	a := flow.New(q.ofFamily(), l.sets, l.stack())
 	f := a.Answer()
 	r := Result{Load: l.load, LoadError: l.loadError, Verdict: f.Verdict, Scope: f.Scope, Counterexample: f.Counterexample, Trace: f.Trace,
-		Assumptions: f.Assumptions, Probes: f.Probes, Listen: f.Listen}
+		Assumptions: f.Assumptions, Probes: f.Probes}
 	if !q.Family.Valid() || !q.Backend.Valid() {
 		r = Result{Load: LoadUnknown, Verdict: Conditional,
 			Assumptions: []Assumption{{Name: "question", Why: fmt.Sprintf("family %d or back end %q is not known", q.Family, q.Backend)}}}

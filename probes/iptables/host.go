@@ -24,6 +24,10 @@ type Host struct {
 	// RPFilter is net.ipv4.conf.*.rp_filter of the management link: 0 off,
 	// 1 strict, 2 loose.
 	RPFilter int `json:"rp_filter,omitempty"`
+	// Listen are the TCP ports, on all addresses or on one, on which the programs listen
+	// that management connects to. Without it those that are asked about are listened on,
+	// and of a translation to another one it is not known.
+	Listen []Listener `json:"listen,omitempty"`
 	// IPSets names a file as `ipset save` writes it, loaded before the rules.
 	IPSets string `json:"ipsets,omitempty"`
 	// NFT names native nftables files, loaded in this order after the rules.
@@ -34,6 +38,46 @@ type Host struct {
 	Rules6OtherBackend string `json:"rules6_other_backend,omitempty"`
 	// ARPTables names a file as `arptables-save` writes it.
 	ARPTables string `json:"arptables,omitempty"`
+}
+
+// Listener is a TCP port on which a program listens: in JSON a number for all addresses,
+// or "ADDRESS:PORT". An address that is not valid stands for all.
+type Listener struct{ netip.AddrPort }
+
+// AddrPorts are the listener's address and port, for each family where it has none.
+func (l Listener) AddrPorts() []netip.AddrPort {
+	if l.Addr().IsValid() {
+		return []netip.AddrPort{l.AddrPort}
+	}
+	return []netip.AddrPort{
+		netip.AddrPortFrom(netip.IPv4Unspecified(), l.Port()), netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port()),
+	}
+}
+
+// UnmarshalJSON reads a port or an address with a port.
+func (l *Listener) UnmarshalJSON(text []byte) error {
+	var port uint16
+	if err := json.Unmarshal(text, &port); err == nil && port > 0 {
+		l.AddrPort = netip.AddrPortFrom(netip.Addr{}, port)
+		return nil
+	}
+	var s string
+	err := json.Unmarshal(text, &s)
+	if err == nil {
+		l.AddrPort, err = netip.ParseAddrPort(s)
+	}
+	if err != nil || l.Port() == 0 {
+		return errors.New("listen: an entry is neither a port (22) nor an address with one (\"192.0.2.10:22\")")
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (l Listener) MarshalJSON() ([]byte, error) {
+	if !l.Addr().IsValid() {
+		return json.Marshal(l.Port())
+	}
+	return json.Marshal(l.AddrPort.String())
 }
 
 // Link is a network interface with its addresses.

@@ -42,7 +42,7 @@ func (o otherRulesets) join(q Question, l *reading, r *Result) {
 		drops, where := o.native.Effect(q.Family, q.Iface)
 		r.joinEffect(q, drops, where, "nftables")
 		if o.native.Flushes && r.Verdict == Blocked && l.hasNFTRules() {
-			*r = Result{Load: r.Load, LoadError: r.LoadError, Warnings: r.Warnings, Probes: r.Probes, Listen: r.Listen}
+			*r = Result{Load: r.Load, LoadError: r.LoadError, Warnings: r.Warnings, Probes: r.Probes}
 			r.assume(Assumption{Name: "nftables",
 				Why: "\"flush ruleset\" in a native nftables file removes the rules of the nft back end if it is loaded after them"})
 		}

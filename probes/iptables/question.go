@@ -29,6 +29,9 @@ type Question struct {
 // ofFamily is the question without what belongs to the other family.
 func (q Question) ofFamily() flow.Question {
 	f := flow.Question{Family: q.Family, Iface: q.Iface, Ports: q.Ports, RPFilter: q.Host.RPFilter}
+	for _, l := range q.Host.Listen {
+		f.Listen = append(f.Listen, l.AddrPorts()...)
+	}
 	for _, d := range q.Dst {
 		if q.Family.Of(d) {
 			f.Dst = append(f.Dst, d)

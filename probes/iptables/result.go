@@ -1,7 +1,5 @@
 package iptables
 
-import "net/netip"
-
 // Result is the answer of Analyse.
 type Result struct {
 	Load      Load    `json:"load"`
@@ -18,9 +16,6 @@ type Result struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Probes are connections to try in a rehearsal.
 	Probes []Probe `json:"-"`
-	// Listen are the local addresses and ports that management may be
-	// translated to (REDIRECT, DNAT): the rehearsal must listen there too.
-	Listen []netip.AddrPort `json:"-"`
 }
 
 // assume adds an assumption: an answer that was firmly Allowed no longer is.

@@ -29,7 +29,7 @@ func (i *inquiry) answer(q question) {
 		if err := i.rehearsable(q); err != nil {
 			c.Status, c.Summary = Unclear, "no rehearsal was possible: "+err.Error()
 		} else {
-			i.rehearse(q, known, result.Listen, &c)
+			i.rehearse(q, known, &c)
 			i.renew(q)
 		}
 		i.report.Checks = append(i.report.Checks, c)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/probes/iptables"
@@ -131,22 +132,41 @@ func (g *gathered) describedBy(path string) error {
 	return nil
 }
 
-// thisMachine describes the host that we run on, unless the question is
-// plainly about another one: a link or an address that this one does not have.
+// thisMachine describes the host that we run on.
 func (g *gathered) thisMachine(c checker) error {
 	o := g.options
 	d, err := c.machine.Describe()
 	if err != nil {
 		return fmt.Errorf("describe this machine: %w", err)
 	}
-	hasLink := o.Iface == "" || slices.ContainsFunc(d.Host.Links, func(l iptables.Link) bool { return l.Name == o.Iface })
-	hasDst := !slices.ContainsFunc(o.Dst, func(a netip.Addr) bool { return !hostinfo.IsLocal(d.Host, a) })
-	if !hasLink || !hasDst {
-		return nil // the bare description that complete makes
+	if err := absent(d.Host, o); err != nil {
+		return err
 	}
 	g.here, g.host, g.transient, g.caveats = true, d.Host, d.Transient, d.Caveats
 	if len(o.Mgmt) == 0 {
 		return g.findSources(c)
+	}
+	return nil
+}
+
+// absent tells of a link or an address that this machine does not have: a question about
+// another machine describes it.
+func absent(h iptables.Host, o Options) error {
+	var links, addresses []string
+	for _, l := range h.Links {
+		links = append(links, l.Name)
+		for _, p := range l.Addresses {
+			addresses = append(addresses, p.Addr().String())
+		}
+	}
+	const other = "; a question about another machine describes it by --host or --link"
+	if o.Iface != "" && !slices.Contains(links, o.Iface) {
+		return usagef("this machine has no link %q, but %s%s", o.Iface, strings.Join(links, ", "), other)
+	}
+	for _, a := range o.Dst {
+		if !hostinfo.IsLocal(h, a) {
+			return usagef("this machine has no address %s, but %s (one that a router translates is not its own)%s", a, strings.Join(addresses, ", "), other)
+		}
 	}
 	return nil
 }
@@ -290,10 +310,19 @@ func (g *gathered) assumptions(qs []question) []iptables.Assumption {
 			seen[k] = true
 		}
 		has := slices.ContainsFunc(g.files, func(f *bootFile) bool { return f.IsRules() && f.Concerns(q.Family) })
-		if key := fmt.Sprint("rules", q.Family); g.here && g.options.Root == "" && !has && !seen[key] {
+		if key := fmt.Sprint("rules", q.Family); g.options.Root == "" && !has && !seen[key] {
 			seen[key] = true
-			out = append(out, iptables.Assumption{Name: "no-rules-file",
-				Why: fmt.Sprintf("no saved IPv%d rules are found in the usual places: what the boot loads is not known", q.Family)})
+			why := "no IPv%d rules file is given: what the boot loads is not known"
+			if g.here {
+				why = "no saved IPv%d rules are found in the usual places: what the boot loads is not known"
+			}
+			out = append(out, iptables.Assumption{Name: "no-rules-file", Why: fmt.Sprintf(why, q.Family)})
+		}
+	}
+	for _, f := range g.files {
+		if f.IsRules() && f.detached() {
+			out = append(out, iptables.Assumption{Name: "detached-rules", File: f.Path,
+				Why: f.Path + ": no chain of the kernel leads to its rules: they act only behind other files" + f.owner()})
 		}
 	}
 	return out

@@ -2,7 +2,6 @@ package preboot
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -19,18 +18,13 @@ const patience = 3
 const renewDeadline = time.Second
 
 // rehearse tries the connections of a question and fills in the check.
-func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.AddrPort, c *CheckResult) {
+func (i *inquiry) rehearse(q question, known *iptables.Result, c *CheckResult) {
 	list := attempts(q, known)
 	if len(list) == 0 {
 		c.Status, c.Summary = Unclear, "no rehearsal was possible: no source of the question has an address that a host may have"
 		return
 	}
-	ports := slices.Clone(q.Ports)
-	for _, l := range listen {
-		if l.Port() != 0 && !slices.Contains(ports, l.Port()) {
-			ports = append(ports, l.Port())
-		}
-	}
+	ports := listenedPorts(q)
 	timeout := i.options.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -50,6 +44,21 @@ func (i *inquiry) rehearse(q question, known *iptables.Result, listen []netip.Ad
 		}
 	}
 	c.conclude()
+}
+
+// listenedPorts are the ports on which the mirrored machine listens: those that the
+// description names, else those that are asked about.
+func listenedPorts(q question) []uint16 {
+	if q.Host.Listen == nil {
+		return q.Ports
+	}
+	var out []uint16
+	for _, l := range q.Host.Listen {
+		if !slices.Contains(out, l.Port()) {
+			out = append(out, l.Port())
+		}
+	}
+	return out
 }
 
 // renew settles, by trying, the caveats of IPv6 addresses and routes that

@@ -190,6 +190,7 @@ func (a *Analysis) receive(l *packetStep, set []segment) []segment {
 			}
 			return tri.No
 		})
+		set = a.listening(st, set)
 	}
 	return set
 }

@@ -25,6 +25,10 @@ type Question struct {
 	// RPFilter is net.ipv4.conf.*.rp_filter of the management link: 0 off, 1 strict,
 	// 2 loose.
 	RPFilter int
+	// Listen are the addresses and TCP ports on which programs listen that management
+	// connects to, an unspecified address for all of its family. Where it is nil they are
+	// not known, and the asked ports are taken to be listened on.
+	Listen []netip.AddrPort
 }
 
 // Link is a network interface with its addresses, which carry the prefix length of
@@ -52,6 +56,4 @@ type Result struct {
 	Assumptions []netfilter.Assumption
 	// Probes are connections to try in a rehearsal.
 	Probes []Probe
-	// Listen are the local addresses and ports that management may be translated to.
-	Listen []netip.AddrPort
 }

@@ -1,11 +1,9 @@
 package flow
 
 import (
-	"net/netip"
 	"slices"
 
 	"lifeline/probes/iptables/netset"
-	"lifeline/probes/iptables/tri"
 )
 
 // maxProbes bounds the connections that are proposed for a rehearsal.
@@ -137,18 +135,6 @@ func (a reporter) portsOf(segs []segment, f connection) []*netset.PortSet {
 	for _, c := range segs[i].set.cells {
 		if a.cells.classes[c.class].target == f.target {
 			out = append(out, c.ports)
-		}
-	}
-	return out
-}
-
-// listens are the addresses and ports of this machine that the question's
-// flows may be translated to.
-func (m *machine) listens(finding) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, e := range m.ends[len(m.targets):] {
-		if e.local != tri.No && e.addrKnown && e.portKnown {
-			out = append(out, netip.AddrPortFrom(e.addr.IP(m.q.Family), e.port))
 		}
 	}
 	return out
