@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -78,5 +79,22 @@ func TestDecodeHostIsBounded(t *testing.T) {
 	}
 	if _, err := DecodeHost("host.json", []byte(link(maxHostAddresses))); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestListeners reads where programs listen, and writes it as it was read.
+func TestListeners(t *testing.T) {
+	const text = `{"listen":[22,"192.0.2.10:2222","[2001:db8::1]:22"]}`
+	h, err := DecodeHost("host.json", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := json.Marshal(h); err != nil || string(again) != text {
+		t.Errorf("%s, %v", again, err)
+	}
+	for _, bad := range []string{"0", "70000", `"22"`, `"192.0.2.10"`, `"192.0.2.10:0"`, "{}"} {
+		if h, err := DecodeHost("host.json", []byte(`{"listen":[`+bad+`]}`)); err == nil {
+			t.Errorf("%s is read as %v", bad, h.Listen)
+		}
 	}
 }
