@@ -51,3 +51,33 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 		t.Error("no document names a test")
 	}
 }
+
+// pathNamed matches a file or a directory of the source in a document.
+var pathNamed = regexp.MustCompile("`((?:watchdog|probes|remediate|configs|cmd|control|engine)/[A-Za-z0-9_./-]+)`")
+
+// A document that leads to a file which has moved leads nowhere. What lies in watchdog may
+// be named without that.
+func TestDocumentsNameFilesThatExist(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range pathNamed.FindAllStringSubmatch(string(text), -1) {
+			named++
+			_, err := os.Stat(filepath.Join("..", m[1]))
+			_, inWatchdog := os.Stat(filepath.Join("../watchdog", m[1]))
+			if err != nil && inWatchdog != nil {
+				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no document names a file")
+	}
+}
