@@ -25,7 +25,7 @@ func (c Config) Absent(there []string) []string {
 	return out
 }
 
-// AbsentLink says what a link's table serves that is not there, and the mend.
+// AbsentLink says what a link's table serves that is not there, and what to do.
 func AbsentLink(name string, there []string) string {
 	var links []string
 	for _, l := range there {
@@ -36,9 +36,9 @@ func AbsentLink(name string, there []string) string {
 	slices.Sort(links)
 	near := slices.Clone(links)
 	slices.SortStableFunc(near, func(a, b string) int { return spelling.Distance(name, a) - spelling.Distance(name, b) })
-	mend := ""
+	hint := ""
 	if len(near) > 0 && spelling.Distance(name, near[0]) <= 2 {
-		mend = fmt.Sprintf(": did you mean \"%s\"?", near[0])
+		hint = fmt.Sprintf(": did you mean \"%s\"?", near[0])
 	}
 	has := "none"
 	if n := len(links); n > mostNamed {
@@ -46,7 +46,7 @@ func AbsentLink(name string, there []string) string {
 	} else if n > 0 {
 		has = strings.Join(links, ", ")
 	}
-	return fmt.Sprintf("this host has no link %q, so its settings serve nothing until one comes%s (there: %s)", name, mend, has)
+	return fmt.Sprintf("this host has no link %q, so its settings serve nothing until one comes%s (there: %s)", name, hint, has)
 }
 
 // WarnAbsent tells which tables of a file serve no link of this host, and where

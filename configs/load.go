@@ -19,12 +19,12 @@ import (
 const maxSize = 1 << 20
 
 // Error is a mistake in a configuration file: where it is, what it is and how
-// to mend it.
+// to do about it.
 type Error struct {
 	File         string
 	Line, Column int    // from 1; 0 when the mistake has no place
 	Key          string // dotted; empty when it has none
-	Msg          string // what is wrong and the mend
+	Msg          string // what is wrong and what to do
 }
 
 // Error is "FILE:LINE:COLUMN: key "K": MSG".
@@ -121,7 +121,7 @@ func readFile(path string) ([]byte, error) {
 	return fail("cannot be read: %v", err)
 }
 
-// wrongKind says what stands where a file should, and the mend.
+// wrongKind says what stands where a file should, and what to do.
 func wrongKind(path string) string {
 	st, err := os.Stat(path)
 	switch {
@@ -145,8 +145,8 @@ func unquoted(es []expression) int {
 	})
 }
 
-// mend adds what to write to the library's words about a wrong value.
-func mend(msg, key string, raw []byte) string {
+// withHint adds what to write to the library's words about a wrong value.
+func withHint(msg, key string, raw []byte) string {
 	switch key {
 	case "log.level":
 		return `not a level: "debug", "info", "warn" or "error"`

@@ -167,7 +167,7 @@ func (r *reading) blank(err error) bool {
 	if whole := unnumbered(es[n].key); !strings.HasPrefix(key, whole) { // the library may leave its table out
 		key = whole
 	}
-	r.bad(line, col, key, mend(msg, key, es[n].raw))
+	r.bad(line, col, key, withHint(msg, key, es[n].raw))
 	r.spoilt[es[n].key] = true
 	end := n + 1
 	for es[n].table && end < len(es) && !es[end].table { // nobody knows what its keys are for

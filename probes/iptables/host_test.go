@@ -62,7 +62,7 @@ func TestDecodeHostErrors(t *testing.T) {
 	}
 }
 
-// A description is bounded, and the error names the bound and the mend.
+// A description is bounded, and the error names the bound and what to do.
 func TestDecodeHostIsBounded(t *testing.T) {
 	link := func(n int) string {
 		return `{"links":[{"name":"eth0","addresses":["192.0.2.10/24"` + rulegen.Numbered(n-1, `,"2001:db8::%x/128"`) + `]}]}`

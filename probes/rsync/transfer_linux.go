@@ -42,7 +42,7 @@ type transfer struct {
 }
 
 // guessAfter is how long a transfer whose direction does not show is kept
-// back: a wrong guess is mended later, but a limit in the wrong direction is
+// back: a wrong guess is corrected later, but a limit in the wrong direction is
 // no limit.
 const guessAfter = 15 * time.Millisecond
 

@@ -53,7 +53,7 @@ func (e *Engine) findControl(fs []finding, s *watchdog.Snapshot, c *linkControl)
 	return append(fs, saturated, notOurs, blind)
 }
 
-// whyBlind says what is missing to steer by, and the mend.
+// whyBlind says what is missing to steer by, and what to do.
 func (c *linkControl) whyBlind() string {
 	if c.baseDoubtful && c.dryRun {
 		return "a probe target answers, but the RTT of its empty path was first measured under load; a dry run does not cut the transfers to find it"

@@ -14,7 +14,7 @@ const Patience = 2 * time.Second
 
 var (
 	// ErrNoAnswer is of a file that does not let itself be read in time.
-	ErrNoAnswer = errors.New("does not answer: is it on a mount whose server is gone? Name another place, or mend the mount")
+	ErrNoAnswer = errors.New("does not answer: is it on a mount whose server is gone? Name another place, or repair the mount")
 	// ErrNotRegular is of anything but a plain file, which is not opened.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrTooLarge is of a file that holds more than it may.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// TrustDir tells why the files in a directory cannot be believed, and the mend:
+// TrustDir tells why the files in a directory cannot be believed, and what to do:
 // somebody else may put his own there. A directory as /tmp is, where nobody can
 // move what is another's, is good enough.
 func TrustDir(dir string) error {
@@ -21,7 +21,7 @@ func TrustDir(dir string) error {
 	return Trust(dir, st)
 }
 
-// Trust tells why what stands at path cannot be believed, and the mend: it
+// Trust tells why what stands at path cannot be believed, and what to do: it
 // belongs to another user than root and this one, or others may write it.
 func Trust(path string, st fs.FileInfo) error {
 	sys, ok := st.Sys().(*syscall.Stat_t)

@@ -114,18 +114,18 @@ func public(address string) bool {
 	return err != nil || !a.Addr().IsLoopback()
 }
 
-// explainListen names the mend.
+// explainListen says what to do.
 func explainListen(address string, err error) error {
-	mend := `give [web] listen another address, or "" for none`
+	advice := `give [web] listen another address, or "" for none`
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		mend = "another program has this port (`ss -ltnp` names it): " + mend
+		advice = "another program has this port (`ss -ltnp` names it): " + advice
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		mend = "this host has no such address now: " + mend
+		advice = "this host has no such address now: " + advice
 	case errors.Is(err, unix.EACCES):
-		mend = "ports below 1024 need CAP_NET_BIND_SERVICE: " + mend
+		advice = "ports below 1024 need CAP_NET_BIND_SERVICE: " + advice
 	}
-	return fmt.Errorf("%w: %s", err, mend)
+	return fmt.Errorf("%w: %s", err, advice)
 }
 
 // serve answers until ctx ends or the listener fails.

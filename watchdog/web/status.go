@@ -30,7 +30,7 @@ type Status struct {
 	Management   string                `json:"management"` // reachable, unreachable or unknown
 	Reboot       watchdog.Reboot       `json:"reboot"`
 	Links        []watchdog.Link       `json:"links"`
-	Absent       []string              `json:"absent,omitempty"` // settings for links that are not there, and the mend
+	Absent       []string              `json:"absent,omitempty"` // settings for links that are not there, and what to do
 	Paths        []watchdog.Path       `json:"paths"`
 	Control      []watchdog.LinkState  `json:"control"`
 	SmallBursts  bool                  `json:"small_bursts"` // TCP bursts are kept small (net.ipv4.tcp_tso_rtt_log)

@@ -31,7 +31,7 @@ func main() {
 	flag.BoolVar(&onlyNight, "night", false, "run only those with nobody logged in")
 	flag.IntVar(&o.nightRuns, "night-runs", 3, "runs of each night with Lifeline")
 	flag.DurationVar(&o.nightLength, "night-length", time.Minute, "length of a night, from the transfers' start")
-	flag.StringVar(&o.trace, "trace", "", "directory for the course of each bad night; asking the daemon for it costs it a turn 5 times a second")
+	flag.StringVar(&o.trace, "trace", "", "directory for the course of each bad night; asking the daemon for it costs it a cycle 5 times a second")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()

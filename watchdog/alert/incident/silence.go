@@ -60,11 +60,11 @@ func matchesKnown[T ~string](what, pattern string, known []T) error {
 			return nil
 		}
 	}
-	mend := ""
+	hint := ""
 	if near, ok := nearestName(pattern, names); ok {
-		mend = fmt.Sprintf(": did you mean %q?", near)
+		hint = fmt.Sprintf(": did you mean %q?", near)
 	}
-	return fmt.Errorf("silence: no %s fits %q%s (there are %s)", what, pattern, mend, strings.Join(names, ", "))
+	return fmt.Errorf("silence: no %s fits %q%s (there are %s)", what, pattern, hint, strings.Join(names, ", "))
 }
 
 // nearestName gives the name that one was probably meant to be: one that goes on

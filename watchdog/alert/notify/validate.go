@@ -19,7 +19,7 @@ type FieldError struct {
 	Index    int    // of the receiver
 	Field    string // in snake case, as in configuration files
 	With     string // another field, where the mistake is that the two do not go together
-	Msg      string // what is wrong and the mend
+	Msg      string // what is wrong and what to do
 }
 
 // Error is `receiver "NAME": FIELD: MSG`.
