@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"cmp"
+
 	"lifeline/probes/iptables/netfilter"
 	"lifeline/probes/iptables/netset"
 	"lifeline/probes/iptables/rules"
@@ -132,6 +134,7 @@ func (a *Analysis) packetView(st stage, c class) *packetView {
 	v.local = e.endpoint
 	if e.addrKnown && e.local == tri.Yes {
 		v.localType = netfilter.AddrTypeLocal
+		v.onLink = a.holdsAddress(e.addr, cmp.Or(v.in, v.outLink))
 	}
 	if v.tracked != tri.No {
 		v.conn = a.conntrackView(st, c)

@@ -138,8 +138,14 @@ func (v *packetView) matchAddrType(c rules.AddrTypeMatch) outcome {
 	if t == 0 || !isPeer && !v.local.addrKnown {
 		return unsure("addrtype")
 	}
-	if (c.LimitIn || c.LimitOut) && (t == netfilter.AddrTypeLocal || c.Mask&netfilter.AddrTypeLocal != 0) {
-		return unsure("addrtype") // which link holds the address is not followed
+	if c.LimitIn || c.LimitOut {
+		switch {
+		case isPeer && c.Mask&netfilter.AddrTypeLocal == 0:
+		case isPeer || t != netfilter.AddrTypeLocal || v.onLink == tri.Maybe || v.family == netfilter.IPv6 || c.LimitIn == v.out:
+			return unsure("addrtype") // which link holds the address is not followed
+		case v.onLink == tri.No:
+			t = netfilter.AddrTypeUnicast // local, but not on that link (inet_dev_addr_type)
+		}
 	}
 	if v.family == netfilter.IPv6 {
 		return matchAddrType6(c, t)

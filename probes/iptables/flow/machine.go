@@ -184,3 +184,26 @@ func (m *machine) end(e end) uint16 {
 	m.ends = append(m.ends, e)
 	return uint16(len(m.ends) - 1)
 }
+
+// holdsAddress tells whether a link holds an address of this machine.
+func (m *machine) holdsAddress(w netset.Addr, link string) tri.Value {
+	if link == "" || !m.localsAll {
+		return tri.Maybe
+	}
+	owned := false
+	for _, l := range m.q.Links {
+		for _, p := range l.Addresses {
+			switch {
+			case netset.AddrOf(p.Addr()) != w:
+			case l.Name == link:
+				return tri.Yes
+			default:
+				owned = true
+			}
+		}
+	}
+	if owned {
+		return tri.No
+	}
+	return tri.Maybe
+}

@@ -40,6 +40,9 @@ type packetView struct {
 	// localTypes are the address types of local.addr that are certain, and
 	// localTypesKnown tells whether they all are.
 	localType uint16
+	// onLink tells whether local.addr belongs to the link that the packet comes in or
+	// leaves by.
+	onLink tri.Value
 	// peerType is the address type of the other side.
 	peerType uint16
 	// peerHidden: the peer's address and port are translated to ones that are

@@ -30,6 +30,7 @@ var valueTypes = map[string]valueType{
 	"u8":       {1, false, unsigned(8)},
 	"u16":      {1, false, unsigned(16)},
 	"u32":      {1, false, unsigned(32)},
+	"hitCount": {1, false, hitCount},
 	"u64":      {1, false, unsigned(64)},
 	"u16s":     {1, false, unsignedRange(16, nil)},
 	"u32s":     {1, false, unsignedRange(32, nil)},
@@ -205,6 +206,15 @@ func tcpFlags(_ *ruleParser, _ *extensionUse, a *optionUse) error {
 		return a.bad()
 	}
 	return nil
+}
+
+// hitCount is a number of packets that xt_recent looks back for: up to 255, and from Linux
+// 6.8 on up to 65535.
+func hitCount(p *ruleParser, u *extensionUse, a *optionUse) error {
+	if n, ok := lex.Number(a.arg, 0, 1<<16-1); ok && n > 255 {
+		p.uncertain = append(p.uncertain, "a hit count above 255 needs Linux 6.8")
+	}
+	return unsigned(32)(p, u, a)
 }
 
 func icmpTypeOf(f netfilter.Family) argumentCheck {

@@ -44,7 +44,7 @@ func (l *extensionUse) checkRecent() error {
 	if l.gave("rttl") && (l.gave("set") || l.gave("remove")) {
 		return errors.New("--rttl may only be used with --rcheck or --update")
 	}
-	if l.num("hitcount") > 255 {
+	if l.num("hitcount") > 1<<16-1 {
 		return errors.New("hitcount is larger than allowed maximum")
 	}
 	return nil

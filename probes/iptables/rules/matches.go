@@ -88,7 +88,7 @@ func matchSpecs() map[string]extensionSpec {
 			" rateest-bps2,rateest-bps:maybe rateest-pps2,rateest-pps:maybe rateest-delta rateest-lt!~a rateest-gt!~a" +
 			" rateest-eq!~a", need: "rateest1"},
 		"realm": {family: netfilter.IPv4, options: "realm:text!+"},
-		"recent": {options: "set!~a rcheck!~a update!~a remove!~a seconds:u32(1-) reap&seconds hitcount:u32" +
+		"recent": {options: "set!~a rcheck!~a update!~a remove!~a seconds:u32(1-) reap&seconds hitcount:hitCount" +
 			" rttl name:text rsource rdest mask:host", need: "set rcheck update remove",
 			crossCheck: (*extensionUse).checkRecent, match: matchRecent},
 		"rpfilter": {options: "loose validmark accept-local invert",
