@@ -104,11 +104,12 @@ func (a *Analysis) start() []segment {
 // packetView is what the rules of a stage see of a class.
 func (a *Analysis) packetView(st stage, c class) *packetView {
 	v := &packetView{
-		out: st.step.out, proto: st.step.proto, icmpType: st.step.icmp, icmpCode: st.step.code, flags: st.step.flags,
-		states: c.states, tracked: a.tracked(st, c), onTemplate: c.onTemplate(st), peerHidden: c.hidden && st.step.out,
-		mark: c.mark, markBlur: c.markBlur, ctmark: c.ctmark, ctmarkBlur: c.ctmarkBlur, hop: int(c.hop),
-		reverse: c.reverse, reverseLoose: c.reverseLoose, family: a.q.Family, sets: a.sets, listed: a.listed,
-		peerType: netfilter.AddrTypeUnicast,
+		out: st.step.out, family: a.q.Family, sets: a.sets, listed: a.listed,
+		viewHeader:   viewHeader{proto: st.step.proto, icmpType: st.step.icmp, icmpCode: st.step.code, flags: st.step.flags, hop: int(c.hop)},
+		viewEnds:     viewEnds{peerHidden: c.hidden && st.step.out, peerType: netfilter.AddrTypeUnicast},
+		viewTracking: viewTracking{states: c.states, tracked: a.tracked(st, c), onTemplate: c.onTemplate(st)},
+		viewMarks:    viewMarks{mark: c.mark, markBlur: c.markBlur, ctmark: c.ctmark, ctmarkBlur: c.ctmarkBlur},
+		viewRoute:    viewRoute{reverse: c.reverse, reverseLoose: c.reverseLoose},
 	}
 	if st.step.out {
 		v.outLink = a.links[c.link]

@@ -28,17 +28,35 @@ type endpoint struct {
 // packetView is a class of packets as the rules of one hook see it. All but the
 // peer's address and port is fixed.
 type packetView struct {
-	out      bool // the packet leaves
+	out     bool // the packet leaves
+	in      string
+	outLink string
+	family  netfilter.Family
+	viewHeader
+	viewEnds
+	viewTracking
+	viewMarks
+	viewRoute
+	sets *rules.IPSets
+	// listed says which of the question's sources are in a set.
+	listed func(*netset.MaskSet) netset.Listed
+}
+
+// viewHeader are fields of the packet itself.
+type viewHeader struct {
 	proto    uint8
 	icmpType uint8
 	icmpCode uint8
-	in       string
-	outLink  string
+	flags    uint8
+	hop      int // hop limit, -1 not known
+}
+
+// viewEnds are the two sides.
+type viewEnds struct {
 	// local is this side's address and port; for a multicast neighbour
 	// solicitation it is the group.
 	local endpoint
-	// localTypes are the address types of local.addr that are certain, and
-	// localTypesKnown tells whether they all are.
+	// localType is the address type of local.addr, 0 where it is not certain.
 	localType uint16
 	// onLink tells whether local.addr belongs to the link that the packet comes in or
 	// leaves by.
@@ -48,23 +66,28 @@ type packetView struct {
 	// peerHidden: the peer's address and port are translated to ones that are
 	// not known.
 	peerHidden bool
-	flags      uint8
-	states     uint8 // the possible ones
+}
+
+// viewTracking is what conntrack knows of the packet.
+type viewTracking struct {
+	states uint8 // the possible ones
 	// tracked tells whether a conntrack entry hangs on the packet.
 	tracked tri.Value
 	// onTemplate: what hangs on it is not the entry of its connection.
-	onTemplate         bool
-	conn               *conntrackView
-	mark, markBlur     uint32 // blurred bits are not known
+	onTemplate bool
+	conn       *conntrackView
+}
+
+// viewMarks are the marks of the packet and its connection; blurred bits are not known.
+type viewMarks struct {
+	mark, markBlur     uint32
 	ctmark, ctmarkBlur uint32
-	hop                int // hop limit, -1 not known
-	// reverse tells whether the route back to the peer leaves by the link it
-	// came in on (strict), or at all (loose).
+}
+
+// viewRoute tells whether the route back to the peer leaves by the link it came in on
+// (strict), or at all (loose).
+type viewRoute struct {
 	reverse, reverseLoose tri.Value
-	family                netfilter.Family
-	sets                  *rules.IPSets
-	// listed says which of the question's sources are in a set.
-	listed func(*netset.MaskSet) netset.Listed
 }
 
 // conntrackView is what a conntrack entry knows.

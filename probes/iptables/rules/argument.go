@@ -185,7 +185,7 @@ func protocolArgument(p *ruleParser, _ *extensionUse, a *optionUse) error {
 
 // portsOfExtension takes the ports of the protocol that the extension is called by.
 func portsOfExtension(p *ruleParser, u *extensionUse, a *optionUse) error {
-	_, err := p.tcpPorts(a.arg, u.ext.name)
+	_, err := p.names.tcpPorts(a.arg, u.ext.name)
 	return p.resolved(err)
 }
 
@@ -195,7 +195,7 @@ func multiport(p *ruleParser, _ *extensionUse, a *optionUse) error {
 	if proto == "" || p.isInverted('p') {
 		return errors.New("multiport needs -p tcp, udp, udplite, sctp or dccp before it")
 	}
-	_, err := p.parseMultiport(a.arg, proto)
+	_, err := p.names.parseMultiport(a.arg, proto)
 	return p.resolved(err)
 }
 
@@ -285,7 +285,7 @@ func (p *ruleParser) checkPorts(s string, many bool) error {
 	if !many && strings.Contains(s, ":") || strings.Count(s, ":") > 1 {
 		return fmt.Errorf("port %q does not resolve to anything", s)
 	}
-	_, err := p.portPair(s)
+	_, err := p.names.portPair(s)
 	return p.resolved(err)
 }
 

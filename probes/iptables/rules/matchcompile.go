@@ -61,7 +61,7 @@ func matchTCP(p *ruleParser, r *Rule, l *extensionUse) {
 		g := &l.given[i]
 		switch g.name {
 		case "source-port", "destination-port":
-			rng, err := p.tcpPorts(g.arg, "tcp")
+			rng, err := p.names.tcpPorts(g.arg, "tcp")
 			r.addPorts(g.name == "source-port", []netset.PortRange{rng}, g.negate, err == nil)
 		case "syn":
 			r.Matches = append(r.Matches, TCPFlagsMatch{netfilter.FlagFIN | netfilter.FlagSYN | netfilter.FlagRST | netfilter.FlagACK, netfilter.FlagSYN, g.negate})
@@ -94,7 +94,7 @@ func (r *Rule) addPorts(src bool, rs []netset.PortRange, inv, known bool) {
 
 func matchMultiport(p *ruleParser, r *Rule, l *extensionUse) {
 	g := &l.given[0]
-	rs, err := p.parseMultiport(g.arg, portProtocol(p.protoNum))
+	rs, err := p.names.parseMultiport(g.arg, portProtocol(p.protoNum))
 	switch {
 	case g.name != "ports" || err != nil:
 		r.addPorts(g.name == "source-ports", rs, g.negate, err == nil)
@@ -168,7 +168,7 @@ func (p *ruleParser) connAddr(r *Rule, c *ConntrackMatch, g *optionUse) {
 }
 
 func (p *ruleParser) connPort(r *Rule, c *ConntrackMatch, g *optionUse) {
-	ports, err := p.portPair(g.arg)
+	ports, err := p.names.portPair(g.arg)
 	if err != nil {
 		r.Unmodelled = append(r.Unmodelled, "conntrack")
 		return

@@ -10,29 +10,29 @@ import (
 
 // resolverPort reads a port as the C library's resolver does: decimal, and cut
 // to 16 bits, or a service name.
-func (p *ruleParser) resolverPort(s string) (uint16, error) {
+func (n Names) resolverPort(s string) (uint16, error) {
 	if v, err := strconv.ParseUint(s, 10, 64); err == nil {
 		return uint16(v), nil
 	}
-	port, err := p.names.service(s, "tcp")
+	port, err := n.service(s, "tcp")
 	if err != nil && !errors.Is(err, errUnresolved) {
-		return p.names.service(s, "udp")
+		return n.service(s, "udp")
 	}
 	return port, err
 }
 
 // portPair reads "a", "a:b", ":b", "a:" for the options that go through the
 // resolver. The range may be reversed.
-func (p *ruleParser) portPair(s string) (netset.PortRange, error) {
+func (n Names) portPair(s string) (netset.PortRange, error) {
 	if s == "" {
 		return netset.PortRange{}, nil // as 0
 	}
-	return portRange(s, p.resolverPort)
+	return portRange(s, n.resolverPort)
 }
 
 // tcpPorts reads the port range of the tcp and sctp matches.
-func (p *ruleParser) tcpPorts(s, proto string) (netset.PortRange, error) {
-	r, err := portRange(s, func(s string) (uint16, error) { return p.names.service(s, proto) })
+func (n Names) tcpPorts(s, proto string) (netset.PortRange, error) {
+	r, err := portRange(s, func(s string) (uint16, error) { return n.service(s, proto) })
 	if err == nil && r.Lo > r.Hi {
 		err = errors.New("invalid portrange (min > max)")
 	}
@@ -81,14 +81,14 @@ func portProtocol(n uint8) string {
 }
 
 // parseMultiport reads up to 15 ports, a range counting twice.
-func (p *ruleParser) parseMultiport(s, proto string) (rs []netset.PortRange, err error) {
+func (n Names) parseMultiport(s, proto string) (rs []netset.PortRange, err error) {
 	slots := 0
 	for x := range strings.SplitSeq(s, ",") {
 		slots += 1 + min(1, strings.Count(x, ":"))
 		if slots > 15 {
 			return nil, errors.New("too many ports specified")
 		}
-		r, portErr := p.multiportPart(x, proto)
+		r, portErr := n.multiportPart(x, proto)
 		if portErr != nil && !errors.Is(portErr, errUnresolved) {
 			return nil, portErr
 		}
@@ -101,13 +101,13 @@ func (p *ruleParser) parseMultiport(s, proto string) (rs []netset.PortRange, err
 }
 
 // multiportPart reads a port or a range, whose ends must both be there.
-func (p *ruleParser) multiportPart(s, proto string) (r netset.PortRange, err error) {
+func (n Names) multiportPart(s, proto string) (r netset.PortRange, err error) {
 	l, h, isRange := strings.Cut(s, ":")
-	lo, err := p.names.service(l, proto)
+	lo, err := n.service(l, proto)
 	if !isRange || err != nil && !errors.Is(err, errUnresolved) {
 		return netset.PortRange{Lo: lo, Hi: lo}, err
 	}
-	hi, hiErr := p.names.service(h, proto)
+	hi, hiErr := n.service(h, proto)
 	switch {
 	case hiErr != nil:
 		err = hiErr
