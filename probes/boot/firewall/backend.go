@@ -12,11 +12,11 @@ var binDirs = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/b
 // backend is which tables a restore tool writes to: by its name, or by where the
 // alternatives of the distribution lead. Where its name does not tell, RHEL 8 and later
 // have the one for nftables only.
-func (p *planner) backend(tool string) (b Backend, file string) {
+func (r root) backend(tool string) (b Backend, file string) {
 	if !strings.Contains(tool, "/") {
-		tool = p.which(tool)
+		tool = r.which(tool)
 	}
-	target, err := p.tree.Resolve(tool)
+	target, err := r.tree.Resolve(tool)
 	if err != nil || tool == "" {
 		return Unknown, tool
 	}
@@ -28,16 +28,16 @@ func (p *planner) backend(tool string) (b Backend, file string) {
 			return NFT, target
 		}
 	}
-	if p.isRHEL() {
+	if r.isRHEL() {
 		return NFT, target
 	}
 	return Unknown, target
 }
 
 // which is the file that a command without a slash stands for, "" for none.
-func (p *planner) which(tool string) string {
+func (r root) which(tool string) string {
 	for _, dir := range binDirs {
-		if st, err := p.tree.Stat(path.Join(dir, tool)); err == nil && st.Executable() {
+		if st, err := r.tree.Stat(path.Join(dir, tool)); err == nil && st.Executable() {
 			return path.Join(dir, tool)
 		}
 	}
@@ -45,8 +45,8 @@ func (p *planner) which(tool string) string {
 }
 
 // isRHEL tells of RHEL 8 and later and what is built from it (os-release(5)).
-func (p *planner) isRHEL() bool {
-	values, _ := p.settings("/etc/os-release")
+func (r root) isRHEL() bool {
+	values, _ := r.settings("/etc/os-release")
 	for _, id := range strings.Fields(values["ID"] + " " + values["ID_LIKE"]) {
 		if id == "rhel" || id == "fedora" || id == "centos" {
 			return !strings.HasPrefix(values["VERSION_ID"], "7")

@@ -58,7 +58,7 @@ func (p *planner) included(name string, by starter, names []string) ([]byte, boo
 }
 
 // includes are the files that an include names; a pattern may fit none.
-func (p *planner) includes(name string) []string {
+func (r root) includes(name string) []string {
 	if !path.IsAbs(name) && !strings.HasPrefix(name, "./") {
 		name = path.Join("/etc", name) // nft's own include path
 	}
@@ -66,7 +66,7 @@ func (p *planner) includes(name string) []string {
 		return []string{name}
 	}
 	dir, pattern := path.Split(name)
-	names, err := p.tree.ReadDir(dir)
+	names, err := r.tree.ReadDir(dir)
 	if err != nil {
 		return nil
 	}

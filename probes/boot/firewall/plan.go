@@ -109,15 +109,26 @@ func (p *Plan) Ordered(first, then Load) bool {
 
 // planner collects a plan.
 type planner struct {
-	tree *rootfs.Tree
+	root
 	boot *systemd.Boot
-	link string
 	Plan
+}
+
+// root answers from the files of the tree alone, as far as they concern a link.
+type root struct {
+	tree *rootfs.Tree
+	link string
+}
+
+// has tells whether a file is there, as far as that can be told.
+func (r root) has(name string) bool {
+	ok, err := r.tree.Exists(name)
+	return err == nil && ok
 }
 
 // Read tells what a boot of a tree loads, as far as it concerns a link.
 func Read(t *rootfs.Tree, b *systemd.Boot, link string) *Plan {
-	p := &planner{tree: t, boot: b, link: link, Plan: Plan{boot: b}}
+	p := &planner{root: root{t, link}, boot: b, Plan: Plan{boot: b}}
 	for _, d := range b.Doubts {
 		p.Remarks.Add(remark.Opaque, "not-read", d.Path+": "+d.Text, d.Path)
 	}
@@ -154,8 +165,8 @@ func (p *planner) exists(name string) bool {
 }
 
 // read is a file of the tree; what is missing or cannot be read is told.
-func (p *planner) read(name string) (text []byte, ok bool) {
-	text, err := p.tree.ReadFile(name)
+func (r root) read(name string) (text []byte, ok bool) {
+	text, err := r.tree.ReadFile(name)
 	return text, err == nil
 }
 

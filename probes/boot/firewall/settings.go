@@ -9,10 +9,10 @@ import (
 // settings are the variables that a file sets which a shell script reads in, as
 // /etc/default/ufw. Only literal assignments are taken; the second value tells whether
 // the file holds nothing else.
-func (p *planner) settings(files ...string) (values map[string]string, plain bool) {
+func (r root) settings(files ...string) (values map[string]string, plain bool) {
 	values, plain = map[string]string{}, true
 	for _, name := range files {
-		text, ok := p.read(name)
+		text, ok := r.read(name)
 		if !ok {
 			continue
 		}
@@ -65,8 +65,8 @@ func literal(w *syntax.Word) (string, bool) {
 }
 
 // assigned is the line of a file that sets a variable, as it is written: "IPV6=no".
-func (p *planner) assigned(file, name string) string {
-	text, _ := p.read(file)
+func (r root) assigned(file, name string) string {
+	text, _ := r.read(file)
 	out := ""
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)

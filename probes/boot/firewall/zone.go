@@ -12,19 +12,19 @@ var zoneDirs = []string{"/etc/firewalld/zones", "/usr/lib/firewalld/zones"}
 // zone are the files and settings by which firewalld comes to the zone of the link
 // (firewalld.zones(5)): what NetworkManager or a network script says, an interface that a
 // zone names, or else the default zone.
-func (p *planner) zone() []string {
-	name, names := p.zoneOfProfile()
+func (r root) zone() []string {
+	name, names := r.zoneOfProfile()
 	if name == "" {
-		name, names = p.zoneOfInterface()
+		name, names = r.zoneOfInterface()
 	}
 	if name == "" {
 		name, names = "public", nil
-		if line := p.assigned("/etc/firewalld/firewalld.conf", "DefaultZone"); line != "" {
+		if line := r.assigned("/etc/firewalld/firewalld.conf", "DefaultZone"); line != "" {
 			name, names = strings.TrimPrefix(line, "DefaultZone="), []string{"/etc/firewalld/firewalld.conf", line}
 		}
 	}
 	for _, dir := range zoneDirs {
-		if f := path.Join(dir, name+".xml"); p.exists(f) {
+		if f := path.Join(dir, name+".xml"); r.has(f) {
 			return append(names, f)
 		}
 	}
@@ -32,16 +32,16 @@ func (p *planner) zone() []string {
 }
 
 // zoneOfProfile looks for the zone in the profile of the link.
-func (p *planner) zoneOfProfile() (string, []string) {
+func (r root) zoneOfProfile() (string, []string) {
 	const profiles = "/etc/NetworkManager/system-connections"
-	files := []string{"/etc/sysconfig/network-scripts/ifcfg-" + p.link}
-	entries, _ := p.tree.ReadDir(profiles) // without the directory there are none
+	files := []string{"/etc/sysconfig/network-scripts/ifcfg-" + r.link}
+	entries, _ := r.tree.ReadDir(profiles) // without the directory there are none
 	for _, e := range entries {
 		files = append(files, path.Join(profiles, e))
 	}
 	for _, f := range files {
-		text, ok := p.read(f)
-		if !ok || path.Dir(f) == profiles && !strings.Contains(string(text), "interface-name="+p.link) {
+		text, ok := r.read(f)
+		if !ok || path.Dir(f) == profiles && !strings.Contains(string(text), "interface-name="+r.link) {
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
@@ -55,12 +55,12 @@ func (p *planner) zoneOfProfile() (string, []string) {
 }
 
 // zoneOfInterface looks for a zone of the administrator's that names the link.
-func (p *planner) zoneOfInterface() (string, []string) {
-	entries, _ := p.tree.ReadDir(zoneDirs[0]) // without the directory there are none
+func (r root) zoneOfInterface() (string, []string) {
+	entries, _ := r.tree.ReadDir(zoneDirs[0]) // without the directory there are none
 	for _, e := range entries {
 		f := path.Join(zoneDirs[0], e)
-		text, ok := p.read(f)
-		if ok && strings.HasSuffix(e, ".xml") && strings.Contains(string(text), `<interface name="`+p.link+`"`) {
+		text, ok := r.read(f)
+		if ok && strings.HasSuffix(e, ".xml") && strings.Contains(string(text), `<interface name="`+r.link+`"`) {
 			return strings.TrimSuffix(e, ".xml"), []string{f}
 		}
 	}
