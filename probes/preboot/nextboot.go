@@ -213,6 +213,11 @@ func (c checker) inquire(ctx context.Context, g *gathered, q question, loads []f
 	if r.Verdict == Unsafe {
 		r.Reason += culprit(r.Checks, with.files)
 	}
+	for _, f := range with.files {
+		if f.IsTables() && f.Concerns(q.Family) && !hasTable(f.Text) {
+			r.worsen(Unknown, f.Path+" holds no table: it is loaded, and nothing is filtered by it")
+		}
+	}
 	return r
 }
 

@@ -94,6 +94,7 @@ func TestNextBoot(t *testing.T) {
 		"no rules, and none are meant": {bootNet + bootSSHD, Safe, "lets management in"},
 		"rules that nobody loads":      {bootNet + bootSSHD + bootRules + bootShut, Unknown, "netfilter-persistent.service is not enabled"},
 		"rules that do not load":       {bootNet + bootSSHD + bootRules + "*filter\n-A INPUT -j ACEPT\nCOMMIT\n" + np, Unknown, "does not load"},
+		"rules without a table":        {bootNet + bootSSHD + bootRules + "# nothing\n" + np, Unknown, "holds no table"},
 		"a unit that is masked":        {bootNet + bootSSHD + bootRules + bootOpen + np + "-- etc/systemd/system/netfilter-persistent.service -> /dev/null --\n", Unknown, "/dev/null"},
 		"sshd elsewhere":               {bootNet + bootSSHD + "Port 2222\n" + bootRules + bootOpen + np, Unsafe, "sshd will not listen on port 22"},
 		"sshd refuses its config":      {bootNet + bootSSHD + "Prot 22\n" + bootRules + bootOpen + np, Unsafe, "Prot"},

@@ -60,9 +60,9 @@ func (e Effect) At() string {
 var tools = []string{"iptables", "ip6tables", "nft", "ipset", "ebtables", "arptables", "ufw", "ufw-init", "firewall-cmd", "firewalld",
 	"netfilter-persistent", "ferm", "shorewall", "csf", "conntrackd", "nftables", "iptables-apply"}
 
-// mentions tells whether a text names a program that changes the packet filter. A text
+// Mentions tells whether a text names a program that changes the packet filter. A text
 // that does not is taken to leave it alone.
-func mentions(text string) bool {
+func Mentions(text string) bool {
 	for _, w := range strings.FieldsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 	}) {

@@ -159,7 +159,7 @@ func (r *reader) file(name string, argv []string, c call) {
 	}
 	shebang, _, _ := strings.Cut(string(text), "\n")
 	switch {
-	case !mentions(string(text)) && !calls(string(text)):
+	case !Mentions(string(text)) && !calls(string(text)):
 	case r.depth >= maxDepth, !isShell(argv[0]) && !shellLine(shebang):
 		r.add(Effect{Kind: Opaque, Text: name, Args: argv[1:]}, call{c.conditional, c.fatal, name, 1})
 	default:
@@ -196,7 +196,7 @@ func (r *reader) lookUp(name string) string {
 func (r *reader) text(text []byte, file string, after int, c call, args []string) {
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(text), file)
 	if err != nil {
-		if mentions(string(text)) {
+		if Mentions(string(text)) {
 			c.script, c.line = file, after+1
 			r.opaque(string(text), c)
 		}

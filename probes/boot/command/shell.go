@@ -81,7 +81,7 @@ func (s *shell) stmt(st *syntax.Stmt, c call) {
 }
 
 // matters tells whether a statement that is not followed names a tool.
-func (s *shell) matters(n syntax.Node) bool { return mentions(source(n)) }
+func (s *shell) matters(n syntax.Node) bool { return Mentions(source(n)) }
 
 func source(n syntax.Node) string {
 	var b bytes.Buffer
@@ -142,7 +142,7 @@ func (s *shell) source(name string, c call) {
 	}
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(text), name)
 	if err != nil {
-		if mentions(string(text)) {
+		if Mentions(string(text)) {
 			s.opaque(name, c)
 		}
 		return

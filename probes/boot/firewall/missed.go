@@ -92,8 +92,8 @@ func (p *planner) loads(u *systemd.Unit) bool {
 	return false
 }
 
-// loadedBy tells whether something else starts a unit, as a timer does.
+// loadedBy tells whether something else starts a unit: a timer or a path.
 func (p *planner) loadedBy(u *systemd.Unit) bool {
-	timer := strings.TrimSuffix(u.Name, path.Ext(u.Name)) + ".timer"
-	return p.boot.Starts(timer) || strings.Contains(u.Name, "@.")
+	base := strings.TrimSuffix(u.Name, path.Ext(u.Name))
+	return p.boot.Starts(base+".timer") || p.boot.Starts(base+".path") || strings.Contains(u.Name, "@.")
 }
