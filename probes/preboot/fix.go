@@ -148,6 +148,9 @@ func proposeRule(q iptables.Question, in iptables.Inputs, r iptables.Result) (Fi
 	if len(r.Trace) == 0 {
 		return Fix{}, false
 	}
+	if f, ok := fixTranslation(q, in, r); ok {
+		return f, true
+	}
 	end := r.Trace[len(r.Trace)-1]
 	files := in.Rules
 	if holds(in.Other, end.File) {
