@@ -21,11 +21,13 @@ func send(t *testing.T, pid int, sig unix.Signal) {
 
 func (s *stage) guardPID() int {
 	s.Helper()
-	st, err := s.daemon.Status(s.Context())
-	if err != nil || st.GuardPID == 0 {
-		s.Fatalf("guard %d, %v", st.GuardPID, err)
-	}
-	return st.GuardPID
+	pid := 0
+	s.until("a guard has been started", func() bool {
+		st, err := s.daemon.Status(s.Context())
+		pid = st.GuardPID
+		return err == nil && pid != 0
+	})
+	return pid
 }
 
 // undoneWithin is what the guard may take from the moment at which it sees that

@@ -12,7 +12,6 @@ import (
 // Two administrators are logged in, one in the LAN and one beyond the full uplink. The
 // RTT of the first never moves, and that says nothing of how the other gets in.
 func TestAdministratorBeyondTheUplink(t *testing.T) {
-	t.Parallel() // it mostly waits
 	s := buildStage(t, lab.Options{Bottleneck: lab.BeyondGateway, BaseRTT: 2 * time.Millisecond})
 	near, err := s.lab.AdminSessionFrom(t.Context(), s.lab.Gw)
 	if err != nil {

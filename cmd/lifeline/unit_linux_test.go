@@ -106,11 +106,12 @@ func (s *stage) hurried(want int) {
 // processes it has of systemd, and goes on without it here.
 func TestUnitsCapabilitiesSuffice(t *testing.T) {
 	free := setStage(t, lab.Options{}, webConfig)
-	want, odd := free.available(), strings.Contains(free.daemon.Log(), "oom_score_adj")
+	want := free.available()
 	if len(want) < 5 {
 		t.Fatalf("with all capabilities only %v", want)
 	}
-	free.hurried(daemon.Nice)
+	free.hurried(daemon.Nice) // its guard has been started then
+	odd := strings.Contains(free.status(), "oom_score_adj")
 	free.daemon.Stop()
 	s := buildStage(t, lab.Options{})
 	s.launch(webConfig, "setpriv", "--bounding-set", boundingSet(t), "--inh-caps", "-all", "--no-new-privs")
