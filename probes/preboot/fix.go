@@ -13,7 +13,7 @@ import (
 // maxFixes bounds the lines that are proposed, a pair of neighbour discovery's counted as
 // one step: who needs more should look at the file himself. Each step costs an analysis, and
 // what is proposed must not depend on how fast these are.
-const maxFixes = 4
+const maxFixes = 16
 
 // fixes are what would let management in, as far as they were looked for.
 type fixes struct {
@@ -73,15 +73,18 @@ func proposeRules(analyse analyser, q iptables.Question, in iptables.Inputs, r i
 		return fixes{list: []Fix{f}}
 	}
 	added := map[string][]int{} // by file: lines of the original that got one in front
+	proposed := map[[3]string]bool{}
 	for r.Verdict == iptables.Blocked && r.Counterexample != nil {
 		if len(out.list) >= maxFixes {
 			out.left = r.Counterexample
 			break
 		}
 		f, ok := proposeRule(q, in, r)
-		if !ok || slices.ContainsFunc(out.list, func(have Fix) bool { return have.Rule == f.Rule }) {
+		key := [3]string{f.File, r.Trace[len(r.Trace)-1].Table, f.Rule}
+		if !ok || proposed[key] {
 			break // it did not help the first time
 		}
+		proposed[key] = true
 		for _, f := range append([]Fix{f}, twin(f)...) {
 			in.Rules, in.Other = withLine(in.Rules, f), withLine(in.Other, f)
 			f = newFix(f.File, f.Line-countBefore(added[f.File], f.Line), f.Rule)
@@ -92,6 +95,11 @@ func proposeRules(analyse analyser, q iptables.Question, in iptables.Inputs, r i
 	}
 	for n := range out.list {
 		out.list[n].Tested = r.Verdict == iptables.Allowed
+		if !out.list[n].Tested {
+			no := false
+			out.list[n].Complete = &no
+			out.list[n].Text += "  (not enough by itself)"
+		}
 	}
 	return out
 }

@@ -129,8 +129,12 @@ func TestFixesDoNotDependOnTheClock(t *testing.T) {
 	if f := propose("10.4.0.0/14"); len(f.list) != 3 || !f.list[0].Tested || f.warning() != "" {
 		t.Errorf("%+v", f)
 	}
-	f := propose("10.4.0.0/14", "172.16.0.0/12")
-	if len(f.list) != maxFixes || f.list[0].Tested || f.left == nil || !strings.Contains(f.warning(), "this is still dropped") {
+	if f := propose("10.4.0.0/14", "172.16.0.0/12"); len(f.list) != 6 || !f.list[5].Tested {
+		t.Errorf("two networks: %+v", f)
+	}
+	f := propose("10.4.0.0/14", "172.16.0.0/12", "192.0.2.0/28", "198.51.100.0/24", "203.0.113.0/24", "100.64.0.0/10") // 18 lines
+	if len(f.list) != maxFixes || f.list[0].Tested || f.left == nil || !strings.Contains(f.warning(), "this is still dropped") ||
+		f.list[0].Complete == nil || *f.list[0].Complete || !strings.Contains(f.list[0].Text, "not enough by itself") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -139,6 +139,9 @@ type Fix struct {
 	// Tested says that the analysis allows management with all fixes of this
 	// list in place.
 	Tested bool `json:"tested"`
+	// Complete is false where the lines of this list are not enough, as far as the
+	// analysis can tell; nil where that is not asked.
+	Complete *bool `json:"complete,omitempty"`
 }
 
 // newReport is a report without an answer: lists that are empty, and not null.
