@@ -82,8 +82,3 @@ func (b *Boot) notListening(q Question) {
 		}
 	}
 }
-
-// Has tells whether a remark of a kind was made.
-func (b *Boot) Has(k remark.Kind) bool {
-	return slices.ContainsFunc(b.Remarks, func(r remark.Remark) bool { return r.Kind == k })
-}

@@ -66,7 +66,7 @@ var rules = []rule{
 	{"probes/boot/ifupdown", []string{"probes/boot/rootfs"}},
 	{"probes/boot/sshd", []string{"probes/boot/remark", "probes/boot/rootfs", "probes/boot/systemd"}},
 	{"probes/boot/netconf", []string{"probes/boot/ifupdown", "probes/boot/remark", "probes/boot/rootfs", "probes/boot/sshd", "probes/boot/systemd"}},
-	{"probes/boot/firewall", []string{"probes/boot/command", "probes/boot/ifupdown", "probes/boot/remark", "probes/boot/rootfs", "probes/boot/systemd"}},
+	{"probes/boot/firewall", []string{"probes/iptables/lex", "probes/boot/command", "probes/boot/ifupdown", "probes/boot/remark", "probes/boot/rootfs", "probes/boot/systemd"}},
 	{"probes/boot", []string{"probes/boot/"}},
 	{"probes/sshd", nil},
 	{"probes/nic", append([]string{"watchdog/rtattr"}, core...)},

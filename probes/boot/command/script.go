@@ -19,9 +19,6 @@ const (
 	maxScript = 1 << 20
 )
 
-// searchPath is where a command without a slash is looked for.
-var searchPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
-
 // Exec are the effects of a program with its arguments, as a service manager or run-parts
 // executes it: without a shell.
 func Exec(t *rootfs.Tree, argv []string) []Effect {
@@ -133,7 +130,7 @@ func inline(argv []string) (string, bool) {
 // is looked whether it names a tool, and a binary is taken to leave the packet filter alone.
 func (r *reader) file(name string, argv []string, c call) {
 	if !strings.Contains(name, "/") {
-		name = r.lookUp(name)
+		name = r.tree.LookPath(name)
 	}
 	if name == "" {
 		return
@@ -180,15 +177,6 @@ func shellLine(line string) bool {
 		}
 	}
 	return false
-}
-
-func (r *reader) lookUp(name string) string {
-	for _, dir := range searchPath {
-		if st, err := r.tree.Stat(path.Join(dir, name)); err == nil && st.Executable() {
-			return path.Join(dir, name)
-		}
-	}
-	return ""
 }
 
 // text takes a text of the shell. Lines count from after; args are the positional

@@ -106,7 +106,7 @@ func (p *planner) plugin(l Load, by starter, name, file string, executable bool,
 		return // nobody saved any
 	}
 	if l.Language != IPSets {
-		l.Backend, _ = p.backend(tool)
+		l.Backend = p.backend(tool)
 		l.TestFirst, l.Flush = isYes(values[test]), !isYes(values[keep])
 	}
 	p.file(l, rules, by)
@@ -138,7 +138,7 @@ func (p *planner) iptablesServices(l Load, by starter) {
 	if l.Manager == "ip6tables.init" {
 		rules, tool, l.Language = rhelRules6, "ip6tables-restore", IP6Tables
 	}
-	l.Backend, _ = p.backend(tool)
+	l.Backend = p.backend(tool)
 	l.Flush = true
 	l.Names = append(l.Names, rules)
 	prefix := map[Language]string{IPTables: "IPTABLES", IP6Tables: "IP6TABLES"}[l.Language]

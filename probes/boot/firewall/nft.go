@@ -3,14 +3,11 @@ package firewall
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"lifeline/probes/boot/remark"
+	"lifeline/probes/iptables/lex"
 )
-
-// includeStatement matches an include of nft(8).
-var includeStatement = regexp.MustCompile(`(?m)(?:^|[;{}])[ \t]*include[ \t]+"([^"\n]*)"`)
 
 // maxIncludes bounds the files that an nft file leads to.
 const maxIncludes = 256
@@ -32,8 +29,8 @@ func (p *planner) nft(l Load, name string, by starter) {
 			}
 			l.Includes = append(l.Includes, Part{File: files[i], Text: text})
 		}
-		for _, m := range includeStatement.FindAllSubmatch(text, -1) {
-			files = append(files, p.includes(string(m[1]))...)
+		for _, name := range lex.NFTIncludes(text) {
+			files = append(files, p.includes(name)...)
 		}
 	}
 	l.Names = append(l.Names, files[1:]...)
@@ -62,19 +59,5 @@ func (r root) includes(name string) []string {
 	if !path.IsAbs(name) && !strings.HasPrefix(name, "./") {
 		name = path.Join("/etc", name) // nft's own include path
 	}
-	if !strings.ContainsAny(name, "*?[") {
-		return []string{name}
-	}
-	dir, pattern := path.Split(name)
-	names, err := r.tree.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, n := range names {
-		if ok, err := path.Match(pattern, n); ok && err == nil && !strings.HasPrefix(n, ".") {
-			out = append(out, path.Join(dir, n))
-		}
-	}
-	return out
+	return r.tree.Glob(name)
 }

@@ -56,7 +56,7 @@ func (p *planner) ufwHook(file string, by starter) {
 // but loopback passes.
 func (p *planner) ufwClosed6(l Load) {
 	l.Language, l.Flush = IP6Tables, true
-	l.Backend, _ = p.backend("ip6tables-restore")
+	l.Backend = p.backend("ip6tables-restore")
 	l.Names = append(l.Names[:len(l.Names):len(l.Names)], p.assigned(ufwDefault, "IPV6"))
 	l.Parts = []Part{{Text: []byte("*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\n" +
 		"-A INPUT -i lo -j ACCEPT\n-A OUTPUT -o lo -j ACCEPT\nCOMMIT\n")}}
@@ -70,7 +70,7 @@ func (p *planner) ufwFamily(l Load, lang Language, values map[string]string) {
 		suffix, tool = "6", "ip6tables-restore"
 	}
 	l.Language = lang
-	l.Backend, _ = p.backend(tool)
+	l.Backend = p.backend(tool)
 	u := ufwChains{prefix: "ufw" + suffix, policy: map[string]string{
 		"input": values["DEFAULT_INPUT_POLICY"], "output": values["DEFAULT_OUTPUT_POLICY"], "forward": values["DEFAULT_FORWARD_POLICY"],
 	}}

@@ -106,7 +106,7 @@ func (p *planner) effect(e command.Effect, by starter) {
 		if strings.HasPrefix(e.Tool, "ip6") {
 			l.Language = IP6Tables
 		}
-		l.Backend, _ = p.backend(e.Tool)
+		l.Backend = p.backend(e.Tool)
 		l.Flush = !e.NoFlush
 		p.file(l, e.File, by)
 	case command.Nft:

@@ -6,6 +6,7 @@ package ifupdown
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"lifeline/probes/boot/rootfs"
@@ -143,21 +144,7 @@ func sources(t *rootfs.Tree, pattern string, directory bool, dir string) []strin
 	if directory {
 		pattern = path.Join(pattern, "*")
 	}
-	if !strings.ContainsAny(pattern, "*?[") {
-		return []string{pattern}
-	}
-	at, last := path.Split(pattern)
-	names, err := t.ReadDir(at)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, n := range names {
-		if ok, err := path.Match(last, n); err == nil && ok && n[0] != '.' && (!directory || RunParts.MatchString(n)) {
-			out = append(out, path.Join(at, n))
-		}
-	}
-	return out
+	return slices.DeleteFunc(t.Glob(pattern), func(f string) bool { return directory && !RunParts.MatchString(path.Base(f)) })
 }
 
 // joinedLines are the lines of a text, with those joined that end in a backslash, and the

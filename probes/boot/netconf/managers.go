@@ -93,30 +93,14 @@ func networkdProfile(file string, settings []systemd.Setting) Profile {
 // byName are the files of a suffix in directories, ordered by their names; of one name
 // the first directory's.
 func (r *reader) byName(dirs []string, suffix string) []string {
-	found := map[string]string{}
-	for _, dir := range dirs {
-		names, err := r.tree.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, n := range names {
-			if strings.HasSuffix(n, suffix) && found[n] == "" {
-				found[n] = path.Join(dir, n)
-			}
-		}
+	files, err := r.tree.FirstByName(dirs, suffix)
+	if err != nil {
+		r.Remarks.Add(remark.Opaque, "netconf-unread", err.Error(), dirs...)
 	}
-	var names []string
-	for n := range found {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	var out []string
-	for _, n := range names {
-		if target, err := r.tree.Resolve(found[n]); err == nil && target != "/dev/null" {
-			out = append(out, found[n])
-		}
-	}
-	return out
+	return slices.DeleteFunc(files, func(f string) bool {
+		target, err := r.tree.Resolve(f)
+		return err != nil || target == "/dev/null"
+	})
 }
 
 // withDropIns are the settings of a file of networkd and of FILE.d/*.conf.

@@ -125,8 +125,6 @@ type Info struct {
 	Mode fs.FileMode
 	Size int64
 	UID  uint32
-	// Links is the number of hard links to it.
-	Links uint64
 }
 
 // Executable tells whether somebody may execute the file, as `test -x` by root does.
@@ -148,7 +146,7 @@ func (t *Tree) stat(name string, flags uint64) (Info, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	return Info{Mode: mode(st.Mode), Size: st.Size, UID: st.Uid, Links: uint64(st.Nlink)}, nil
+	return Info{Mode: mode(st.Mode), Size: st.Size, UID: st.Uid}, nil
 }
 
 // mode is st_mode (inode(7)) in the words of io/fs.

@@ -104,30 +104,10 @@ func (c *config) include(t *rootfs.Tree, l line, depth int, inMatch bool) {
 		if !path.IsAbs(pattern) {
 			pattern = "/etc/ssh/" + pattern
 		}
-		for _, f := range glob(t, pattern) {
+		for _, f := range t.Glob(pattern) {
 			c.file(t, f, depth+1, inMatch)
 		}
 	}
-}
-
-// glob are the files of a pattern whose last part may hold wildcards, sorted as glob(3)
-// sorts them.
-func glob(t *rootfs.Tree, pattern string) []string {
-	if !strings.ContainsAny(pattern, "*?[") {
-		return []string{pattern}
-	}
-	dir, last := path.Split(pattern)
-	names, err := t.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, n := range names {
-		if ok, err := path.Match(last, n); err == nil && ok && (n[0] != '.' || last[0] == '.') {
-			out = append(out, path.Join(dir, n))
-		}
-	}
-	return out
 }
 
 // split takes a line apart: the keyword, an optional "=", and words that may be quoted.

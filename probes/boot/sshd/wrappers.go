@@ -34,23 +34,10 @@ func (r *reader) wrappers() {
 
 // linksWrappers tells of the distributions whose sshd is linked with libwrap.
 func (r *reader) linksWrappers() bool {
-	text, err := r.tree.ReadFile("/etc/os-release")
-	if err != nil {
-		return true // not known, and the file counts only where it is there
-	}
-	id, version := "", ""
-	for l := range strings.Lines(string(text)) {
-		k, v, _ := strings.Cut(strings.TrimSpace(l), "=")
-		switch k {
-		case "ID":
-			id = strings.Trim(v, `"`)
-		case "VERSION_ID":
-			version = strings.Trim(v, `"`)
-		}
-	}
-	switch id {
+	os := r.tree.OSRelease()
+	switch os["ID"] {
 	case "debian":
-		return version != "13" && version != "14"
+		return os["VERSION_ID"] != "13" && os["VERSION_ID"] != "14"
 	case "rhel", "centos", "rocky", "almalinux", "fedora", "ol":
 		return false
 	}

@@ -115,8 +115,8 @@ func (b *Boot) Started() []Job {
 	return out
 }
 
-// Pulled are all units that the boot pulls in, also those that do not start then.
-func (b *Boot) Pulled() []Job {
+// pulled are all units that the boot pulls in, also those that do not start then.
+func (b *Boot) pulled() []Job {
 	var out []Job
 	for _, j := range b.jobs {
 		out = append(out, *j)

@@ -63,24 +63,15 @@ func (g *generated) pull(target, name, through string) {
 // generate is what the generators of the tree would make of it.
 func generate(t *rootfs.Tree) (*generated, error) {
 	g := &generated{units: map[string]string{}, links: map[string][]edge{}}
-	found := map[string]string{}
-	for _, dir := range generatorDirs {
-		names, err := t.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		for _, n := range names {
-			if found[n] == "" {
-				found[n] = path.Join(dir, n)
-			}
+	files, err := t.FirstByName(generatorDirs, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if !slices.Contains(known, path.Base(f)) && !masked(t, f) {
+			g.doubts = append(g.doubts, Doubt{f, "a generator that is not known here may start or change units"})
 		}
 	}
-	for n, file := range found {
-		if !slices.Contains(known, n) && !masked(t, file) {
-			g.doubts = append(g.doubts, Doubt{file, "a generator that is not known here may start or change units"})
-		}
-	}
-	slices.SortFunc(g.doubts, func(a, b Doubt) int { return strings.Compare(a.Path, b.Path) })
 	if err := g.sysv(t); err != nil {
 		return nil, err
 	}

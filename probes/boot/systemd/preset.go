@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -20,25 +19,12 @@ type presetRule struct {
 // presets are the rules in the order in which the first that fits counts: files by
 // their names, and of one name the first directory's.
 func (l *loader) presets() []presetRule {
-	files := map[string]string{}
-	for _, dir := range presetDirs {
-		names, err := l.tree.ReadDir(dir)
-		l.doubt(dir, err)
-		for _, n := range names {
-			if strings.HasSuffix(n, ".preset") && files[n] == "" {
-				files[n] = path.Join(dir, n)
-			}
-		}
-	}
-	var names []string
-	for n := range files {
-		names = append(names, n)
-	}
-	slices.Sort(names)
+	files, err := l.tree.FirstByName(presetDirs, ".preset")
+	l.doubt("presets", err)
 	var out []presetRule
-	for _, n := range names {
-		text, err := l.tree.ReadFile(files[n])
-		l.doubt(files[n], err)
+	for _, f := range files {
+		text, err := l.tree.ReadFile(f)
+		l.doubt(f, err)
 		for line := range strings.Lines(string(text)) {
 			if w := strings.Fields(line); len(w) >= 2 && !strings.HasPrefix(w[0], "#") && !strings.HasPrefix(w[0], ";") {
 				out = append(out, presetRule{w[0], w[1]})

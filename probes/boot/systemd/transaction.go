@@ -94,7 +94,7 @@ func (b *Boot) requireFailed(u *Unit, e edge, failed *Job) {
 // conflict finds a unit whose start is dropped: of two that are pulled in, the one that
 // the other declares a conflict with (src/core/transaction.c, delete_one_unmergeable_job).
 func (b *Boot) conflict(anchor string) (loser *Job, winner *Unit) {
-	for _, j := range b.Pulled() {
+	for _, j := range b.pulled() {
 		if !j.pending() {
 			continue
 		}

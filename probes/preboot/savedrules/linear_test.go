@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"lifeline/probes/iptables/lex"
 )
 
 // allocated is how many bytes f allocates, whatever is freed meanwhile.
@@ -23,7 +25,7 @@ func TestReadingTakesNoMultiple(t *testing.T) {
 	for name, f := range map[string]func(){
 		"refuse":   func() { _ = refuseProgram("f", newlines, false) },
 		"strip":    func() { StripHostWide("f", newlines) },
-		"includes": func() { includePaths(newlines) },
+		"includes": func() { lex.NFTIncludes(newlines) },
 	} {
 		if got := allocated(f); got > 12*size {
 			t.Errorf("%s: %d MB for a file of %d MB", name, got>>20, size>>20)

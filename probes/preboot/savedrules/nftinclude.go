@@ -1,16 +1,16 @@
 package savedrules
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"lifeline/probes/iptables/lex"
 )
 
 const (
@@ -18,47 +18,6 @@ const (
 	maxIncludeDepth = 16
 	maxIncludes     = 256
 )
-
-// includeStatement matches an include of nft(8) at the start of a statement.
-var includeStatement = regexp.MustCompile(`(?m)(?:^|[;{}])[ \t]*include[ \t]+"([^"\n]*)"`)
-
-// includePaths lists what an nft file includes, in order.
-func includePaths(text []byte) []string {
-	if !bytes.Contains(text, []byte("include")) {
-		return nil
-	}
-	var out []string
-	for line := range bytes.Lines(withoutComments(text)) {
-		if !bytes.Contains(line, []byte("include")) {
-			continue // the expression is slow, and no statement spans lines
-		}
-		for _, m := range includeStatement.FindAllSubmatch(line, -1) {
-			out = append(out, string(m[1]))
-		}
-	}
-	return out
-}
-
-// withoutComments blanks nft comments: from # to the end of the line, outside
-// of quotes.
-func withoutComments(text []byte) []byte {
-	out := slices.Clone(text)
-	quoted, comment := false, false
-	for i, c := range out {
-		switch {
-		case c == '\n':
-			quoted, comment = false, false
-		case comment:
-			out[i] = ' '
-		case c == '"':
-			quoted = !quoted
-		case c == '#' && !quoted:
-			comment = true
-			out[i] = ' '
-		}
-	}
-	return out
-}
 
 // Include is a file that an nft file includes.
 type Include struct {
@@ -85,7 +44,7 @@ type includer struct {
 // collectIncludes reads all files that an nft file includes, and what those
 // include, below dir. The tools see them under the paths that they ask for.
 func collectIncludes(dir Folder, text []byte) ([]Include, error) {
-	if len(includePaths(text)) == 0 {
+	if len(lex.NFTIncludes(text)) == 0 {
 		return nil, nil
 	}
 	root, err := os.OpenRoot(string(dir))
@@ -108,7 +67,7 @@ func (in includer) follow(text []byte, depth int) error {
 	if depth >= maxIncludeDepth {
 		return fmt.Errorf("includes are nested more than %d deep", maxIncludeDepth)
 	}
-	for _, p := range includePaths(text) {
+	for _, p := range lex.NFTIncludes(text) {
 		asked := p
 		if !path.IsAbs(p) && !strings.HasPrefix(p, "./") {
 			asked = "/etc/" + p // nft's only default include path

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lifeline/probes/iptables/lex"
 )
 
 func TestIncludePaths(t *testing.T) {
@@ -19,7 +21,7 @@ add rule inet x y log prefix "a # b"; include "/e.nft"
 includes "/f.nft"
 `
 	want := []string{"/etc/nftables/a.nft", "./b.nft", "c/*.nft", "/e.nft"}
-	if got := includePaths([]byte(text)); !slices.Equal(got, want) {
+	if got := lex.NFTIncludes([]byte(text)); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 }
@@ -92,7 +94,7 @@ func TestCollectIncludesStaysInside(t *testing.T) {
 func FuzzIncludePaths(f *testing.F) {
 	f.Add([]byte("include \"/a\" # x\n;include \"b\""))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, p := range includePaths(text) {
+		for _, p := range lex.NFTIncludes(text) {
 			if strings.ContainsAny(p, "\"\n") {
 				t.Errorf("%q", p)
 			}
