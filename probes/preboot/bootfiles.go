@@ -23,7 +23,7 @@ func bootFiles(q question, loads []firewall.Load) []*bootFile {
 		for n, p := range l.Parts {
 			var includes []savedrules.Include
 			for _, i := range l.Includes {
-				includes = append(includes, savedrules.Include{Path: i.File, Text: i.Text})
+				includes = append(includes, savedrules.Include{Path: i.File, Text: i.Text, Times: 1})
 			}
 			f := savedrules.FromText(role, cmp.Or(p.File, fmt.Sprintf("(%s, part %d)", l.Manager, n+1)), p.Text, includes)
 			f.NoFlush = f.IsTables() && (n > 0 || !l.Flush)

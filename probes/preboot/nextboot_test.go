@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"lifeline/probes/boot/firewall"
 	"lifeline/probes/boot/roottest"
 )
 
@@ -139,5 +140,22 @@ func TestRootIsAskedAboutPlainly(t *testing.T) {
 		if !errors.As(err, &wrong) {
 			t.Errorf("%s: %v, want an error of usage", name, err)
 		}
+	}
+}
+
+// TestIncludesOfABootAreCounted: what a file includes asks for kernel memory each time that
+// it is included.
+func TestIncludesOfABootAreCounted(t *testing.T) {
+	part := func(name string) firewall.Part { return firewall.Part{File: name, Text: []byte("table inet f {}\n")} }
+	files := bootFiles(question{}, []firewall.Load{{Language: firewall.NFTables, Parts: []firewall.Part{part("/etc/nftables.conf")},
+		Includes: []firewall.Part{part("/etc/a.nft"), part("/etc/a.nft")}}})
+	times := 0
+	for _, f := range files {
+		for _, in := range f.Includes {
+			times += in.Times
+		}
+	}
+	if times != 2 {
+		t.Errorf("two includes are counted %d times", times)
 	}
 }

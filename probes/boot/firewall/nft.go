@@ -33,6 +33,10 @@ func (p *planner) nft(l Load, name string, by starter) {
 			files = append(files, p.includes(name)...)
 		}
 	}
+	if len(files) >= maxIncludes {
+		p.Remarks.Add(remark.Opaque, "loader-not-understood", fmt.Sprintf("%s includes %d files or more: they are not all read", name, maxIncludes), l.Names...)
+		return
+	}
 	l.Names = append(l.Names, files[1:]...)
 	l.Parts = []Part{part}
 	p.Loads = append(p.Loads, l)

@@ -54,7 +54,8 @@ type Load struct {
 	// that the first one empties the tables that it names; those after it never do.
 	Parts []Part
 	Flush bool
-	// Includes are the files that an nft file leads to, under the paths that nft asks for.
+	// Includes are the files that an nft file leads to, under the paths that nft asks for,
+	// each as often as it is included.
 	Includes []Part
 	// TestFirst tells that the file is tried first, and that nothing is loaded if that fails.
 	TestFirst bool
