@@ -14,6 +14,24 @@ var (
 	testWritten = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w+)\(`)
 )
 
+// documents are the project's pages, by their paths.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[page] = string(text)
+	}
+	return out
+}
+
 // What a document promises of a test is worth something only while there is that test.
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	written := map[string]bool{}
@@ -30,17 +48,9 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	named := 0
-	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range testNamed.FindAllString(string(text), -1) {
+	for page, text := range documents(t) {
+		for _, name := range testNamed.FindAllString(text, -1) {
 			named++
 			if !written[name] {
 				t.Errorf("%s names %s, which is not there", page, name)
@@ -58,17 +68,9 @@ var pathNamed = regexp.MustCompile("`((?:watchdog|probes|remediate|configs|cmd|c
 // A document that leads to a file which has moved leads nowhere. What lies in watchdog may
 // be named without that.
 func TestDocumentsNameFilesThatExist(t *testing.T) {
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	named := 0
-	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range pathNamed.FindAllStringSubmatch(string(text), -1) {
+	for page, text := range documents(t) {
+		for _, m := range pathNamed.FindAllStringSubmatch(text, -1) {
 			named++
 			_, err := os.Stat(filepath.Join("..", m[1]))
 			_, inWatchdog := os.Stat(filepath.Join("../watchdog", m[1]))

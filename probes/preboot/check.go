@@ -26,22 +26,11 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 		return c.checkBoot(ctx, o)
 	}
 	r := newReport()
-	g, err := c.gather(o)
-	var wrong *UsageError
-	switch {
-	case errors.As(err, &wrong):
-		return r, err
-	case err != nil:
-		r.Verdict, r.Reason = Unknown, err.Error()
-		return r, nil
-	}
-	made, err := g.resolve()
-	if err != nil {
+	g, made, err := c.prepare(o, &r)
+	if err != nil || g == nil {
 		return r, err
 	}
 	questions := made.questions
-	r.Notes = append(r.Notes, g.notes...)
-	r.LeftOut = append(append(r.LeftOut, made.leftOut...), g.leftOut...)
 	for _, q := range questions {
 		r.Questions = append(r.Questions, Asked{q.Family, q.Backend, q.Iface, q.Dst, q.Ports, q.Mgmt, q.how})
 	}
@@ -58,6 +47,27 @@ func (c checker) check(ctx context.Context, o Options) (Report, error) {
 		r.Reason = "no management sources are known: name them, or log in by ssh once"
 	}
 	return r, nil
+}
+
+// prepare gathers what the answer rests on and makes questions of it. Where that cannot be
+// had it is nil, and the report says why.
+func (c checker) prepare(o Options, r *Report) (*gathered, resolved, error) {
+	g, err := c.gather(o)
+	var wrong *UsageError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, resolved{}, err
+	case err != nil:
+		r.Verdict, r.Reason = Unknown, err.Error()
+		return nil, resolved{}, nil
+	}
+	made, err := g.resolve()
+	if err != nil {
+		return nil, resolved{}, err
+	}
+	r.Notes = append(r.Notes, g.notes...)
+	r.LeftOut = append(append(r.LeftOut, made.leftOut...), g.leftOut...)
+	return g, made, nil
 }
 
 // inquiry answers the questions of one check: it loads the files in a testbed, and for

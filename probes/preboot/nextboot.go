@@ -3,7 +3,6 @@ package preboot
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -21,21 +20,10 @@ import (
 func (c checker) checkBoot(ctx context.Context, o Options) (Report, error) {
 	r := newReport()
 	r.NotChecked = notCheckedAtBoot
-	g, err := c.gather(o)
-	var wrong *UsageError
-	switch {
-	case errors.As(err, &wrong):
-		return r, err
-	case err != nil:
-		r.Verdict, r.Reason = Unknown, err.Error()
-		return r, nil
-	}
-	made, err := g.resolve()
-	if err != nil {
+	g, made, err := c.prepare(o, &r)
+	if err != nil || g == nil {
 		return r, err
 	}
-	r.Notes = append(r.Notes, g.notes...)
-	r.LeftOut = append(append(r.LeftOut, made.leftOut...), g.leftOut...)
 	r.Assumptions = append(append(r.Assumptions, made.open...), g.assumptions(made.questions)...)
 	r.Verdict, r.Reason = Safe, "the next boot lets management in"
 	for _, q := range made.questions {
